@@ -1,0 +1,1 @@
+//! Bounded store of byte strings: equal content has an equal [`Sym`].

@@ -1,0 +1,1 @@
+//! Counting what came in and what became of it.

@@ -1,0 +1,11 @@
+//! Pieces with no opinion on networks: bytes, addresses, time, counting, errors.
+//!
+//! Not for anything that does I/O or knows a format of the wire.
+
+pub mod addr;
+pub mod cursor;
+pub mod error;
+pub mod intern;
+pub mod ledger;
+pub mod text;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Reading what people write: sizes, durations, names that are nearly right.

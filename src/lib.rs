@@ -1,0 +1,24 @@
+//! weir: network accounting for the edge.
+//!
+//! weir turns frames and datagrams into fixed-size records, adds what it knows, sums them in
+//! memory of a size you chose, and hands sorted batches to backends, while a ledger proves that
+//! nothing went missing unnoticed.
+//!
+//! The modules below stand in the order of the layers; each may use those above it.
+//! `docs/ARCHITECTURE.md` tells why, `tests/tidy.rs` checks the arrows.
+
+pub mod base;
+pub mod sys;
+pub mod wire;
+pub mod record;
+pub mod source;
+pub mod decode;
+pub mod enrich;
+pub mod rule;
+pub mod agg;
+pub mod encode;
+pub mod sink;
+pub mod config;
+pub mod pipeline;
+pub mod ctl;
+pub mod cmd;

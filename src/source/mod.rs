@@ -1,0 +1,157 @@
+//! Sources bring frames in. They never look inside one.
+//!
+//! Adding one: a file here, a line in the registry below, a line in `Cargo.toml`.
+
+use crate::base::time::Nanos;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// What the first byte of a frame is. Link types are those of the pcap LINKTYPE registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// BSD loopback, family in host order (`LINKTYPE_NULL`, 0).
+    Null,
+    /// Ethernet (1).
+    Ethernet,
+    /// Raw IPv4 or IPv6 (12, 14, 101, 228, 229).
+    Raw,
+    /// PPP, with or without HDLC framing (9, 50).
+    Ppp,
+    /// OpenBSD loopback, family in network order (108).
+    Loop,
+    /// Linux cooked capture v1 (113).
+    LinuxSll,
+    /// Linux cooked capture v2 (276).
+    LinuxSll2,
+    /// PPPoE session packet without Ethernet header (51).
+    PppEther,
+    /// The payload of one UDP datagram, as a socket hands it out.
+    Datagram,
+    /// A link type of the registry that weir does not decode.
+    Other(u16),
+}
+
+impl Link {
+    /// From the number of the pcap LINKTYPE / DLT registry.
+    pub fn from_linktype(number: u16) -> Self {
+        match number {
+            0 => Self::Null,
+            1 => Self::Ethernet,
+            12 | 14 | 101 | 228 | 229 => Self::Raw,
+            9 | 50 => Self::Ppp,
+            51 => Self::PppEther,
+            108 => Self::Loop,
+            113 => Self::LinuxSll,
+            276 => Self::LinuxSll2,
+            other => Self::Other(other),
+        }
+    }
+
+    /// The registry's number, for libpcap's filter compiler.
+    pub fn linktype(self) -> u16 {
+        match self {
+            Self::Null => 0,
+            Self::Ethernet => 1,
+            Self::Raw | Self::Datagram => 101,
+            Self::Ppp => 9,
+            Self::PppEther => 51,
+            Self::Loop => 108,
+            Self::LinuxSll => 113,
+            Self::LinuxSll2 => 276,
+            Self::Other(n) => n,
+        }
+    }
+}
+
+/// Who sent a frame, as far as the source knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Address of the sender of a datagram; unspecified for captured frames.
+    pub ip: IpAddr,
+    /// UDP source port; zero for captured frames.
+    pub port: u16,
+    /// Index of the interface the frame was seen on; zero when not known.
+    pub iface: u32,
+}
+
+impl Peer {
+    /// Nobody known.
+    pub const NONE: Self = Self { ip: IpAddr::V6(Ipv6Addr::UNSPECIFIED), port: 0, iface: 0 };
+}
+
+/// One captured frame or received datagram, borrowed from the source's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The captured bytes.
+    pub bytes: &'a [u8],
+    /// Length on the wire, in bytes; at least `bytes.len()`.
+    pub wire_len: u32,
+    /// What `bytes` begins with.
+    pub link: Link,
+    /// When it was captured or received.
+    pub time: Nanos,
+    /// Who sent it.
+    pub from: Peer,
+}
+
+/// What one call of [`Source::read`] achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Frames were delivered; there may be more at once.
+    More,
+    /// Nothing more for now: wait for the descriptor.
+    Idle,
+    /// The input has ended.
+    End,
+}
+
+/// What was lost before the source could read it, since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Frames or datagrams the kernel dropped because its buffer was full.
+    pub kernel: u64,
+    /// Frames or datagrams refused by the allow list.
+    pub refused: u64,
+    /// Frames or datagrams longer than the receive buffer.
+    pub oversize: u64,
+}
+
+/// Why a source can not go on.
+#[derive(Debug)]
+pub enum SourceError {
+    /// The system said no.
+    Io(std::io::Error),
+    /// The input's bytes make no sense from here on; what and where, for the log.
+    Format(String),
+}
+
+impl From<std::io::Error> for SourceError {
+    fn from(e: std::io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+impl std::fmt::Display for SourceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(e) => write!(f, "{e}"),
+            Self::Format(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Brings frames in. Never looks inside.
+pub trait Source: Send {
+    /// The descriptor to wait on; `None` for a file, which is always ready.
+    fn fd(&self) -> Option<i32>;
+    /// Hands out the frames that are ready, at the most one bounded batch of them.
+    ///
+    /// # Errors
+    /// When the source can not go on; frames handed out before stay valid.
+    fn read(&mut self, to: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError>;
+    /// What was lost before us, in total since opening.
+    fn loss(&self) -> Loss;
+    /// Bytes of the input consumed so far and its size where known, for a progress display.
+    fn position(&self) -> Option<(u64, Option<u64>)> {
+        None
+    }
+}
