@@ -5,6 +5,9 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::arithmetic_side_effects, clippy::panic, unsafe_code)]
 
+pub mod flowset;
+pub mod netflow5;
+
 use crate::base::cursor::Short;
 
 /// What is wrong with the bytes. One word, so that it costs nothing to return; the ledger counts
