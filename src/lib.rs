@@ -7,18 +7,18 @@
 //! The modules below stand in the order of the layers; each may use those above it.
 //! `docs/ARCHITECTURE.md` tells why, `tests/tidy.rs` checks the arrows.
 
+pub mod agg;
 pub mod base;
+pub mod cmd;
+pub mod config;
+pub mod ctl;
+pub mod decode;
+pub mod encode;
+pub mod enrich;
+pub mod pipeline;
+pub mod record;
+pub mod rule;
+pub mod sink;
+pub mod source;
 pub mod sys;
 pub mod wire;
-pub mod record;
-pub mod source;
-pub mod decode;
-pub mod enrich;
-pub mod rule;
-pub mod agg;
-pub mod encode;
-pub mod sink;
-pub mod config;
-pub mod pipeline;
-pub mod ctl;
-pub mod cmd;

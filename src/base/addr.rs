@@ -14,7 +14,9 @@ impl Ip {
     /// An IPv4 address from its four bytes.
     #[inline]
     pub fn v4(b: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+        Self([
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3],
+        ])
     }
 
     /// The IPv4 address within, if it is one.
@@ -68,7 +70,13 @@ mod tests {
     #[test]
     fn both_families_print_as_users_write_them() {
         assert_eq!(Ip::v4([192, 0, 2, 1]).to_string(), "192.0.2.1");
-        assert_eq!(Ip::from("2001:db8::1".parse::<IpAddr>().unwrap()).to_string(), "2001:db8::1");
-        assert_eq!(Mac([0, 0x1b, 0x21, 10, 11, 12]).to_string(), "00:1b:21:0a:0b:0c");
+        assert_eq!(
+            Ip::from("2001:db8::1".parse::<IpAddr>().unwrap()).to_string(),
+            "2001:db8::1"
+        );
+        assert_eq!(
+            Mac([0, 0x1b, 0x21, 10, 11, 12]).to_string(),
+            "00:1b:21:0a:0b:0c"
+        );
     }
 }

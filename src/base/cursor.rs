@@ -17,7 +17,10 @@ impl<'a> Cursor<'a> {
     /// Starts at the first byte of `bytes`.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, len: bytes.len() }
+        Self {
+            rest: bytes,
+            len: bytes.len(),
+        }
     }
 
     /// Bytes already read.

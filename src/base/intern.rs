@@ -1,1 +1,215 @@
 //! Bounded store of byte strings: equal content has an equal [`Sym`].
+//!
+//! Names, label stacks and paths never enter a record; their symbol does, four bytes that may be
+//! part of a key. Not for anything that must be forgotten: symbols live as long as the store.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A byte string's number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sym(pub u32);
+
+impl Sym {
+    /// The empty string, also what is absent.
+    pub const EMPTY: Self = Self(0);
+    /// Stands for every string that found no room; shown as `…`.
+    pub const OVERFLOW: Self = Self(1);
+    /// Longest string that is stored, in bytes; a longer one is cut there.
+    pub const LEN_MAX: usize = 1024;
+}
+
+struct Inner {
+    arena: Vec<u8>,
+    ends: Vec<u32>,
+    index: HashTable<u32>,
+    overflows: u64,
+}
+
+/// The store: all memory is taken from a budget in bytes, and when it is used up new strings
+/// become [`Sym::OVERFLOW`], counted.
+pub struct Interner {
+    inner: Mutex<Inner>,
+    budget: usize,
+    seed: FixedState,
+}
+
+impl std::fmt::Debug for Interner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interner")
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes a symbol costs beside its text: its end and its place in the index.
+const OVERHEAD: usize = 16;
+
+impl Interner {
+    /// A store that takes at the most `budget` bytes.
+    pub fn new(budget: usize) -> Self {
+        let inner = Inner {
+            arena: "…".as_bytes().to_vec(),
+            ends: vec![0, 3],
+            index: HashTable::new(),
+            overflows: 0,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            budget,
+            seed: FixedState::with_seed(0x7765_6972),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The symbol of `bytes`.
+    pub fn intern(&self, bytes: &[u8]) -> Sym {
+        if bytes.is_empty() {
+            return Sym::EMPTY;
+        }
+        let bytes = bytes.get(..Sym::LEN_MAX).unwrap_or(bytes);
+        let hash = self.seed.hash_one(bytes);
+        let mut inner = self.lock();
+        let Inner {
+            arena,
+            ends,
+            index,
+            overflows,
+        } = &mut *inner;
+        if let Some(found) = index.find(hash, |n| text(arena, ends, *n) == bytes) {
+            return Sym(*found);
+        }
+        let next = ends.len() as u32;
+        let cost = arena.len() + bytes.len() + (ends.len() + 1) * OVERHEAD;
+        let seed = &self.seed;
+        let room = cost <= self.budget
+            && index
+                .try_reserve(1, |n| seed.hash_one(text(arena, ends, *n)))
+                .is_ok();
+        if !room {
+            *overflows += 1;
+            return Sym::OVERFLOW;
+        }
+        arena.extend_from_slice(bytes);
+        ends.push(arena.len() as u32);
+        index.insert_unique(hash, next, |n| seed.hash_one(text(arena, ends, *n)));
+        Sym(next)
+    }
+
+    /// Appends the text of `sym` to `out`.
+    pub fn read(&self, sym: Sym, out: &mut Vec<u8>) {
+        let inner = self.lock();
+        out.extend_from_slice(text(&inner.arena, &inner.ends, sym.0));
+    }
+
+    /// Bytes taken, bytes allowed, and strings that found no room.
+    pub fn usage(&self) -> (usize, usize, u64) {
+        let inner = self.lock();
+        (
+            inner.arena.len() + inner.ends.len() * OVERHEAD,
+            self.budget,
+            inner.overflows,
+        )
+    }
+}
+
+fn text<'a>(arena: &'a [u8], ends: &[u32], sym: u32) -> &'a [u8] {
+    let at = sym as usize;
+    let end = ends.get(at).copied().unwrap_or(0) as usize;
+    let start = at
+        .checked_sub(1)
+        .and_then(|p| ends.get(p))
+        .copied()
+        .unwrap_or(0) as usize;
+    arena.get(start..end).unwrap_or_default()
+}
+
+/// A worker's own memory of recent symbols, so that the shared store is locked for new ones only.
+pub struct SymCache {
+    slots: Box<[Slot]>,
+    seed: FixedState,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    sym: Sym,
+    len: u8,
+    bytes: [u8; SLOT_BYTES],
+}
+
+const SLOT_BYTES: usize = 43;
+const SLOTS: usize = 256;
+
+impl Default for SymCache {
+    fn default() -> Self {
+        let empty = Slot {
+            sym: Sym::EMPTY,
+            len: 0,
+            bytes: [0; SLOT_BYTES],
+        };
+        Self {
+            slots: vec![empty; SLOTS].into(),
+            seed: FixedState::with_seed(0x6361_6368),
+        }
+    }
+}
+
+impl SymCache {
+    /// The symbol of `bytes`, from here or from `store`.
+    pub fn intern(&mut self, bytes: &[u8], store: &Interner) -> Sym {
+        if bytes.is_empty() {
+            return Sym::EMPTY;
+        }
+        if bytes.len() > SLOT_BYTES {
+            return store.intern(bytes);
+        }
+        let at = self.seed.hash_one(bytes) as usize % SLOTS;
+        let slot = &mut self.slots[at];
+        if slot.bytes.get(..usize::from(slot.len)) == Some(bytes) {
+            return slot.sym;
+        }
+        let sym = store.intern(bytes);
+        if sym != Sym::OVERFLOW {
+            slot.bytes[..bytes.len()].copy_from_slice(bytes);
+            (slot.len, slot.sym) = (bytes.len() as u8, sym);
+        }
+        sym
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_text_has_an_equal_symbol_and_comes_back() {
+        let store = Interner::new(4096);
+        let mut cache = SymCache::default();
+        let a = cache.intern(b"uplink", &store);
+        assert_eq!(a, store.intern(b"uplink"));
+        assert_ne!(a, store.intern(b"downlink"));
+        assert_eq!(cache.intern(b"uplink", &store), a);
+        let mut out = Vec::new();
+        store.read(a, &mut out);
+        assert_eq!(out, b"uplink");
+        assert_eq!(store.intern(b""), Sym::EMPTY);
+    }
+
+    #[test]
+    fn a_full_store_overflows_and_keeps_what_it_has() {
+        let store = Interner::new(200);
+        let first = store.intern(b"first");
+        let all: Vec<_> = (0..100u32)
+            .map(|n| store.intern(&n.to_be_bytes()))
+            .collect();
+        assert!(all.contains(&Sym::OVERFLOW));
+        assert_eq!(store.intern(b"first"), first);
+        let (used, max, overflows) = store.usage();
+        assert!(used <= max && overflows > 0);
+    }
+}

@@ -7,5 +7,6 @@ pub mod cursor;
 pub mod error;
 pub mod intern;
 pub mod ledger;
+pub mod options;
 pub mod text;
 pub mod time;

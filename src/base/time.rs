@@ -16,7 +16,11 @@ impl Nanos {
     /// From whole seconds and nanoseconds; saturates.
     #[inline]
     pub fn new(seconds: u64, nanos: u32) -> Self {
-        Self(seconds.saturating_mul(SECOND).saturating_add(u64::from(nanos)))
+        Self(
+            seconds
+                .saturating_mul(SECOND)
+                .saturating_add(u64::from(nanos)),
+        )
     }
 
     /// From milliseconds; saturates.
@@ -40,6 +44,8 @@ impl Nanos {
 
 /// The system's wall clock, now.
 pub fn wall() -> Nanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Nanos::new(since.as_secs(), since.subsec_nanos())
 }

@@ -1,1 +1,206 @@
-//! config.
+//! The one typed configuration that every face compiles into.
+//!
+//! Each input and output keeps its own [`Options`] for the part that only its own file
+//! understands; everything that the engine needs is a field here.
+
+use crate::base::options::{Options, Place};
+use crate::record::Field;
+use std::time::Duration;
+
+/// A whole configuration, valid as far as can be known without opening anything.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Memory for tables, templates, fragments, symbols and queues together, in bytes.
+    pub memory: u64,
+    /// Inputs, in the order of the file.
+    pub inputs: Vec<Input>,
+    /// Aggregations, in the order of the file.
+    pub aggregates: Vec<Aggregate>,
+    /// Outputs, in the order of the file.
+    pub outputs: Vec<Output>,
+    /// Logging.
+    pub log: Log,
+    /// Path of the control socket for `weir query`, `status` and `top`; none when not wanted.
+    pub control: Option<String>,
+    /// Address of the HTTP endpoint with metrics and health; none when not wanted.
+    pub http: Option<String>,
+    /// Limits of the decoders' stores.
+    pub limits: Limits,
+    /// File in which templates survive a restart.
+    pub templates: Option<String>,
+    /// Time zone of calendar bins and printed times: `local`, `UTC`, or a name of the zone database.
+    pub timezone: String,
+    /// How long a stop may take before what is still queued is given up.
+    pub stop_within: Duration,
+}
+
+/// A configured input.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Which source: a name of the source registry (`udp`, `capture`, `file`, `pcap`).
+    pub kind: String,
+    /// Which decoder its frames go to.
+    pub decode: Decode,
+    /// Threads (and sockets) that share it.
+    pub workers: u32,
+    /// The source's own settings.
+    pub options: Options,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// Which decoder frames go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Decode {
+    /// By what the bytes are: datagrams by their version, frames as packets.
+    #[default]
+    Auto,
+    /// Frames as packets.
+    Packet,
+    /// NetFlow and IPFIX, out of captured frames where the source is a capture.
+    Netflow,
+    /// sFlow, likewise.
+    Sflow,
+}
+
+/// A configured aggregation.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Names of its inputs; empty means all.
+    pub from: Vec<String>,
+    /// Its keys and merged fields.
+    pub by: Vec<Field>,
+    /// Whether flows are counted (`flows` in `by`).
+    pub flows: bool,
+    /// Whether records count under both of their ends (`sum_host` and its sisters in `by`).
+    pub both_ends: bool,
+    /// Length of its time bins; none means one bin for the whole run.
+    pub every: Option<Every>,
+    /// Which time puts a record into a bin.
+    pub time: RecordTime,
+    /// Filter expression of pcap; empty passes everything.
+    pub filter: String,
+    /// Its share of the memory in bytes; none means an equal share of what is left.
+    pub memory: Option<u64>,
+    /// What happens when its table is full.
+    pub full: Full,
+    /// Whether counters are multiplied by the sampling rate.
+    pub renormalise: bool,
+    /// Names of its outputs.
+    pub to: Vec<String>,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// Length of time bins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// Seconds; bins begin at multiples of it since midnight where it divides a day, else since 1970.
+    Seconds(u32),
+    /// From midnight to midnight in the configured zone.
+    Day,
+    /// From Monday to Monday.
+    Week,
+    /// Calendar months.
+    Month,
+}
+
+/// Which time puts a record into a bin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordTime {
+    /// When the frame or datagram arrived; for savefiles, when it was captured.
+    #[default]
+    Arrival,
+    /// When the flow began, as the exporter says.
+    Start,
+    /// When the flow ended, as the exporter says.
+    End,
+}
+
+/// What happens when a table is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Full {
+    /// Everything is delivered early and the table starts anew.
+    #[default]
+    Flush,
+    /// New keys are counted in one visible row of zeroes.
+    Fold,
+    /// The smallest rows are delivered early to make room.
+    Evict,
+}
+
+/// A configured output.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Which sink: a name of the sink registry (`print`, `file`, `memory`, `sqlite`).
+    pub kind: String,
+    /// Memory for rows waiting, in bytes.
+    pub queue: u64,
+    /// The sink's own settings.
+    pub options: Options,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// Logging.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Least severe level that is written.
+    pub level: log::LevelFilter,
+    /// To syslog rather than to standard error.
+    pub syslog: bool,
+}
+
+/// Limits of the decoders' stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Templates.
+    pub templates: u32,
+    /// Exporters (address and observation domain).
+    pub exporters: u32,
+    /// Option entries: sampling rates, interface, VRF and application names.
+    pub options: u32,
+    /// Fragmented packets followed at a time.
+    pub fragments: u32,
+    /// Bytes for interned texts.
+    pub symbols: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            templates: 512,
+            exporters: 256,
+            options: 2048,
+            fragments: 256,
+            symbols: 256 << 10,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            memory: 16 << 20,
+            inputs: Vec::new(),
+            aggregates: Vec::new(),
+            outputs: Vec::new(),
+            log: Log {
+                level: log::LevelFilter::Info,
+                syslog: false,
+            },
+            control: None,
+            http: None,
+            limits: Limits::default(),
+            templates: None,
+            timezone: "local".into(),
+            stop_within: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,1 +1,160 @@
-//! decode.
+//! Decoders turn frames into records. They own their state, all of it bounded, and do no I/O.
+//!
+//! Adding one: a file here, a line in the registry, a line in `Cargo.toml`.
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+#![deny(clippy::arithmetic_side_effects, clippy::panic, unsafe_code)]
+
+use crate::base::intern::{Interner, Sym, SymCache};
+use crate::base::ledger::{Intake, Reason};
+use crate::record::{Batch, FieldSet, FlowRecord};
+use crate::source::Frame;
+use crate::wire;
+
+/// Turns frames into records.
+pub trait Decoder: Send {
+    /// Decodes one frame; records go to `out`.
+    ///
+    /// Whatever could be decoded stays decoded: a decoder drops the smallest unit it can name,
+    /// counts it in `out.ledger`, and goes on. It returns an error only when nothing more of the
+    /// frame can be read; the caller counts that one.
+    ///
+    /// # Errors
+    /// The reason why the rest of the frame is unreadable.
+    fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error>;
+
+    /// Bounded things it holds: name, used, most. For status and metrics.
+    fn usage(&self) -> Vec<(&'static str, usize, usize)> {
+        Vec::new()
+    }
+
+    /// Saves what a restart should find again (templates), to a file of the configuration.
+    ///
+    /// # Errors
+    /// When the bytes can not be produced.
+    fn save(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes back what [`save`](Self::save) gave. Damaged bytes are refused as a whole.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the bytes.
+    fn load(&mut self, _saved: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What a decoder is built from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Fields that some aggregation, filter or enricher wants; nothing else is decoded.
+    pub wanted: FieldSet,
+    /// Most templates kept.
+    pub templates_max: usize,
+    /// Most exporters (address, domain) followed.
+    pub exporters_max: usize,
+    /// Most option entries (sampling rates, names) kept.
+    pub options_max: usize,
+    /// Most fragmented packets followed at a time.
+    pub fragments_max: usize,
+}
+
+impl Setup {
+    /// Decode `wanted` with the limits a small box can afford.
+    pub fn new(wanted: FieldSet) -> Self {
+        Self {
+            wanted,
+            templates_max: 512,
+            exporters_max: 256,
+            options_max: 2048,
+            fragments_max: 256,
+        }
+    }
+}
+
+/// Where a decoder puts its records, and what it may use while decoding.
+pub struct Emit<'a> {
+    batch: &'a mut Batch,
+    run: &'a mut dyn FnMut(&mut Batch, &mut Intake),
+    /// The input's page of the ledger.
+    pub ledger: &'a mut Intake,
+    symbols: &'a Interner,
+    cache: &'a mut SymCache,
+    /// Frame filters the current frame passed, one bit each; copied into its records.
+    pub pass: u32,
+}
+
+impl<'a> Emit<'a> {
+    /// Joins the parts a worker owns. `run` is the rest of the pipeline: it empties the batch.
+    pub fn new(
+        batch: &'a mut Batch,
+        run: &'a mut dyn FnMut(&mut Batch, &mut Intake),
+        ledger: &'a mut Intake,
+        symbols: &'a Interner,
+        cache: &'a mut SymCache,
+    ) -> Self {
+        Self {
+            batch,
+            run,
+            ledger,
+            symbols,
+            cache,
+            pass: 0,
+        }
+    }
+
+    /// The next free record, clean in all wanted fields. When the batch is full the rest of the
+    /// pipeline runs first, so a decoder never stops in the middle of a datagram. The record
+    /// counts unless [`undo`](Self::undo) takes it back.
+    #[inline]
+    pub fn slot(&mut self) -> &mut FlowRecord {
+        if self.batch.is_full() {
+            (self.run)(self.batch, self.ledger);
+        }
+        let record = self.batch.next();
+        record.pass = self.pass;
+        record
+    }
+
+    /// Takes the last record back.
+    #[inline]
+    pub fn undo(&mut self) {
+        self.batch.undo();
+    }
+
+    /// Runs the rest of the pipeline over what the batch holds.
+    pub fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            (self.run)(self.batch, self.ledger);
+        }
+    }
+
+    /// The symbol of a text; counted when it found no room.
+    #[inline]
+    pub fn intern(&mut self, text: &[u8]) -> Sym {
+        let sym = self.cache.intern(text, self.symbols);
+        if sym == Sym::OVERFLOW {
+            self.ledger.drop(Reason::SymbolStore, text.len());
+        }
+        sym
+    }
+
+    /// Counts one dropped unit of `bytes` bytes.
+    #[inline]
+    pub fn drop(&mut self, reason: Reason, bytes: usize) {
+        self.ledger.drop(reason, bytes);
+    }
+}
+
+impl From<wire::Error> for Reason {
+    fn from(e: wire::Error) -> Self {
+        match e {
+            wire::Error::Truncated => Self::Truncated,
+            wire::Error::Length => Self::Length,
+            wire::Error::Version => Self::Version,
+            wire::Error::Type => Self::Type,
+            wire::Error::Count => Self::Count,
+            wire::Error::Loop => Self::Loop,
+        }
+    }
+}

@@ -1,1 +1,17 @@
-//! record.
+//! The heart: the table of fields, the record, and the plans derived from lists of fields.
+//!
+//! Not for knowing where records come from or where rows go.
+
+pub mod batch;
+pub mod counter;
+pub mod field;
+pub mod flow;
+pub mod key;
+pub mod schema;
+
+pub use batch::Batch;
+pub use counter::CounterPlan;
+pub use field::{FIELDS, Field, FieldSet, Giver, Info, Kind, Merge};
+pub use flow::FlowRecord;
+pub use key::{KeyPlan, KeyWords};
+pub use schema::{Column, Schema, Value};

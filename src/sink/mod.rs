@@ -1,1 +1,106 @@
-//! sink.
+//! Sinks take rows. Each lives on its own thread, may block, may fail, may be slow.
+//!
+//! Adding one: a file here, a line in the registry, a line in `Cargo.toml`. Queueing, retries,
+//! and the ledger come from outside.
+
+use crate::base::ledger::Sum;
+use crate::base::time::Nanos;
+use crate::record::{Schema, counter};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Identity of a batch of rows: a batch that is delivered again carries the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchId {
+    /// Drawn at each start of the daemon.
+    pub run: u64,
+    /// Place of the aggregation in the configuration.
+    pub aggregate: u32,
+    /// Counts up from 0 for each aggregation.
+    pub sequence: u64,
+}
+
+/// Rows of one aggregation and one time bin, or a part of them.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Which batch this is.
+    pub id: BatchId,
+    /// What the rows contain.
+    pub schema: Arc<Schema>,
+    /// Start of the time bin; the time of the flush where there are no bins.
+    pub bin: Nanos,
+    /// When the rows left the table (`stamp_updated`).
+    pub flushed: Nanos,
+    /// Rows one behind the other, each of [`Schema::row_words`] words.
+    pub words: Vec<u64>,
+    /// Whether these are the last rows of this flush for this bin: what collects rows (a file)
+    /// is complete now.
+    pub last: bool,
+}
+
+impl Rows {
+    /// One row after the other: key words, then counter words.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u64]> {
+        self.words.chunks_exact(self.schema.row_words().max(1))
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.words.len() / self.schema.row_words().max(1)
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Rows, packets and bytes.
+    pub fn sum(&self) -> Sum {
+        let keys = self.schema.key.len();
+        let count = |row: &[u64], at| row.get(keys + at).copied().unwrap_or(0);
+        self.iter().fold(Sum::default(), |sum, row| {
+            sum + Sum::one(count(row, counter::PACKETS), count(row, counter::BYTES))
+        })
+    }
+}
+
+/// Why rows were not stored.
+#[derive(Debug)]
+pub enum SinkError {
+    /// It may work later: full disk, locked database, lost connection. The rows stay queued.
+    Retry {
+        /// What happened, for log and status.
+        why: String,
+        /// How long to wait before the next attempt.
+        after: Duration,
+    },
+    /// These rows can never be stored (say, a value the backend refuses). They are dropped and
+    /// counted.
+    Refused(String),
+}
+
+/// Takes rows. May block; lives on its own thread.
+pub trait Sink: Send {
+    /// Stores all rows, or none: after `Retry` the same rows come again, with the same identity,
+    /// and must not count twice where the backend can tell.
+    ///
+    /// # Errors
+    /// Why the rows are not stored, and whether to try again.
+    fn write(&mut self, rows: &Rows) -> Result<(), SinkError>;
+
+    /// Everything written so far must survive a crash from here on.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    fn sync(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// Called about once a second while nothing is to be written: for timeouts and rotation.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    fn idle(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}

@@ -75,7 +75,11 @@ pub struct Peer {
 
 impl Peer {
     /// Nobody known.
-    pub const NONE: Self = Self { ip: IpAddr::V6(Ipv6Addr::UNSPECIFIED), port: 0, iface: 0 };
+    pub const NONE: Self = Self {
+        ip: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        port: 0,
+        iface: 0,
+    };
 }
 
 /// One captured frame or received datagram, borrowed from the source's buffer.

@@ -1,0 +1,80 @@
+//! [`Batch`]: the unit of work of the data path.
+
+use super::field::FieldSet;
+use super::flow::FlowRecord;
+use super::key::KeyWords;
+use crate::base::time::Nanos;
+
+/// A fixed array of records, filled and emptied over and over.
+pub struct Batch {
+    records: Box<[FlowRecord]>,
+    len: usize,
+    words: KeyWords,
+}
+
+impl Batch {
+    /// Records in a batch. Enough to hide the misses of the table, few enough for a small cache.
+    pub const SIZE: usize = 32;
+
+    /// A batch whose records are clean in the fields that somebody wants.
+    pub fn new(wanted: FieldSet) -> Self {
+        let records = vec![FlowRecord::new(); Self::SIZE].into();
+        Self {
+            records,
+            len: 0,
+            words: KeyWords::of(wanted),
+        }
+    }
+
+    /// Whether no slot is left.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.len >= self.records.len()
+    }
+
+    /// Whether no record is in it.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The next free record, with wanted words, counters and presence zeroed. When the batch is
+    /// full the last slot is handed out again, so a caller must empty it first.
+    #[inline]
+    pub fn next(&mut self) -> &mut FlowRecord {
+        let at = self.len.min(Self::SIZE - 1);
+        self.len = at + 1;
+        let record = &mut self.records[at];
+        self.words.clear(record);
+        record.present = FieldSet::EMPTY;
+        (record.packets, record.bytes, record.flows) = (0, 0, 0);
+        record.time = Nanos(0);
+        record.pass = 0;
+        record.exact = false;
+        record
+    }
+
+    /// Takes the last record back.
+    #[inline]
+    pub fn undo(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
+    /// The records in it.
+    #[inline]
+    pub fn records(&self) -> &[FlowRecord] {
+        &self.records[..self.len]
+    }
+
+    /// The records in it, to be changed.
+    #[inline]
+    pub fn records_mut(&mut self) -> &mut [FlowRecord] {
+        &mut self.records[..self.len]
+    }
+
+    /// Empties it.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}

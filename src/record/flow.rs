@@ -1,0 +1,102 @@
+//! [`FlowRecord`]: one packet or one exported flow, as every stage of the data path sees it.
+
+use super::field::FieldSet;
+use crate::base::time::Nanos;
+
+/// Plain data without pointers, one layout in every build.
+///
+/// Fields lie at fixed offsets of `data` (see [`FIELDS`](super::FIELDS)), none across a word of
+/// eight bytes unless it is an address; so any key is a list of masked words. Numbers are in
+/// native order, addresses in network order. Only words that somebody wants are zeroed between
+/// two uses ([`KeyWords`](super::key::KeyWords)); a field is valid when it is `present` or wanted.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub struct FlowRecord {
+    data: [u8; Self::DATA],
+    /// Fields a decoder or enricher has set.
+    pub present: FieldSet,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, layer 3.
+    pub bytes: u64,
+    /// Flows the record stands for.
+    pub flows: u64,
+    /// The time that decides which bin the record is counted in.
+    pub time: Nanos,
+    /// One bit for each frame filter that the record's frame passed.
+    pub pass: u32,
+    /// Counters were already multiplied by the sampling rate, or must not be.
+    pub exact: bool,
+}
+
+impl FlowRecord {
+    /// Bytes of the key zones.
+    pub const DATA: usize = 488;
+    /// Words of eight bytes in the key zones.
+    pub const WORDS: usize = Self::DATA / 8;
+
+    /// All zero, nothing present.
+    pub const fn new() -> Self {
+        Self {
+            data: [0; Self::DATA],
+            present: FieldSet::EMPTY,
+            packets: 0,
+            bytes: 0,
+            flows: 0,
+            time: Nanos(0),
+            pass: 0,
+            exact: false,
+        }
+    }
+
+    /// Stores `N` bytes at a fixed offset.
+    #[inline]
+    pub(super) fn put<const OFF: usize, const N: usize>(&mut self, bytes: [u8; N]) {
+        self.data[OFF..OFF + N].copy_from_slice(&bytes);
+    }
+
+    /// Reads `N` bytes at a fixed offset.
+    #[inline]
+    pub(super) fn get<const OFF: usize, const N: usize>(&self) -> [u8; N] {
+        let mut out = [0; N];
+        out.copy_from_slice(&self.data[OFF..OFF + N]);
+        out
+    }
+
+    /// One word of the key zones, in native order; zero past the end.
+    #[inline]
+    pub fn word(&self, index: usize) -> u64 {
+        match self.data.get(index * 8..index * 8 + 8) {
+            Some(bytes) => u64::from_ne_bytes(bytes.try_into().unwrap_or_default()),
+            None => 0,
+        }
+    }
+
+    /// Sets one word to zero.
+    #[inline]
+    pub fn clear_word(&mut self, index: usize) {
+        if let Some(bytes) = self.data.get_mut(index * 8..index * 8 + 8) {
+            bytes.copy_from_slice(&[0; 8]);
+        }
+    }
+
+    /// The bytes from `offset` on, for copy plans; empty where they do not fit.
+    #[inline]
+    pub fn slot(&mut self, offset: usize, len: usize) -> &mut [u8] {
+        self.data.get_mut(offset..offset + len).unwrap_or_default()
+    }
+
+    /// Reads bytes at `offset`; empty where they do not fit.
+    #[inline]
+    pub fn bytes_at(&self, offset: usize, len: usize) -> &[u8] {
+        self.data.get(offset..offset + len).unwrap_or_default()
+    }
+}
+
+impl Default for FlowRecord {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const _: () = assert!(size_of::<FlowRecord>() % 64 == 0 && size_of::<FlowRecord>() <= 576);

@@ -1,0 +1,189 @@
+//! [`KeyPlan`]: from a list of fields to the packed key of a record.
+//!
+//! A key is the wanted words of a record, masked. Fields that lie in one word share it, so the
+//! usual five-tuple is five loads and five ANDs, and a longer key costs what its words cost.
+
+use super::field::{Field, FieldSet, Merge};
+use super::flow::FlowRecord;
+
+/// The words of a record that a set of fields touches; the batch zeroes them between two uses.
+#[derive(Clone, Debug, Default)]
+pub struct KeyWords(Box<[u16]>);
+
+impl KeyWords {
+    /// The words of `fields`, ascending.
+    pub fn of(fields: FieldSet) -> Self {
+        let mut words: Vec<u16> = fields.iter().flat_map(words_of).collect();
+        words.sort_unstable();
+        words.dedup();
+        Self(words.into())
+    }
+
+    /// Zeroes them in `record`.
+    #[inline]
+    pub fn clear(&self, record: &mut FlowRecord) {
+        for &word in &self.0 {
+            record.clear_word(usize::from(word));
+        }
+    }
+}
+
+fn words_of(field: Field) -> impl Iterator<Item = u16> {
+    let info = field.info();
+    (info.offset / 8..=(info.offset + info.kind.size() - 1) / 8).map(|w| w as u16)
+}
+
+/// How the two ends of a flow exchange places, for the `sum_*` primitives.
+const ENDS: &[(Field, Field)] = &[
+    (Field::SrcHost, Field::DstHost),
+    (Field::SrcNet, Field::DstNet),
+    (Field::SrcPort, Field::DstPort),
+    (Field::SrcAs, Field::DstAs),
+    (Field::SrcMac, Field::DstMac),
+];
+
+/// A list of fields, compiled.
+#[derive(Clone, Debug)]
+pub struct KeyPlan {
+    words: Box<[(u16, u64)]>,
+    fields: Vec<Field>,
+    swap: Vec<(Field, Field)>,
+}
+
+impl KeyPlan {
+    /// Compiles `fields`; those that are merged rather than keys are left out.
+    pub fn compile(fields: &[Field]) -> Self {
+        let mut masks = [0u64; FlowRecord::WORDS];
+        let mut keys: Vec<Field> = fields
+            .iter()
+            .copied()
+            .filter(|f| f.info().merge == Merge::Key)
+            .collect();
+        keys.sort_by_key(|f| f.info().offset);
+        keys.dedup();
+        for field in &keys {
+            let info = field.info();
+            for at in info.offset..info.offset + info.kind.size() {
+                let mut byte = [0u8; 8];
+                byte[at % 8] = 0xff;
+                masks[at / 8] |= u64::from_ne_bytes(byte);
+            }
+        }
+        let words = masks.iter().enumerate().filter(|(_, m)| **m != 0);
+        let words = words.map(|(at, mask)| (at as u16, *mask)).collect();
+        Self {
+            words,
+            fields: keys,
+            swap: Vec::new(),
+        }
+    }
+
+    /// Makes the plan count every record under both of its ends (`sum_host` and its sisters).
+    /// The key holds the source side's fields; [`swapped`](Self::swapped) gives the other end.
+    pub fn both_ends(mut self) -> Self {
+        self.swap = ENDS
+            .iter()
+            .copied()
+            .filter(|(src, _)| self.fields.contains(src))
+            .collect();
+        self
+    }
+
+    /// Whether each record counts twice, once under each end.
+    pub fn counts_both_ends(&self) -> bool {
+        !self.swap.is_empty()
+    }
+
+    /// The record with its ends exchanged, for the second count.
+    pub fn swapped(&self, record: &FlowRecord) -> FlowRecord {
+        let mut other = *record;
+        for (src, dst) in &self.swap {
+            let (src, dst) = (src.info(), dst.info());
+            let len = src.kind.size();
+            other
+                .slot(src.offset, len)
+                .copy_from_slice(record.bytes_at(dst.offset, len));
+        }
+        other
+    }
+
+    /// Length of a key in words of eight bytes.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether there is no key at all: one grand total.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The key fields, in the order of the record.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Fields a record must carry for this plan: the keys, and the far ends of a double count.
+    pub fn needs(&self) -> FieldSet {
+        let ends = self.swap.iter().map(|(_, dst)| *dst);
+        self.fields.iter().copied().chain(ends).collect()
+    }
+
+    /// Byte position of `field` inside the packed key.
+    pub fn position(&self, field: Field) -> Option<usize> {
+        let info = field.info();
+        if !self.fields.contains(&field) {
+            return None;
+        }
+        let word = self
+            .words
+            .iter()
+            .position(|(w, _)| usize::from(*w) == info.offset / 8)?;
+        Some(word * 8 + info.offset % 8)
+    }
+
+    /// Packs the key of `record` into `key`, which has [`len`](Self::len) words.
+    #[inline]
+    pub fn pack(&self, record: &FlowRecord, key: &mut [u64]) {
+        for (out, &(word, mask)) in key.iter_mut().zip(&self.words) {
+            *out = record.word(usize::from(word)) & mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::addr::Ip;
+
+    #[test]
+    fn a_five_tuple_is_five_words() {
+        use Field::*;
+        let plan = KeyPlan::compile(&[Proto, SrcHost, DstPort, DstHost, SrcPort]);
+        assert_eq!(plan.len(), 5);
+        assert_eq!(plan.position(SrcHost), Some(0));
+        assert_eq!(plan.position(DstPort), Some(34));
+        let mut a = FlowRecord::new();
+        a.set_src_host(Ip::v4([192, 0, 2, 1]));
+        a.set_dst_port(443);
+        a.set_proto(6);
+        let mut b = a;
+        b.set_tos(7); // in the same word as the ports, but not wanted
+        let (mut ka, mut kb) = ([0; 5], [0; 5]);
+        plan.pack(&a, &mut ka);
+        plan.pack(&b, &mut kb);
+        assert_eq!(ka, kb);
+        b.set_src_port(1);
+        plan.pack(&b, &mut kb);
+        assert_ne!(ka, kb);
+    }
+
+    #[test]
+    fn a_sum_counts_the_other_end_under_the_same_field() {
+        let plan = KeyPlan::compile(&[Field::SrcHost]).both_ends();
+        let mut r = FlowRecord::new();
+        r.set_src_host(Ip::v4([192, 0, 2, 1]));
+        r.set_dst_host(Ip::v4([198, 51, 100, 2]));
+        assert_eq!(plan.swapped(&r).src_host(), Ip::v4([198, 51, 100, 2]));
+        assert!(plan.needs().has(Field::DstHost));
+    }
+}

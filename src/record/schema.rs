@@ -1,0 +1,230 @@
+//! [`Schema`]: what the rows of an aggregation contain, and typed values back from a row.
+
+use super::counter::{self, CounterPlan};
+use super::field::{Field, Kind};
+use super::key::KeyPlan;
+use crate::base::addr::{Ip, Mac};
+use crate::base::intern::{Interner, Sym};
+use crate::base::time::Nanos;
+use std::sync::Arc;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A primitive.
+    Field(Field),
+    /// Packets.
+    Packets,
+    /// Flows.
+    Flows,
+    /// Bytes, layer 3.
+    Bytes,
+}
+
+/// A column of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// What it holds.
+    pub what: What,
+    /// How it is to be read and shown.
+    pub kind: Kind,
+    at: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Byte position in the key.
+    Key(usize),
+    /// Word of the counters.
+    Counter(usize),
+}
+
+/// A typed value out of a row. How a number is shown is the [`Column::kind`]'s business.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// Any number.
+    Number(u64),
+    /// An address.
+    Ip(Ip),
+    /// A MAC address.
+    Mac(Mac),
+    /// Interned text.
+    Text(Sym),
+    /// A point in time.
+    Time(Nanos),
+}
+
+/// The columns of an aggregation's rows and the plans they come from.
+#[derive(Debug)]
+pub struct Schema {
+    /// Name of the aggregation.
+    pub name: String,
+    /// The key.
+    pub key: KeyPlan,
+    /// The counters.
+    pub counter: CounterPlan,
+    /// Whether rows belong to time bins; then [`Field::Bin`] is among the columns.
+    pub binned: bool,
+    /// Key fields in table order, then merged fields, then packets, flows, bytes.
+    pub columns: Vec<Column>,
+    /// Where symbols become text again.
+    pub symbols: Arc<Interner>,
+}
+
+impl Schema {
+    /// The schema of an aggregation by `fields`, which may hold keys and merged fields.
+    pub fn new(name: &str, fields: &[Field], options: Options, symbols: Arc<Interner>) -> Self {
+        let mut all = fields.to_vec();
+        if options.binned {
+            all.push(Field::Bin);
+        }
+        let mut key = KeyPlan::compile(&all);
+        if options.both_ends {
+            key = key.both_ends();
+        }
+        let counter = CounterPlan::compile(&all, options.flows);
+        all.sort();
+        all.dedup();
+        let mut columns: Vec<Column> = Vec::new();
+        for field in all {
+            let place = match (key.position(field), counter.position(field)) {
+                (Some(at), _) => Place::Key(at),
+                (None, Some(at)) => Place::Counter(at),
+                (None, None) => continue,
+            };
+            columns.push(Column {
+                what: What::Field(field),
+                kind: field.info().kind,
+                at: place,
+            });
+        }
+        let mut count = |what, at| {
+            columns.push(Column {
+                what,
+                kind: Kind::U64,
+                at: Place::Counter(at),
+            });
+        };
+        count(What::Packets, counter::PACKETS);
+        if let Some(at) = counter.flows_at() {
+            count(What::Flows, at);
+        }
+        count(What::Bytes, counter::BYTES);
+        Self {
+            name: name.into(),
+            key,
+            counter,
+            binned: options.binned,
+            columns,
+            symbols,
+        }
+    }
+
+    /// Words of one row: key, then counters.
+    pub fn row_words(&self) -> usize {
+        self.key.len() + self.counter.len()
+    }
+
+    /// The column that holds `what`.
+    pub fn column(&self, what: What) -> Option<&Column> {
+        self.columns.iter().find(|c| c.what == what)
+    }
+
+    /// The value of `column` in `row`.
+    pub fn value(&self, column: &Column, row: &[u64]) -> Value {
+        let at = match column.at {
+            Place::Key(at) => at,
+            Place::Counter(word) => {
+                let number = row.get(self.key.len() + word).copied().unwrap_or(0);
+                return match column.kind {
+                    Kind::Time => Value::Time(Nanos(number)),
+                    Kind::Text => Value::Text(Sym(number as u32)),
+                    _ => Value::Number(number),
+                };
+            }
+        };
+        let byte = |n: usize| -> u8 {
+            let word = row.get((at + n) / 8).copied().unwrap_or(0);
+            word.to_ne_bytes()[(at + n) % 8]
+        };
+        match column.kind {
+            Kind::Ip => Value::Ip(Ip(std::array::from_fn(byte))),
+            Kind::Mac => Value::Mac(Mac(std::array::from_fn(byte))),
+            Kind::U8 | Kind::Proto | Kind::Letter => Value::Number(u64::from(byte(0))),
+            Kind::U16 | Kind::EtherType => {
+                Value::Number(u64::from(u16::from_ne_bytes(std::array::from_fn(byte))))
+            }
+            Kind::U32 | Kind::NumberText => {
+                Value::Number(u64::from(u32::from_ne_bytes(std::array::from_fn(byte))))
+            }
+            Kind::Text => Value::Text(Sym(u32::from_ne_bytes(std::array::from_fn(byte)))),
+            Kind::U64 | Kind::Rd => Value::Number(u64::from_ne_bytes(std::array::from_fn(byte))),
+            Kind::Time => Value::Time(Nanos(u64::from_ne_bytes(std::array::from_fn(byte)))),
+        }
+    }
+}
+
+/// Choices of a schema beyond its list of fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Count flows.
+    pub flows: bool,
+    /// Count each record under both of its ends.
+    pub both_ends: bool,
+    /// Split rows by time bin.
+    pub binned: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::FlowRecord;
+
+    #[test]
+    fn values_come_back_from_a_row_as_they_were_set() {
+        let fields = [
+            Field::SrcHost,
+            Field::SrcMac,
+            Field::DstPort,
+            Field::TcpFlags,
+            Field::Tag,
+        ];
+        let options = Options {
+            flows: true,
+            binned: true,
+            ..Options::default()
+        };
+        let schema = Schema::new("t", &fields, options, Arc::new(Interner::new(0)));
+        let mut r = FlowRecord::new();
+        r.set_src_host(Ip::v4([192, 0, 2, 1]));
+        r.set_src_mac(Mac([1, 2, 3, 4, 5, 6]));
+        r.set_dst_port(443);
+        r.set_tcp_flags(18);
+        r.set_tag(u64::MAX - 1);
+        r.set_bin(Nanos(77));
+        (r.packets, r.bytes, r.flows) = (3, 4000, 1);
+        let mut row = vec![0; schema.row_words()];
+        let (key, counters) = row.split_at_mut(schema.key.len());
+        schema.key.pack(&r, key);
+        schema.counter.add(&r, counters);
+        let got: Vec<_> = schema
+            .columns
+            .iter()
+            .map(|c| (c.what, schema.value(c, &row)))
+            .collect();
+        let field = |f| What::Field(f);
+        for want in [
+            (field(Field::SrcHost), Value::Ip(Ip::v4([192, 0, 2, 1]))),
+            (field(Field::SrcMac), Value::Mac(Mac([1, 2, 3, 4, 5, 6]))),
+            (field(Field::DstPort), Value::Number(443)),
+            (field(Field::TcpFlags), Value::Number(18)),
+            (field(Field::Tag), Value::Number(u64::MAX - 1)),
+            (field(Field::Bin), Value::Time(Nanos(77))),
+            (What::Packets, Value::Number(3)),
+            (What::Flows, Value::Number(1)),
+            (What::Bytes, Value::Number(4000)),
+        ] {
+            assert!(got.contains(&want), "{want:?} in {got:?}");
+        }
+    }
+}
