@@ -7,6 +7,7 @@
 
 pub mod flowset;
 pub mod netflow5;
+pub mod sflow;
 
 use crate::base::cursor::Short;
 
