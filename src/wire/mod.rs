@@ -8,6 +8,7 @@
 pub mod flowset;
 pub mod netflow5;
 pub mod sflow;
+pub mod packet;
 
 use crate::base::cursor::Short;
 

@@ -1,0 +1,342 @@
+//! A frame from its link layer to its transport header, and one tunnel inside it.
+//!
+//! [`parse`] answers with a [`Packet`] of plain values: addresses, ports, flags, tags, labels. It
+//! neither allocates nor keeps state; carrying ports to later fragments is the decoder's work.
+//! Not for payloads, checksums or header options: nobody accounts by them.
+//!
+//! Most frames on most links are Ethernet with IPv4 without options and TCP or UDP within. Those
+//! are read at constant offsets behind one length check ([`plain`]); everything else takes the
+//! walk from header to header, in which each kind of nesting has a named bound.
+
+mod ip;
+mod link;
+mod tunnel;
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod test;
+
+use super::Error;
+use crate::base::addr::{Ip, Mac};
+use crate::base::cursor::Cursor;
+
+/// VLAN tags of one frame, at the most; one more is [`Error::Loop`].
+pub const MAX_TAGS: usize = 8;
+/// Entries of one MPLS label stack that are walked; one more is [`Error::Loop`].
+pub const MAX_LABELS: usize = 32;
+/// Entries of one MPLS label stack that are reported.
+pub const KEPT_LABELS: usize = 10;
+/// Link headers of one frame in all, tags included; one more is [`Error::Loop`].
+pub const MAX_LINKS: usize = 16;
+/// Extension headers of one IPv6 packet; behind the last, transport is not looked for.
+pub const MAX_EXTENSIONS: usize = 16;
+
+/// EtherType of IPv4.
+pub const ETYPE_IPV4: u16 = 0x0800;
+/// EtherType of IPv6.
+pub const ETYPE_IPV6: u16 = 0x86dd;
+
+/// What the first byte of a frame belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Ethernet II or IEEE 802.3, from the destination address on.
+    Ethernet,
+    /// IPv4 or IPv6, told apart by the version nibble.
+    Ip,
+    /// BSD loopback: four bytes of address family in either byte order.
+    Null,
+    /// PPP (RFC 1661), with or without HDLC-like framing (RFC 1662); Cisco HDLC is recognised.
+    Ppp,
+    /// A PPPoE session packet (RFC 2516 §4), from its version on.
+    Pppoe,
+    /// Linux cooked capture, version 1.
+    Cooked,
+    /// Linux cooked capture, version 2.
+    Cooked2,
+    /// An MPLS label stack (RFC 3032).
+    Mpls,
+}
+
+/// What the headers below IP say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkLayer {
+    /// Destination MAC; cooked captures and raw IP have none.
+    pub dst_mac: Option<Mac>,
+    /// Source MAC.
+    pub src_mac: Option<Mac>,
+    /// VLAN id of the outermost tag, 12 bits; zero is a priority tag.
+    pub vlan: Option<u16>,
+    /// VLAN id of the second tag (the customer's, IEEE 802.1ad).
+    pub cvlan: Option<u16>,
+    /// Priority code point of the outermost tag, 3 bits.
+    pub cos: Option<u8>,
+    /// EtherType behind all tags and labels; what IP implies where the link has none.
+    pub etype: Option<u16>,
+    /// The MPLS label stack.
+    pub labels: Option<Labels>,
+}
+
+/// An MPLS label stack, from the top down. Labels are 20 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    kept: [u32; KEPT_LABELS],
+    count: u8,
+    bottom: u32,
+}
+
+impl Labels {
+    /// Adds the next label downwards; beyond [`KEPT_LABELS`] only the bottom is kept.
+    fn push(&mut self, label: u32) {
+        if let Some(slot) = self.kept.get_mut(usize::from(self.count)) {
+            *slot = label;
+        }
+        self.count = self.count.saturating_add(1);
+        self.bottom = label;
+    }
+
+    /// The first label, which the next hop switches by.
+    #[inline]
+    pub fn top(&self) -> u32 {
+        let [top, ..] = self.kept;
+        top
+    }
+
+    /// The last label, the one with the bottom-of-stack bit.
+    #[inline]
+    pub fn bottom(&self) -> u32 {
+        self.bottom
+    }
+
+    /// The labels, top first; at the most [`KEPT_LABELS`] of them.
+    #[inline]
+    pub fn stack(&self) -> &[u32] {
+        self.kept
+            .get(..usize::from(self.count))
+            .unwrap_or(&self.kept)
+    }
+}
+
+/// Which part of its datagram a fragment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Identification: 16 bits in IPv4, 32 in IPv6.
+    pub id: u32,
+    /// Where its data belongs, in bytes from the begin of the datagram's payload.
+    pub offset: u16,
+    /// More fragments follow this one.
+    pub more: bool,
+}
+
+/// What one IP header and the transport header behind it say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpLayer {
+    /// Source address.
+    pub src: Ip,
+    /// Destination address.
+    pub dst: Ip,
+    /// Length of the IP packet in bytes, header included: what the header says, or what is left
+    /// of the frame on the wire where the header says zero, less than itself, or too much.
+    pub bytes: u32,
+    /// Source and destination port: TCP, UDP, UDP-Lite, SCTP, DCCP. Absent in later fragments,
+    /// and where the capture ends before them.
+    pub ports: Option<(u16, u16)>,
+    /// Type and code of ICMP or ICMPv6.
+    pub icmp: Option<(u8, u8)>,
+    /// Set when this is a part of a datagram.
+    pub fragment: Option<Fragment>,
+    /// IPv6 flow label, 20 bits; zero in IPv4.
+    pub flow_label: u32,
+    /// IP version, 4 or 6.
+    pub version: u8,
+    /// Protocol number of what follows IP and its extension headers.
+    pub proto: u8,
+    /// Type of service or traffic class, all eight bits.
+    pub tos: u8,
+    /// TCP flags, FIN in the lowest bit; zero where there are none.
+    pub tcp_flags: u8,
+    /// Where the IP header begins, in bytes from the begin of the frame.
+    pub start: u32,
+    /// Where the transport header begins; of a later fragment, its data.
+    pub payload: u32,
+    /// Where the packet ends in the frame as captured; link padding is behind it.
+    pub end: u32,
+    /// Why the transport header was not reached, where one was expected.
+    pub stopped: Option<Error>,
+}
+
+/// How the inner packet is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// IP in IP, 6in4, 4in6 (RFC 2003, 4213, 2473).
+    Ip,
+    /// GRE (RFC 2784, 2890), also PPTP's (RFC 2637) and ERSPAN; the id is the key.
+    Gre,
+    /// NVGRE (RFC 7637); the id is the virtual subnet.
+    Nvgre,
+    /// VXLAN (RFC 7348); the id is the network identifier.
+    Vxlan,
+    /// Geneve (RFC 8926); the id is the network identifier.
+    Geneve,
+    /// GTP-U version 1 (3GPP TS 29.281); the id is the tunnel endpoint.
+    Gtp,
+    /// Ethernet in IP (RFC 3378).
+    EtherIp,
+    /// MPLS in IP (RFC 4023).
+    Mpls,
+}
+
+/// The packet inside the packet. A tunnel inside the tunnel is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// How it is carried.
+    pub carrier: Carrier,
+    /// The carrier's number for the tunnel; zero where it has none.
+    pub id: u32,
+    /// Inner source MAC.
+    pub src_mac: Option<Mac>,
+    /// Inner destination MAC.
+    pub dst_mac: Option<Mac>,
+    /// The inner packet; absent when it is not IP, or was not captured.
+    pub ip: Option<IpLayer>,
+}
+
+/// The values of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Below IP.
+    pub link: LinkLayer,
+    /// IP and transport; absent when the frame is not IP (ARP, LLDP …).
+    pub ip: Option<IpLayer>,
+    /// Inside; looked for only when asked.
+    pub tunnel: Option<Tunnel>,
+    /// Length to account, in bytes: [`IpLayer::bytes`], or of a frame that is not IP what follows
+    /// its link headers on the wire.
+    pub bytes: u32,
+}
+
+/// Reads `frame`, which had `wire_len` bytes on the wire; `inside` asks for tunnels too.
+///
+/// # Errors
+/// When not even addresses (or, of a frame that is not IP, the EtherType) could be read.
+#[inline]
+pub fn parse(start: Start, frame: &[u8], wire_len: u32, inside: bool) -> Result<Packet, Error> {
+    if start == Start::Ethernet
+        && let Some(packet) = plain(frame, wire_len)
+        && !(inside && packet.ip.is_some_and(|ip| tunnel::is_carrier(&ip)))
+    {
+        return Ok(packet);
+    }
+    walk(start, frame, wire_len, inside)
+}
+
+/// The usual frame: Ethernet II, IPv4 without options or fragmentation, TCP or UDP, all captured.
+#[inline]
+fn plain(frame: &[u8], wire_len: u32) -> Option<Packet> {
+    let [
+        d0,
+        d1,
+        d2,
+        d3,
+        d4,
+        d5,
+        s0,
+        s1,
+        s2,
+        s3,
+        s4,
+        s5,
+        t0,
+        t1,
+        rest @ ..,
+    ] = frame.first_chunk::<54>()?;
+    let [v, tos, l0, l1, _, _, f0, f1, _, proto, _, _, rest @ ..] = rest;
+    let [a0, a1, a2, a3, b0, b1, b2, b3, p0, p1, q0, q1, rest @ ..] = rest;
+    let [_, _, _, _, _, _, _, _, _, flags, ..] = rest;
+
+    let bytes = u32::from(u16::from_be_bytes([*l0, *l1]));
+    let tcp = *proto == 6;
+    let shape = u32::from_be_bytes([*t0, *t1, *v, *f0]) & 0xffff_ff3f;
+    let room = (wire_len.max(54)).wrapping_sub(14);
+    if shape != 0x0800_4500 || *f1 != 0 || !(tcp || *proto == 17) || !(40..=room).contains(&bytes) {
+        return None;
+    }
+    let ip = IpLayer {
+        src: Ip::v4([*a0, *a1, *a2, *a3]),
+        dst: Ip::v4([*b0, *b1, *b2, *b3]),
+        bytes,
+        ports: Some((
+            u16::from_be_bytes([*p0, *p1]),
+            u16::from_be_bytes([*q0, *q1]),
+        )),
+        icmp: None,
+        fragment: None,
+        flow_label: 0,
+        version: 4,
+        proto: *proto,
+        tos: *tos,
+        tcp_flags: if tcp { *flags } else { 0 },
+        start: 14,
+        payload: 34,
+        end: bytes
+            .wrapping_add(14)
+            .min(u32::try_from(frame.len()).unwrap_or(u32::MAX)),
+        stopped: None,
+    };
+    let link = LinkLayer {
+        dst_mac: Some(Mac([*d0, *d1, *d2, *d3, *d4, *d5])),
+        src_mac: Some(Mac([*s0, *s1, *s2, *s3, *s4, *s5])),
+        vlan: None,
+        cvlan: None,
+        cos: None,
+        etype: Some(ETYPE_IPV4),
+        labels: None,
+    };
+    Some(Packet {
+        link,
+        ip: Some(ip),
+        tunnel: None,
+        bytes,
+    })
+}
+
+/// Any frame: header after header.
+#[inline(never)]
+fn walk(start: Start, frame: &[u8], wire_len: u32, inside: bool) -> Result<Packet, Error> {
+    let mut link = LinkLayer::default();
+    let mut c = Cursor::new(frame);
+    let is_ip = link::walk(start, &mut c, &mut link)?;
+    let captured = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    let room = wire_len.max(captured).saturating_sub(offset(c.offset()));
+    if !is_ip {
+        return Ok(Packet {
+            link,
+            ip: None,
+            tunnel: None,
+            bytes: room,
+        });
+    }
+    let ip = ip::parse(c.rest(), offset(c.offset()), room)?;
+    link.etype = Some(if ip.version == 4 {
+        ETYPE_IPV4
+    } else {
+        ETYPE_IPV6
+    });
+    let tunnel = if inside && tunnel::is_carrier(&ip) {
+        tunnel::parse(&ip, frame)
+    } else {
+        None
+    };
+    Ok(Packet {
+        link,
+        ip: Some(ip),
+        tunnel,
+        bytes: ip.bytes,
+    })
+}
+
+/// A position in a frame as it is reported. Frames are far shorter than 4 GiB.
+#[inline]
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
