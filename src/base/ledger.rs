@@ -98,6 +98,7 @@ reasons! {
     Savefile, "savefile", "The savefile is damaged or cut from here on.";
     Oversize, "oversize", "Longer than the receive buffer.";
     Refused, "refused", "Its sender is not on the allow list.";
+    Filter, "filter", "No aggregation's filter passes the frame.";
 }
 
 /// How many reasons there are.

@@ -6,6 +6,7 @@
 
 use crate::base::intern::{Interner, Sym, SymCache};
 use crate::base::ledger::{Intake, Reason};
+use crate::base::time::Nanos;
 use crate::record::{Batch, FieldSet, FlowRecord};
 use crate::source::Frame;
 use crate::wire;
@@ -82,6 +83,8 @@ pub struct Emit<'a> {
     cache: &'a mut SymCache,
     /// Frame filters the current frame passed, one bit each; copied into its records.
     pub pass: u32,
+    /// When the current frame arrived; the time of its records until a decoder says otherwise.
+    pub time: Nanos,
 }
 
 impl<'a> Emit<'a> {
@@ -113,6 +116,7 @@ impl<'a> Emit<'a> {
         }
         let record = self.batch.next();
         record.pass = self.pass;
+        record.time = self.time;
         record
     }
 

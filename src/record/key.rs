@@ -94,7 +94,7 @@ impl KeyPlan {
         !self.swap.is_empty()
     }
 
-    /// The record with its ends exchanged, for the second count.
+    /// The record with its ends exchanged, for the second count; twice gives the record back.
     pub fn swapped(&self, record: &FlowRecord) -> FlowRecord {
         let mut other = *record;
         for (src, dst) in &self.swap {

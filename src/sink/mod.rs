@@ -96,11 +96,12 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Called about once a second while nothing is to be written: for timeouts and rotation.
+    /// Called when the queue has run empty: for timeouts and housekeeping. Gives the time after
+    /// which it wants to be called again; none when it has nothing to do until rows come.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
-    fn idle(&mut self) -> Result<(), SinkError> {
-        Ok(())
+    fn idle(&mut self) -> Result<Option<Duration>, SinkError> {
+        Ok(None)
     }
 }
