@@ -58,6 +58,9 @@ pub struct Setup {
     pub options_max: usize,
     /// Most fragmented packets followed at a time.
     pub fragments_max: usize,
+    /// sFlow: bytes are those of the sampled frame, its link layer and checksum included, rather
+    /// than those of layer 3.
+    pub frame_bytes: bool,
 }
 
 impl Setup {
@@ -69,6 +72,7 @@ impl Setup {
             exporters_max: 256,
             options_max: 2048,
             fragments_max: 256,
+            frame_bytes: false,
         }
     }
 }
@@ -103,6 +107,7 @@ impl<'a> Emit<'a> {
             symbols,
             cache,
             pass: 0,
+            time: Nanos(0),
         }
     }
 
