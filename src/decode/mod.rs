@@ -4,6 +4,10 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::arithmetic_side_effects, clippy::panic, unsafe_code)]
 
+pub mod datagram;
+pub mod fragment;
+pub mod packet;
+
 use crate::base::intern::{Interner, Sym, SymCache};
 use crate::base::ledger::{Intake, Reason};
 use crate::base::time::Nanos;
