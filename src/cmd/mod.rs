@@ -1,6 +1,129 @@
-//! cmd.
+//! The command line: one table of commands and flags.
+//!
+//! Parsing, help, the manual page and the completions of three shells are all derived from the
+//! tables that each command's file holds. Adding a command is a file here and a line in
+//! [`COMMANDS`]. Not for doing the work: a command reads its arguments and calls the layers above.
+
+pub mod arg;
+pub mod check;
+pub mod complete;
+pub mod fields;
+#[path = "gen.rs"]
+pub mod generate;
+pub mod help;
+pub mod man;
+pub mod out;
+pub mod query;
+pub mod read;
+pub mod run;
+pub mod status;
+#[cfg(feature = "cmd-top")]
+pub mod top;
+pub mod version;
+
 use crate::base::error::Exit;
-/// Runs the command line.
-pub fn main(_args: Vec<std::ffi::OsString>) -> Exit {
-    Exit::Fine
+use crate::base::text;
+use arg::{Args, Command};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Every command of this build, in the order of the help.
+pub static COMMANDS: &[&Command] = &[
+    &read::COMMAND,
+    &run::COMMAND,
+    &check::COMMAND,
+    &query::COMMAND,
+    #[cfg(feature = "cmd-top")]
+    &top::COMMAND,
+    &status::COMMAND,
+    &fields::COMMAND,
+    &generate::COMMAND,
+    &version::COMMAND,
+    &help::COMMAND,
+];
+
+/// Commands that exist, whether built in or not, with the feature that each needs.
+static NEEDING: &[(&str, &str)] = &[("top", "cmd-top")];
+
+macro_rules! features {
+    ($($name:literal: $sets:literal,)*) => {
+        /// Every feature: its name, whether this build has it, and the sets that have it.
+        pub static FEATURES: &[(&str, bool, &str)] = &[$(($name, cfg!(feature = $name), $sets)),*];
+    };
+}
+features! {
+    "src-savefile": "edge, collector, full",
+    "src-capture": "edge, collector, full",
+    "src-udp": "edge, collector, full",
+    "src-gzip": "collector, full",
+    "src-pcap": "full",
+    "dec-packet": "edge, collector, full",
+    "dec-netflow": "edge, collector, full",
+    "dec-sflow": "edge, collector, full",
+    "rule-filter": "edge, collector, full",
+    "rule-filter-static": "",
+    "sink-print": "edge, collector, full",
+    "sink-file": "edge, collector, full",
+    "sink-memory": "edge, collector, full",
+    "sink-sqlite": "collector, full",
+    "ctl-http": "collector, full",
+    "time-zone": "collector, full",
+    "cmd-top": "collector, full",
+}
+
+/// The command of this name.
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().copied().find(|c| c.name == name)
+}
+
+/// Runs the command line; `args` begins with the name of the program.
+pub fn main(args: Vec<OsString>) -> Exit {
+    let mut args = args.into_iter().skip(1);
+    let Some(first) = args.next() else {
+        out::say(&help::short());
+        return Exit::Usage;
+    };
+    let rest: Vec<OsString> = args.collect();
+    let name = match first.to_str() {
+        Some("-h" | "--help") => "help",
+        Some("-V" | "--version") => "version",
+        Some(name) => name,
+        None => "",
+    };
+    let Some(command) = find(name) else {
+        return out::usage("weir", &unknown(&first), "weir help");
+    };
+    match Args::parse(command, rest) {
+        Ok(args) if args.help => out::print(&help::of(command)),
+        Ok(args) => (command.run)(args),
+        Err(message) => {
+            let name = format!("weir {}", command.name);
+            out::usage(&name, &message, &format!("{name} --help"))
+        }
+    }
+}
+
+/// What to say about a first word that is no command.
+fn unknown(first: &OsString) -> String {
+    let word = first.to_string_lossy();
+    if let Some((_, feature)) = NEEDING.iter().find(|(name, _)| *name == word) {
+        let sets = FEATURES
+            .iter()
+            .find(|f| f.0 == *feature)
+            .map_or("", |f| f.2);
+        return format!(
+            "`{word}` exists, but this build has no `{feature}`; build sets with it: {sets}"
+        );
+    }
+    if word.starts_with('-') {
+        return format!("no option `{word}` before a command");
+    }
+    if let Some(near) = text::nearest(&word, COMMANDS.iter().map(|c| c.name)) {
+        return format!("no command `{word}`; did you mean `{near}`?");
+    }
+    if Path::new(first).exists() {
+        return format!("no command `{word}`; to read a savefile of that name: weir read {word}");
+    }
+    let names: Vec<_> = COMMANDS.iter().map(|c| c.name).collect();
+    format!("no command `{word}`; there are {}", names.join(", "))
 }

@@ -1,0 +1,55 @@
+//! `weir version`: version and features of this build.
+
+use super::arg::{Args, Command, Operands};
+use super::{FEATURES, out};
+use crate::base::error::Exit;
+
+/// The table of `weir version`.
+pub static COMMAND: Command = Command {
+    name: "version",
+    doc: "Print version and features",
+    about: "Prints the version, the target it was built for, and which features it has.",
+    operands: Operands::NONE,
+    flags: &[],
+    examples: &[],
+    run,
+};
+
+fn run(_args: Args) -> Exit {
+    let mut text = format!(
+        "weir {} ({}-{}, {} bit)\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        usize::BITS
+    );
+    for (sign, built) in [("+", true), ("-", false)] {
+        for (name, has, _) in FEATURES {
+            if *has == built {
+                text.push_str(&format!("  {sign}{name}\n"));
+            }
+        }
+    }
+    out::print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_features_is_that_of_the_manifest() {
+        let manifest = include_str!("../../Cargo.toml");
+        let (_, rest) = manifest.split_once("\n[features]\n").unwrap();
+        let (features, _) = rest.split_once("\n[").unwrap();
+        let mut families: Vec<&str> = features
+            .lines()
+            .filter_map(|l| l.split_once(" = ").map(|(name, _)| name))
+            .filter(|name| name.contains('-'))
+            .collect();
+        let mut known: Vec<&str> = FEATURES.iter().map(|f| f.0).collect();
+        families.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(families, known);
+    }
+}
