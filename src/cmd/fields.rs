@@ -122,7 +122,7 @@ fn table(fields: &[&Info]) -> String {
 fn card(info: &Info) -> String {
     let mut text = String::new();
     for (title, cell) in TITLES.iter().zip(cells(info)) {
-        text.push_str(&format!("{title:9} {cell}").trim_end());
+        text.push_str(format!("{title:9} {cell}").trim_end());
         text.push('\n');
     }
     if let Some(why) = info.giver.missing() {
