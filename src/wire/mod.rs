@@ -9,6 +9,8 @@ pub mod flowset;
 pub mod netflow5;
 pub mod sflow;
 pub mod packet;
+pub mod pcapng;
+pub mod savefile;
 
 use crate::base::cursor::Short;
 
