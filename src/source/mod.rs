@@ -2,8 +2,25 @@
 //!
 //! Adding one: a file here, a line in the registry below, a line in `Cargo.toml`.
 
+#[cfg(feature = "src-gzip")]
+mod gzip;
+#[cfg(feature = "src-savefile")]
+pub mod savefile;
+#[cfg(feature = "src-savefile")]
+mod section;
+
 use crate::base::time::Nanos;
 use std::net::{IpAddr, Ipv6Addr};
+
+/// What unpacks a gzip savefile.
+#[cfg(feature = "src-savefile")]
+type Unpack = fn(savefile::Raw) -> Box<dyn savefile::Input>;
+/// `None` in a build that cannot.
+#[cfg(feature = "src-gzip")]
+const UNPACK: Option<Unpack> = Some(gzip::unpack);
+/// `None` in a build that cannot.
+#[cfg(all(feature = "src-savefile", not(feature = "src-gzip")))]
+const UNPACK: Option<Unpack> = None;
 
 /// What the first byte of a frame is. Link types are those of the pcap LINKTYPE registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
