@@ -130,7 +130,8 @@ impl Schema {
         self.columns.iter().find(|c| c.what == what)
     }
 
-    /// The value of `column` in `row`.
+    /// The value of `column` in `row`. A field lies in one word, an address in two.
+    #[inline]
     pub fn value(&self, column: &Column, row: &[u64]) -> Value {
         let at = match column.at {
             Place::Key(at) => at,
@@ -143,24 +144,36 @@ impl Schema {
                 };
             }
         };
-        let byte = |n: usize| -> u8 {
-            let word = row.get((at + n) / 8).copied().unwrap_or(0);
-            word.to_ne_bytes()[(at + n) % 8]
-        };
+        let word = |n: usize| row.get(at / 8 + n).copied().unwrap_or(0);
         match column.kind {
-            Kind::Ip => Value::Ip(Ip(std::array::from_fn(byte))),
-            Kind::Mac => Value::Mac(Mac(std::array::from_fn(byte))),
-            Kind::U8 | Kind::Proto | Kind::Letter => Value::Number(u64::from(byte(0))),
-            Kind::U16 | Kind::EtherType => {
-                Value::Number(u64::from(u16::from_ne_bytes(std::array::from_fn(byte))))
+            Kind::Ip => {
+                let (high, low) = (word(0).to_ne_bytes(), word(1).to_ne_bytes());
+                let mut bytes = [0; 16];
+                bytes[..8].copy_from_slice(&high);
+                bytes[8..].copy_from_slice(&low);
+                Value::Ip(Ip(bytes))
             }
-            Kind::U32 | Kind::NumberText => {
-                Value::Number(u64::from(u32::from_ne_bytes(std::array::from_fn(byte))))
+            Kind::Mac => {
+                let bytes = word(0).to_ne_bytes();
+                let mac = bytes.get(at % 8..at % 8 + 6);
+                Value::Mac(Mac(mac.and_then(|m| m.try_into().ok()).unwrap_or_default()))
             }
-            Kind::Text => Value::Text(Sym(u32::from_ne_bytes(std::array::from_fn(byte)))),
-            Kind::U64 | Kind::Rd => Value::Number(u64::from_ne_bytes(std::array::from_fn(byte))),
-            Kind::Time => Value::Time(Nanos(u64::from_ne_bytes(std::array::from_fn(byte)))),
+            Kind::Text => Value::Text(Sym(part(word(0), at % 8, 4) as u32)),
+            Kind::Time => Value::Time(Nanos(word(0))),
+            kind => Value::Number(part(word(0), at % 8, kind.size())),
         }
+    }
+}
+
+/// The number of `size` bytes that lies in `word` at byte `at`, in native order.
+#[inline]
+fn part(word: u64, at: usize, size: usize) -> u64 {
+    let behind = 8usize.saturating_sub(at + size) as u32 * 8;
+    let before = at as u32 * 8;
+    if cfg!(target_endian = "big") {
+        (word << before) >> (before + behind)
+    } else {
+        (word << behind) >> (before + behind)
     }
 }
 

@@ -1,0 +1,282 @@
+//! [`Pen`]: appends text to a byte vector without `fmt` and without a check per byte.
+//!
+//! Short pieces are copied as fixed-size arrays of which only a part counts, so that the
+//! compiler turns them into one or two moves. Not for anything that decides what is written.
+
+use crate::base::addr::{Ip, Mac};
+
+/// Writes behind what a vector holds; [`Drop`] cuts the vector to what was written.
+#[derive(Debug)]
+pub struct Pen<'a> {
+    out: &'a mut Vec<u8>,
+    at: usize,
+}
+
+/// Two digits for each number below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut table = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        table[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    table
+};
+
+/// A byte in decimal with a dot behind it, and its length with the dot in the last byte's place
+/// of a fifth.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [([0; 4], 0); 256];
+    let mut n = 0;
+    while n < 256 {
+        let digits = [(n / 100) as u8, (n / 10 % 10) as u8, (n % 10) as u8];
+        let skip = if n >= 100 {
+            0
+        } else if n >= 10 {
+            1
+        } else {
+            2
+        };
+        let mut text = [0; 4];
+        let mut i = 0;
+        while skip + i < 3 {
+            text[i] = b'0' + digits[skip + i];
+            i += 1;
+        }
+        text[i] = b'.';
+        table[n] = (text, i as u8 + 1);
+        n += 1;
+    }
+    table
+};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+impl<'a> Pen<'a> {
+    /// Writes behind the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        let at = out.len();
+        Self { out, at }
+    }
+
+    /// Bytes in the vector so far.
+    pub fn len(&self) -> usize {
+        self.at
+    }
+
+    /// Whether there is nothing in the vector.
+    pub fn is_empty(&self) -> bool {
+        self.at == 0
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, need: usize) {
+        let len = (self.at + need).max(self.out.len() * 2).max(4096);
+        self.out.resize(len, 0);
+    }
+
+    /// The first `len` bytes of `piece`.
+    #[inline(always)]
+    pub fn short<const N: usize>(&mut self, piece: &[u8; N], len: usize) {
+        if self.out.len() - self.at < N {
+            self.grow(N);
+        }
+        if let Some(room) = self.out.get_mut(self.at..self.at + N) {
+            room.copy_from_slice(piece);
+            self.at += len.min(N);
+        }
+    }
+
+    /// One byte.
+    #[inline(always)]
+    pub fn byte(&mut self, byte: u8) {
+        self.short(&[byte], 1);
+    }
+
+    /// Any bytes.
+    #[inline]
+    pub fn raw(&mut self, bytes: &[u8]) {
+        if self.out.len() - self.at < bytes.len() {
+            self.grow(bytes.len());
+        }
+        if let Some(room) = self.out.get_mut(self.at..self.at + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.at += bytes.len();
+        }
+    }
+
+    /// A number in decimal.
+    #[inline]
+    pub fn number(&mut self, n: u64) {
+        if n < 10_000 {
+            let n = n as usize;
+            let ([a, b], [c, d]) = (PAIRS[n / 100], PAIRS[n % 100]);
+            let skip = usize::from(n < 1000) + usize::from(n < 100) + usize::from(n < 10);
+            let digits = u32::from_be_bytes([a, b, c, d]) << (8 * skip);
+            self.short(&digits.to_be_bytes(), 4 - skip);
+        } else {
+            self.large(n);
+        }
+    }
+
+    fn large(&mut self, n: u64) {
+        self.number(n / 10_000);
+        self.padded4(n % 10_000);
+    }
+
+    /// Four digits of a number below 10 000.
+    #[inline]
+    fn padded4(&mut self, n: u64) {
+        let n = n as usize % 10_000;
+        let ([a, b], [c, d]) = (PAIRS[n / 100], PAIRS[n % 100]);
+        self.short(&[a, b, c, d], 4);
+    }
+
+    /// A number below 100 as two digits.
+    #[inline]
+    pub fn two(&mut self, n: u64) {
+        self.short(&PAIRS[n as usize % 100], 2);
+    }
+
+    /// A number below 10 000 as four digits.
+    #[inline]
+    pub fn four(&mut self, n: u64) {
+        self.padded4(n);
+    }
+
+    /// A number in hex, lower case, without prefix or padding.
+    #[inline]
+    pub fn hex(&mut self, n: u16) {
+        let digits = [n >> 12, n >> 8, n >> 4, n].map(|d| HEX[usize::from(d & 15)]);
+        let skip = usize::from(n < 0x1000) + usize::from(n < 0x100) + usize::from(n < 0x10);
+        let digits = u32::from_be_bytes(digits) << (8 * skip);
+        self.short(&digits.to_be_bytes(), 4 - skip);
+    }
+
+    /// A MAC address.
+    #[inline]
+    pub fn mac(&mut self, mac: Mac) {
+        let mut text = [b':'; 17];
+        for (n, byte) in mac.0.into_iter().enumerate() {
+            text[n * 3] = HEX[usize::from(byte >> 4)];
+            text[n * 3 + 1] = HEX[usize::from(byte & 15)];
+        }
+        self.short(&text, 17);
+    }
+
+    /// An address: IPv4 with dots, IPv6 as RFC 5952 says; nothing at all for the all-zero
+    /// address, which is what a record without the field holds.
+    #[inline]
+    pub fn ip(&mut self, ip: Ip) {
+        match ip.as_v4() {
+            Some(octets) => self.ipv4(octets),
+            None if ip == Ip::default() => {}
+            None => self.ipv6(&ip.0),
+        }
+    }
+
+    #[inline]
+    fn ipv4(&mut self, octets: [u8; 4]) {
+        let mut text = [0u8; 16];
+        let mut at = 0;
+        for octet in octets {
+            let (piece, len) = &OCTETS[usize::from(octet)];
+            if let Some(room) = text.get_mut(at..at + 4) {
+                room.copy_from_slice(piece);
+            }
+            at += usize::from(*len);
+        }
+        self.short(&text, at - 1);
+    }
+
+    #[inline(never)]
+    fn ipv6(&mut self, bytes: &[u8; 16]) {
+        let group = |n: usize| u16::from_be_bytes([bytes[n * 2], bytes[n * 2 + 1]]);
+        let (mut best, mut best_len) = (8, 1); // one zero group alone is not shortened
+        let mut n = 0;
+        while n < 8 {
+            let zeros = (n..8).take_while(|g| group(*g) == 0).count();
+            if zeros > best_len {
+                (best, best_len) = (n, zeros);
+            }
+            n += zeros + 1;
+        }
+        let mut n = 0;
+        while n < 8 {
+            if n == best {
+                self.short(b"::", 2);
+                n += best_len;
+                continue;
+            }
+            if n > 0 && n != best + best_len {
+                self.byte(b':');
+            }
+            self.hex(group(n));
+            n += 1;
+        }
+    }
+}
+
+impl Drop for Pen<'_> {
+    fn drop(&mut self) {
+        self.out.truncate(self.at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv6Addr;
+
+    fn written(by: impl FnOnce(&mut Pen<'_>)) -> String {
+        let mut out = b">".to_vec();
+        by(&mut Pen::new(&mut out));
+        String::from_utf8(out.split_off(1)).unwrap()
+    }
+
+    #[test]
+    fn edges() {
+        for n in [
+            0,
+            9,
+            10,
+            99,
+            100,
+            999,
+            1000,
+            9999,
+            10_000,
+            100_000_000,
+            u64::MAX,
+        ] {
+            assert_eq!(written(|p| p.number(n)), n.to_string());
+        }
+        for n in [0u16, 0xf, 0x10, 0x800, 0x86dd, 0xffff] {
+            assert_eq!(written(|p| p.hex(n)), format!("{n:x}"));
+        }
+        assert_eq!(written(|p| p.ip(Ip::default())), "");
+        assert_eq!(written(|p| p.ip(Ip::v4([0, 0, 0, 0]))), "0.0.0.0");
+        assert_eq!(written(|p| p.ip(Ip::v4([255, 10, 0, 199]))), "255.10.0.199");
+        let mac = Mac([0, 0x1b, 0x21, 0xa, 0xff, 0xc]);
+        assert_eq!(written(|p| p.mac(mac)), mac.to_string());
+        assert_eq!(written(|p| p.raw(&[b'x'; 9000])).len(), 9000);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_and_addresses_as_the_standard_library_writes_them(
+            n: u64, shift in 0u32..64, groups: [u16; 8], zeros: [bool; 8]
+        ) {
+            let n = n >> shift;
+            prop_assert_eq!(written(|p| p.number(n)), n.to_string());
+            let mut groups = groups;
+            groups.iter_mut().zip(zeros).for_each(|(g, zero)| if zero { *g = 0 });
+            let ip = Ipv6Addr::from(groups);
+            prop_assume!(!ip.is_unspecified());
+            let ours = written(|p| p.ip(Ip(ip.octets())));
+            prop_assert_eq!(ours, Ip(ip.octets()).to_string());
+        }
+    }
+}
