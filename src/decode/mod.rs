@@ -7,6 +7,7 @@
 pub mod datagram;
 pub mod fragment;
 pub mod packet;
+pub mod sflow;
 
 use crate::base::intern::{Interner, Sym, SymCache};
 use crate::base::ledger::{Intake, Reason};

@@ -1,0 +1,345 @@
+//! sFlow 5: one record for each flow sample.
+//!
+//! A sample describes one packet out of `sampling_rate`. Its fields come from the sampled header;
+//! where an agent sends none, from the sampled IP or Ethernet values; and what only the device
+//! knows (VLANs, route, translation) from the extended records. A tag in the header goes before
+//! the VLANs of the switch. The record has one packet and its length; multiplying by the rate is
+//! a later stage's work.
+//!
+//! A record that can not be read drops its sample, a sample whose length is wrong the rest of the
+//! datagram. Counter samples are passed over, counted. Not for sFlow 2 and 4: an error of version.
+
+mod agent;
+mod seen;
+mod text;
+
+use super::packet::HeaderPlan;
+use super::{Decoder, Emit, Setup};
+use crate::base::addr::Ip;
+use crate::base::intern::Sym;
+use crate::base::ledger::Reason;
+use crate::record::{Field, FieldSet, FlowRecord};
+use crate::source::Frame;
+use crate::wire;
+use crate::wire::sflow::{CounterSample, Datagram, FlowSample, Interface, Sample, VERSION, sample};
+use agent::{Agents, Totals};
+use seen::{Described, Seen};
+
+/// What the aggregations want, as the groups of fields that come from one place.
+#[derive(Clone, Copy, Debug)]
+struct Want {
+    /// What the planner asked for.
+    fields: FieldSet,
+    /// Fields of the sampled header.
+    header: HeaderPlan,
+    /// VLANs and priorities of the switch.
+    switch: bool,
+    /// Next hop and masks.
+    router: bool,
+    /// AS numbers and what else BGP knows.
+    gateway: bool,
+    /// Translated addresses and ports.
+    nat: bool,
+    /// Label stacks.
+    mpls: bool,
+    /// Network identifiers of tunnels.
+    vni: bool,
+    /// MACs or the EtherType, so that Ethernet values alone make a record.
+    link: bool,
+    /// Fields of the datagram's header.
+    export: bool,
+    /// Bytes are those of the frame, not of layer 3.
+    frame_bytes: bool,
+}
+
+const TAGS: FieldSet = FieldSet::of(&[
+    Field::Vlan,
+    Field::InVlan,
+    Field::OutVlan,
+    Field::InCvlan,
+    Field::Cos,
+]);
+const LABELS: FieldSet = FieldSet::of(&[
+    Field::MplsLabelTop,
+    Field::MplsLabelBottom,
+    Field::MplsLabelStack,
+]);
+const ROUTER: FieldSet = FieldSet::of(&[Field::PeerDstIp, Field::SrcMask, Field::DstMask]);
+const GATEWAY: FieldSet = FieldSet::of(&[
+    Field::SrcAs,
+    Field::DstAs,
+    Field::PeerSrcAs,
+    Field::PeerDstAs,
+    Field::PeerDstIp,
+    Field::AsPath,
+    Field::StdComm,
+    Field::LocalPref,
+]);
+const NAT: FieldSet = FieldSet::of(&[
+    Field::PostNatSrcHost,
+    Field::PostNatDstHost,
+    Field::PostNatSrcPort,
+    Field::PostNatDstPort,
+]);
+const VNI: FieldSet = FieldSet::of(&[Field::Vxlan]);
+const LINK: FieldSet = FieldSet::of(&[Field::SrcMac, Field::DstMac, Field::Etype]);
+const EXPORT: FieldSet = FieldSet::of(&[
+    Field::ExportProtoVersion,
+    Field::ExportProtoSeqno,
+    Field::ExportProtoSysid,
+    Field::TimestampArrival,
+    Field::SamplingDirection,
+    Field::FwdStatus,
+]);
+
+impl Want {
+    fn new(setup: &Setup) -> Self {
+        let fields = setup.wanted;
+        Self {
+            fields,
+            header: HeaderPlan::new(fields),
+            switch: fields.any(TAGS),
+            router: fields.any(ROUTER),
+            gateway: fields.any(GATEWAY),
+            nat: fields.any(NAT),
+            mpls: fields.any(LABELS),
+            vni: fields.any(VNI),
+            link: fields.any(LINK),
+            export: fields.any(EXPORT),
+            frame_bytes: setup.frame_bytes,
+        }
+    }
+}
+
+/// What a datagram's header says about all of its samples.
+struct Context<'a> {
+    frame: &'a Frame<'a>,
+    agent: Ip,
+    /// Number of the agent among those followed.
+    id: u32,
+    sub_agent: u32,
+    sequence: u32,
+}
+
+/// Decodes sFlow 5 datagrams.
+pub struct SflowDecoder {
+    want: Want,
+    agents: Agents,
+    text: Vec<u8>,
+}
+
+impl SflowDecoder {
+    /// Takes all the memory it will ever take.
+    pub fn new(setup: &Setup) -> Self {
+        Self {
+            want: Want::new(setup),
+            agents: Agents::new(setup.exporters_max),
+            text: Vec::with_capacity(Sym::LEN_MAX),
+        }
+    }
+
+    /// One sample of any kind. An error drops it.
+    #[inline]
+    fn sample(
+        &mut self,
+        context: &Context<'_>,
+        sample: &Sample<'_>,
+        out: &mut Emit<'_>,
+    ) -> Result<(), Reason> {
+        match sample.format {
+            sample::FLOW => self.flow(context, &FlowSample::parse(sample.body)?, out),
+            sample::FLOW_EXPANDED => {
+                self.flow(context, &FlowSample::parse_expanded(sample.body)?, out)
+            }
+            other => {
+                match other {
+                    sample::COUNTER => drop(CounterSample::parse(sample.body)?),
+                    sample::COUNTER_EXPANDED => drop(CounterSample::parse_expanded(sample.body)?),
+                    _ => {}
+                }
+                out.ledger.passed_over = out.ledger.passed_over.wrapping_add(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// One flow sample: everything is read before the record is taken.
+    fn flow(
+        &mut self,
+        context: &Context<'_>,
+        sample: &FlowSample<'_>,
+        out: &mut Emit<'_>,
+    ) -> Result<(), Reason> {
+        self.account(context.id, sample, out);
+        let want = self.want;
+        let seen = Seen::read(sample.records, &want)?;
+        let described = seen.describe(&want)?;
+        let stack = match &described {
+            Described::Packet(packet) => want.header.stack(packet, out),
+            _ => None,
+        };
+        let texts = if seen.extended {
+            self.texts(&seen, out)
+        } else {
+            Texts::default()
+        };
+        let record = out.slot();
+        record.packets = 1;
+        record.bytes = u64::from(seen.bytes(&described, want.frame_bytes));
+        record.time = context.frame.time;
+        whence(record, context, sample);
+        if want.export {
+            export(record, context, sample);
+        }
+        if seen.extended {
+            seen.put_extended(record);
+            texts.put(record);
+        }
+        match &described {
+            Described::Packet(packet) => want.header.fill(record, packet, stack),
+            Described::Inet(inet) => seen::put_inet(record, inet),
+            Described::Ethernet(ethernet) => seen::put_ethernet(record, ethernet),
+        }
+        Ok(())
+    }
+
+    /// What the agent says it lost, and what it has seen.
+    #[inline]
+    fn account(&mut self, agent: u32, sample: &FlowSample<'_>, out: &mut Emit<'_>) {
+        let totals = Totals {
+            sequence: sample.sequence,
+            pool: sample.pool,
+            drops: sample.drops,
+        };
+        let growth = self.agents.sample(agent, sample.source, totals);
+        let ledger = &mut *out.ledger;
+        ledger.agent_lost = ledger.agent_lost.wrapping_add(u64::from(growth.drops));
+        if growth.evicted {
+            out.drop(Reason::ExporterStore, 0);
+        }
+    }
+
+    /// Values of variable length in extended records, which only few configurations want.
+    fn texts(&mut self, seen: &Seen<'_>, out: &mut Emit<'_>) -> Texts {
+        let mut texts = Texts::default();
+        let fields = self.want.fields;
+        if let Some(gateway) = &seen.gateway {
+            if fields.has(Field::AsPath) {
+                text::path(gateway.path, &mut self.text);
+                texts.path = out.intern(&self.text);
+            }
+            if fields.has(Field::StdComm) {
+                text::communities(gateway.communities, &mut self.text);
+                texts.communities = out.intern(&self.text);
+            }
+        }
+        if fields.has(Field::MplsLabelStack) {
+            text::labels(seen.labels(), &mut self.text);
+            texts.labels = out.intern(&self.text);
+        }
+        texts
+    }
+}
+
+impl Decoder for SflowDecoder {
+    fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
+        let datagram = Datagram::parse(frame.bytes)?;
+        let agent = datagram.agent.unwrap_or_else(|| frame.from.ip.into());
+        let Datagram {
+            sub_agent,
+            sequence,
+            uptime,
+            samples,
+            ..
+        } = datagram;
+        let gap = self.agents.datagram(agent, sub_agent, sequence, uptime);
+        out.ledger.sequence_lost = out.ledger.sequence_lost.wrapping_add(u64::from(gap.lost));
+        if gap.evicted {
+            out.drop(Reason::ExporterStore, 0);
+        }
+        let context = Context {
+            frame,
+            agent,
+            id: gap.agent,
+            sub_agent,
+            sequence,
+        };
+        for sample in samples {
+            let sample = sample?;
+            if let Err(reason) = self.sample(&context, &sample, out) {
+                out.drop(reason, sample.body.left());
+            }
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> Vec<(&'static str, usize, usize)> {
+        let [agents, sources] = self.agents.usage();
+        vec![
+            ("sflow_agents", agents.0, agents.1),
+            ("sflow_sources", sources.0, sources.1),
+        ]
+    }
+}
+
+/// Symbols of a record's texts; empty where there is none.
+#[derive(Clone, Copy, Default)]
+struct Texts {
+    path: Sym,
+    communities: Sym,
+    labels: Sym,
+}
+
+impl Texts {
+    #[inline]
+    fn put(self, record: &mut FlowRecord) {
+        if self.path != Sym::EMPTY {
+            record.set_as_path(self.path);
+        }
+        if self.communities != Sym::EMPTY {
+            record.set_std_comm(self.communities);
+        }
+        if self.labels != Sym::EMPTY {
+            record.set_mpls_label_stack(self.labels);
+        }
+    }
+}
+
+/// Who sampled it, at which rate, between which interfaces. A packet that was discarded, sent to
+/// several interfaces, or begins or ends in the device has no interface on that side: zero.
+#[inline]
+fn whence(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_>) {
+    record.set_peer_src_ip(context.agent);
+    record.set_in_iface(sample.input.index().unwrap_or(0));
+    record.set_out_iface(sample.output.index().unwrap_or(0));
+    if sample.rate != 0 {
+        record.set_sampling_rate(sample.rate);
+    }
+}
+
+/// Fields about the export itself. The direction is known when the source is one of the two
+/// interfaces; a discarded packet has the forwarding status "dropped, unknown" of RFC 7270.
+fn export(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_>) {
+    record.set_export_proto_version(VERSION as u16);
+    record.set_export_proto_seqno(context.sequence);
+    record.set_export_proto_sysid(context.sub_agent);
+    record.set_timestamp_arrival(context.frame.time);
+    let source = (sample.source.class == 0 && sample.source.index != 0)
+        .then_some(Interface::Index(sample.source.index));
+    record.set_sampling_direction(match source {
+        Some(source) if source == sample.input => b'i',
+        Some(source) if source == sample.output => b'e',
+        _ => b'u',
+    });
+    if let Interface::Discarded(_) = sample.output {
+        record.set_fwd_status(128);
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests;
