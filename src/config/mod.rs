@@ -96,18 +96,7 @@ pub struct Aggregate {
     pub place: Place,
 }
 
-/// Length of time bins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Every {
-    /// Seconds; bins begin at multiples of it since midnight where it divides a day, else since 1970.
-    Seconds(u32),
-    /// From midnight to midnight in the configured zone.
-    Day,
-    /// From Monday to Monday.
-    Week,
-    /// Calendar months.
-    Month,
-}
+pub use crate::base::bins::Every;
 
 /// Which time puts a record into a bin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
