@@ -1,1 +1,52 @@
-//! sys.
+//! Everything that talks to the kernel below what `std` offers; the only home of `unsafe`.
+//!
+//! Not for formats: what the bytes mean is the business of `wire` and `source`.
+
+pub mod memory;
+pub mod notify;
+pub mod poll;
+#[cfg(target_os = "linux")]
+pub mod ring;
+pub mod signal;
+pub mod syslog;
+pub mod terminal;
+pub mod udp;
+
+use std::io;
+use std::os::fd::RawFd;
+
+/// Turns the usual `-1` of a system call into the error it stands for.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Sets a socket option whose value is a plain old type.
+fn set_option<T: Copy>(fd: RawFd, level: i32, name: i32, value: &T) -> io::Result<()> {
+    // SAFETY: the pointer and the length describe `value`, which outlives the call.
+    let r = unsafe {
+        let size = size_of::<T>() as libc::socklen_t;
+        libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), size)
+    };
+    check(r).map(|_| ())
+}
+
+/// Reads a socket option into `value`; the length is what the kernel filled in.
+fn get_option<T: Copy>(fd: RawFd, level: i32, name: i32, value: &mut T) -> io::Result<usize> {
+    let mut size = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at the most `size` bytes to `value`; callers pass integer types
+    // and C structs of integers, for which every bit pattern is a value.
+    let r = unsafe {
+        libc::getsockopt(
+            fd,
+            level,
+            name,
+            std::ptr::from_mut(value).cast(),
+            &raw mut size,
+        )
+    };
+    check(r).map(|_| size as usize)
+}

@@ -1,0 +1,183 @@
+//! Lines to the system's log over its local datagram socket, framed as RFC 3164 §4.1 has it for
+//! local senders: priority, local time, tag, text; no host name. Not for remote syslog.
+
+use crate::base::time::Nanos;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+/// RFC 3164 §4.1.1, the severities weir uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Severity {
+    /// Something failed.
+    Error = 3,
+    /// Something is not as it should be.
+    Warning = 4,
+    /// Normal and worth knowing.
+    Info = 6,
+    /// For whoever is looking for a fault.
+    Debug = 7,
+}
+
+/// The facilities by name (RFC 3164 §4.1.1), to their number.
+pub fn facility(name: &str) -> Option<u8> {
+    Some(match name {
+        "user" => 1,
+        "daemon" => 3,
+        "auth" => 4,
+        "local0" => 16,
+        "local1" => 17,
+        "local2" => 18,
+        "local3" => 19,
+        "local4" => 20,
+        "local5" => 21,
+        "local6" => 22,
+        "local7" => 23,
+        _ => return None,
+    })
+}
+
+/// Where the system's logger listens, first found wins.
+const PATHS: [&str; 3] = ["/dev/log", "/var/run/log", "/var/run/syslog"];
+
+/// RFC 3164 §4.1: the whole packet is at the most this long.
+const PACKET: usize = 1024;
+
+/// An open way to the system's log.
+pub struct Syslog {
+    socket: UnixDatagram,
+    path: PathBuf,
+    facility: u8,
+    tag: String,
+}
+
+impl Syslog {
+    /// Connects to `path`, or to where the system usually listens.
+    ///
+    /// # Errors
+    /// When no logger listens there.
+    pub fn open(path: Option<&Path>, facility: u8, tag: &str) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        // The log must never hold up what it reports on.
+        socket.set_nonblocking(true)?;
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for candidate in path.map_or_else(|| PATHS.map(Path::new).to_vec(), |p| vec![p]) {
+            match socket.connect(candidate) {
+                Ok(()) => {
+                    let path = candidate.to_path_buf();
+                    return Ok(Self {
+                        socket,
+                        path,
+                        facility,
+                        tag: tag.to_owned(),
+                    });
+                }
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+
+    /// Sends one line; what does not fit into a packet is cut off. A logger that was restarted is
+    /// found again at the next line.
+    ///
+    /// # Errors
+    /// When the line could not be handed over.
+    pub fn send(&self, severity: Severity, time: Nanos, text: &str) -> io::Result<()> {
+        let line = self.line(severity, &stamp(time), text);
+        match self.socket.send(line.as_bytes()) {
+            Ok(_) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(e),
+            Err(_) => {
+                self.socket.connect(&self.path)?;
+                self.socket.send(line.as_bytes()).map(|_| ())
+            }
+        }
+    }
+
+    fn line(&self, severity: Severity, stamp: &str, text: &str) -> String {
+        let priority = (u32::from(self.facility) << 3) | severity as u32;
+        let mut line = format!(
+            "<{priority}>{stamp} {}[{}]: {text}",
+            self.tag,
+            std::process::id()
+        );
+        let mut end = line.len().min(PACKET);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+        // A line feed would be a second message to some receivers.
+        line.replace(['\n', '\r'], " ")
+    }
+}
+
+/// `Mmm dd hh:mm:ss` in local time, RFC 3164 §4.1.2.
+fn stamp(time: Nanos) -> String {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let seconds = libc::time_t::try_from(time.seconds()).unwrap_or(0);
+    // SAFETY: an all-zero tm is valid; localtime_r reads `seconds` and fills in `tm`. The libc
+    // crate's time_t and the symbol it links to have the same width on every target.
+    let tm = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&raw const seconds, &raw mut tm);
+        tm
+    };
+    let month = usize::try_from(tm.tm_mon)
+        .ok()
+        .and_then(|m| MONTHS.get(m))
+        .unwrap_or(&"Jan");
+    format!(
+        "{month} {:2} {:02}:{:02}:{:02}",
+        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_arrives_as_one_packet() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let logger = UnixDatagram::bind(&path).unwrap();
+        let log = Syslog::open(Some(&path), facility("daemon").unwrap(), "weir").unwrap();
+        log.send(
+            Severity::Warning,
+            Nanos::new(1_000_000_000, 0),
+            "all\nis well",
+        )
+        .unwrap();
+        let mut packet = [0; 2000];
+        let n = logger.recv(&mut packet).unwrap();
+        let text = std::str::from_utf8(&packet[..n]).unwrap();
+        let head = "<28>Sep  9 01:46:40";
+        // The hour depends on the zone; the shape does not.
+        assert_eq!(
+            text.len(),
+            head.len() + format!(" weir[{}]: all is well", std::process::id()).len()
+        );
+        assert!(text.starts_with("<28>Sep "), "{text}");
+        assert!(text.ends_with("]: all is well"), "{text}");
+
+        drop(logger);
+        std::fs::remove_file(&path).unwrap();
+        let logger = UnixDatagram::bind(&path).unwrap();
+        log.send(Severity::Error, Nanos::default(), &"ü".repeat(2000))
+            .unwrap();
+        let n = logger.recv(&mut packet).unwrap();
+        assert!((PACKET - 1..=PACKET).contains(&n));
+        assert!(std::str::from_utf8(&packet[..n]).is_ok());
+    }
+
+    #[test]
+    fn no_logger_is_an_error_at_opening() {
+        assert!(Syslog::open(Some(Path::new("/nonexistent/log")), 3, "weir").is_err());
+        assert_eq!(facility("local7"), Some(23));
+        assert_eq!(facility("lpr?"), None);
+    }
+}
