@@ -1,1 +1,3 @@
-//! ctl.
+//! Control: what runs beside the data path.
+
+pub mod log;
