@@ -152,7 +152,7 @@ impl Watch {
 pub struct Show {
     watch: Watch,
     proto_numbers: bool,
-    /// What a value of text holds, after [`Show::value`] returned true.
+    /// What a value of text holds, as UTF-8, after [`Show::value`] returned true.
     pub text: Vec<u8>,
 }
 
@@ -201,6 +201,11 @@ impl Show {
             Value::Text(sym) => {
                 self.text.clear();
                 schema.symbols.read(sym, &mut self.text);
+                if let Err(_invalid) = std::str::from_utf8(&self.text) {
+                    self.text = String::from_utf8_lossy(&self.text)
+                        .into_owned()
+                        .into_bytes();
+                }
                 if self.text.is_empty() && column.what == What::Field(Field::Class) {
                     self.text.extend_from_slice(b"unknown");
                 }

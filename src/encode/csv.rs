@@ -1,0 +1,185 @@
+//! CSV: one row per line, quoted where RFC 4180 says so, a header with the names of the columns.
+//!
+//! Rows of bins carry `STAMP_INSERTED` and `STAMP_UPDATED` before the counters unless
+//! [`Style::stamps`] is off: a file of several bins is worth nothing without them.
+
+use super::order::{CSV_ORDER, arrange};
+use super::pen::Pen;
+use super::value::{Show, Style};
+use crate::base::time::Nanos;
+use crate::record::schema::What;
+use crate::record::{Column, Schema};
+use std::sync::Arc;
+
+/// Writes the rows of one schema as CSV.
+#[derive(Clone, Debug)]
+pub struct Csv {
+    schema: Arc<Schema>,
+    columns: Box<[Option<Column>]>,
+    show: Show,
+    separator: u8,
+}
+
+impl Csv {
+    /// For rows of `schema`, as `style` says.
+    pub fn new(schema: Arc<Schema>, style: &Style) -> Self {
+        let columns = arrange(&schema, CSV_ORDER, style.stamps).map(|(_, column)| column);
+        Self {
+            columns: columns.collect(),
+            schema,
+            show: Show::new(style),
+            separator: style.separator,
+        }
+    }
+
+    /// The line with the names of the columns.
+    pub fn header(&self, out: &mut Vec<u8>) {
+        let mut pen = Pen::new(out);
+        for (n, column) in self.columns.iter().enumerate() {
+            if n > 0 {
+                pen.byte(self.separator);
+            }
+            pen.raw(heading(column.as_ref()).as_bytes());
+        }
+        pen.byte(b'\n');
+    }
+
+    /// Rows that lie one behind the other.
+    pub fn rows(&mut self, words: &[u64], flushed: Nanos, out: &mut Vec<u8>) {
+        let mut pen = Pen::new(out);
+        for row in words.chunks_exact(self.schema.row_words().max(1)) {
+            for (n, column) in self.columns.iter().enumerate() {
+                if n > 0 {
+                    pen.byte(self.separator);
+                }
+                match column {
+                    Some(column) => {
+                        if self.show.value(&mut pen, &self.schema, column, row) {
+                            text(&mut pen, &self.show.text, self.separator);
+                        }
+                    }
+                    None => self.show.stamp(&mut pen, flushed),
+                }
+            }
+            pen.byte(b'\n');
+        }
+    }
+}
+
+/// The name of a column in CSV and tables.
+pub(super) fn heading(column: Option<&Column>) -> &'static str {
+    match column.map(|c| c.what) {
+        None => "STAMP_UPDATED",
+        Some(What::Field(field)) => field.info().csv,
+        Some(What::Packets) => "PACKETS",
+        Some(What::Flows) => "FLOWS",
+        Some(What::Bytes) => "BYTES",
+    }
+}
+
+/// Whether values of any kind stay apart with `byte` between them: nothing that a number, an
+/// address or a time may contain.
+pub fn separates(byte: u8) -> bool {
+    byte == b'\t' || (byte.is_ascii_punctuation() && !b"\".:-+_/".contains(&byte))
+}
+
+/// A text, in quotes where it holds what would end the value.
+fn text(pen: &mut Pen<'_>, text: &[u8], separator: u8) {
+    let special = |b: &u8| *b == separator || matches!(*b, b'"' | b'\n' | b'\r');
+    if !text.iter().any(special) {
+        return pen.raw(text);
+    }
+    pen.byte(b'"');
+    for part in text.split_inclusive(|b| *b == b'"') {
+        pen.raw(part);
+        if part.ends_with(b"\"") {
+            pen.byte(b'"');
+        }
+    }
+    pen.byte(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use crate::record::Field::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_header_and_rows_in_the_fixed_order() {
+        let (schema, row) = sample::rows(&sample::ALL, true);
+        let mut csv = Csv::new(schema, &Style::default());
+        let mut out = Vec::new();
+        csv.header(&mut out);
+        csv.rows(&row, Nanos::new(1_767_323_101, 5), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "TAG,LABEL,CLASS,SRC_MAC,VLAN,ETYPE,SRC_AS,AS_PATH,PEER_DST_IP,MPLS_VPN_RD,\
+             VRF_NAME,SRC_IP,DST_IP,SRC_PORT,DST_PORT,TCP_FLAGS,PROTOCOL,TOS,\
+             SAMPLING_DIRECTION,FWD_STATUS,MPLS_LABEL_STACK,SRV6_SEG_IPV6_LIST,\
+             TUNNEL_TCP_FLAGS,TIMESTAMP_START,TIMESTAMP_END,STAMP_INSERTED,STAMP_UPDATED,\
+             PACKETS,FLOWS,BYTES\n\
+             18446744073709551615,\"a,\"\"b\"\"\n\",unknown,00:1b:21:0a:0b:0c,7,86dd,4200000001,,\
+             ,0:65000:100,red,192.0.2.1,2001:db8::1,51514,443,27,tcp,46,\
+             u,64,16001_24,2001:db8::a_2001:db8::b,18,2026-01-02 03:00:04.678901,\
+             0000-00-00 00:00:00,2026-01-02 03:00:00,2026-01-02 03:05:01,12,1,9000\n"
+        );
+    }
+
+    #[test]
+    fn without_stamps_and_with_another_separator() {
+        let (schema, row) = sample::rows(&[SrcHost, DstPort, Proto], true);
+        let style = Style {
+            stamps: false,
+            separator: b';',
+            proto_numbers: true,
+            ..Style::default()
+        };
+        let mut out = Vec::new();
+        Csv::new(schema, &style).rows(&row, Nanos(1), &mut out);
+        assert_eq!(out, b"192.0.2.1;443;6;12;1;9000\n");
+        assert!(separates(b',') && separates(b'\t') && separates(b'|'));
+        assert!(!separates(b'.') && !separates(b'"') && !separates(b'1') && !separates(b' '));
+    }
+
+    /// The values of one line, as RFC 4180 reads them.
+    fn parse(line: &[u8], separator: u8) -> Vec<Vec<u8>> {
+        let (mut cells, mut quoted, mut at) = (vec![Vec::new()], false, 0);
+        while at < line.len() {
+            let byte = line[at];
+            let cell = cells.last_mut().unwrap();
+            match byte {
+                b'"' if quoted && line.get(at + 1) == Some(&b'"') => {
+                    cell.push(b'"');
+                    at += 1;
+                }
+                b'"' => quoted = !quoted,
+                _ if byte == separator && !quoted => cells.push(Vec::new()),
+                _ => cell.push(byte),
+            }
+            at += 1;
+        }
+        assert!(!quoted);
+        cells
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(texts: Vec<Vec<u8>>, special in "[\",;\n\r]{0,8}") {
+            for separator in [b',', b';', b'\t'] {
+                let mut out = Vec::new();
+                let mut pen = Pen::new(&mut out);
+                pen.byte(b'x');
+                let mut want = vec![b"x".to_vec()];
+                for t in texts.iter().map(Vec::as_slice).chain([special.as_bytes()]) {
+                    pen.byte(separator);
+                    text(&mut pen, t, separator);
+                    want.push(t.to_vec());
+                }
+                drop(pen);
+                prop_assert_eq!(parse(&out, separator), want);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A row with a value of every kind, for the tests of the formats.
+
+use crate::base::addr::{Ip, Mac};
+use crate::base::intern::Interner;
+use crate::base::time::Nanos;
+use crate::record::schema::{Options, Schema};
+use crate::record::{Field, FlowRecord};
+use std::sync::Arc;
+
+/// Fields of every kind, out of order.
+pub const ALL: [Field; 24] = {
+    use Field::*;
+    [
+        Proto,
+        SrcHost,
+        DstHost,
+        SrcPort,
+        DstPort,
+        Tos,
+        Etype,
+        SrcAs,
+        SrcMac,
+        Vlan,
+        TcpFlags,
+        PeerDstIp,
+        Tag,
+        Label,
+        Class,
+        AsPath,
+        MplsVpnRd,
+        VrfName,
+        MplsLabelStack,
+        Srv6SegmentList,
+        SamplingDirection,
+        FwdStatus,
+        TunnelTcpFlags,
+        TimestampStart,
+    ]
+};
+
+/// A schema of `fields` (and the end time when there are many) and one row of it.
+pub fn rows(fields: &[Field], binned: bool) -> (Arc<Schema>, Vec<u64>) {
+    let mut fields = fields.to_vec();
+    if fields.len() == ALL.len() {
+        fields.push(Field::TimestampEnd);
+    }
+    let symbols = Arc::new(Interner::new(4096));
+    let mut r = FlowRecord::new();
+    r.set_src_host(Ip::v4([192, 0, 2, 1]));
+    r.set_dst_host("2001:db8::1".parse::<std::net::IpAddr>().unwrap().into());
+    r.set_src_port(51514);
+    r.set_dst_port(443);
+    r.set_proto(6);
+    r.set_tos(46);
+    r.set_etype(0x86dd);
+    r.set_src_as(4_200_000_001);
+    r.set_src_mac(Mac([0, 0x1b, 0x21, 0xa, 0xb, 0xc]));
+    r.set_vlan(7);
+    r.set_tcp_flags(27);
+    r.set_tunnel_tcp_flags(18);
+    r.set_tag(u64::MAX);
+    r.set_label(symbols.intern(b"a,\"b\"\n"));
+    r.set_vrf_name(symbols.intern(b"red"));
+    r.set_mpls_label_stack(symbols.intern(b"16001_24"));
+    r.set_srv6_segment_list(symbols.intern(b"2001:db8::a_2001:db8::b"));
+    r.set_mpls_vpn_rd(u64::from_be_bytes([0, 0, 0xfd, 0xe8, 0, 0, 0, 100]));
+    r.set_fwd_status(64);
+    r.set_timestamp_start(Nanos(1_767_322_804_678_901_999));
+    r.set_bin(Nanos::new(1_767_322_800, 0));
+    (r.packets, r.bytes, r.flows) = (12, 9000, 1);
+    let options = Options {
+        flows: true,
+        binned,
+        ..Options::default()
+    };
+    let schema = Arc::new(Schema::new("sample", &fields, options, symbols));
+    let mut row = vec![0; schema.row_words()];
+    let (key, counters) = row.split_at_mut(schema.key.len());
+    schema.key.pack(&r, key);
+    schema.counter.add(&r, counters);
+    (schema, row)
+}
