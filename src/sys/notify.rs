@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The first descriptor that a service manager hands over.
@@ -110,16 +110,27 @@ pub fn watchdog() -> Option<Duration> {
     (micros > 0).then(|| Duration::from_micros(micros / 2))
 }
 
-/// The sockets the service manager has opened for us, with their names (`FileDescriptorName=`).
+/// A socket that the service manager has opened for us, by its name (`FileDescriptorName=`).
 ///
-/// The second call finds nothing: a descriptor has one owner.
-pub fn inherited() -> Vec<(String, OwnedFd)> {
-    static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What is returned is a duplicate: the original stays open, so that it can be asked for again
+/// after a reload.
+///
+/// # Errors
+/// `NotFound` when none of that name was handed over.
+pub fn inherited(name: &str) -> io::Result<OwnedFd> {
+    static ALL: OnceLock<Vec<(String, OwnedFd)>> = OnceLock::new();
+    let found = ALL.get_or_init(take_over).iter().find(|(n, _)| n == name);
+    let (_, fd) = found.ok_or_else(|| {
+        let message = format!("the service manager has handed over no socket `{name}`");
+        io::Error::new(io::ErrorKind::NotFound, message)
+    })?;
+    fd.try_clone()
+}
+
+/// Called once: a descriptor has one owner.
+fn take_over() -> Vec<(String, OwnedFd)> {
     let env = |name| std::env::var(name).unwrap_or_default();
     let count = listed(&env("LISTEN_PID"), &env("LISTEN_FDS"), std::process::id());
-    if count == 0 || TAKEN.swap(true, Ordering::SeqCst) {
-        return Vec::new();
-    }
     let names = env("LISTEN_FDNAMES");
     let mut names = names.split(':');
     let mut found = Vec::new();
@@ -127,7 +138,7 @@ pub fn inherited() -> Vec<(String, OwnedFd)> {
         let name = names.next().unwrap_or_default().to_owned();
         // SAFETY: fcntl with F_SETFD touches no memory; it fails when the descriptor is not open.
         if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } == 0 {
-            // SAFETY: open, as just seen, and ours by the protocol; TAKEN makes us its only owner.
+            // SAFETY: open, as just seen, and ours by the protocol: nobody else closes it.
             found.push((name, unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
@@ -193,5 +204,9 @@ mod tests {
         assert_eq!(listed("7", "1000000000", 7), MOST);
         assert_eq!(listed("", "", 7), 0);
         Notify::default().send(State::Ready);
+        assert_eq!(
+            inherited("netflow").unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

@@ -270,6 +270,12 @@ impl Ring {
     }
 }
 
+/// What a ring will take when it is given so many bytes.
+pub fn memory(bytes: usize) -> usize {
+    let (block, count) = shape(bytes, super::memory::page());
+    block * count
+}
+
 /// Size and number of blocks for so much memory: an eighth each, between a page and a MiB. A
 /// frame has to fit into a block; what is longer is captured in part.
 fn shape(memory: usize, page: usize) -> (usize, usize) {

@@ -118,7 +118,7 @@ fn stamp(time: Nanos) -> String {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
-    let seconds = libc::time_t::try_from(time.seconds()).unwrap_or(0);
+    let seconds = time.seconds().try_into().unwrap_or(0);
     // SAFETY: an all-zero tm is valid; localtime_r reads `seconds` and fills in `tm`. The libc
     // crate's time_t and the symbol it links to have the same width on every target.
     let tm = unsafe {

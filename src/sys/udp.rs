@@ -5,7 +5,7 @@
 //! drops are not known.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// How a socket is set up before it is bound.
@@ -203,6 +203,7 @@ pub use portable::Batch;
 #[cfg(target_os = "linux")]
 mod linux {
     use super::*;
+    use std::net::{SocketAddrV4, SocketAddrV6};
 
     /// Room for control messages: `SO_RXQ_OVFL` takes 24 bytes, others are not asked for.
     type Control = [u64; 8];
