@@ -40,9 +40,8 @@ impl Key {
     }
 }
 
-/// A fragmented packet that is followed.
 #[derive(Clone, Copy)]
-pub struct Entry {
+struct Entry {
     key: Key,
     ports: (u16, u16),
     proto: u8,

@@ -1,0 +1,446 @@
+//! From a template's field specifiers to the plans for its records.
+//!
+//! Runs once per template, so clarity goes before speed. What is not wanted leaves no trace in
+//! the result. Not for keeping templates.
+
+use super::plan::{Act, Loc, Op, Plan};
+use super::slow::{OptionPlan, Rate, Slow};
+use super::time::Unit;
+use crate::record::{Field, FieldSet, Kind};
+use crate::wire::flowset::{PEN_REVERSE, Spec, Template, VARIABLE};
+
+/// Most fields of a template; one with more is refused.
+pub const FIELDS_MAX: usize = 256;
+/// Enterprise number under which weir and pmacct export tags and labels.
+const PEN_TAGS: u32 = 43874;
+
+/// What to do with the records of one direction.
+#[derive(Clone, Debug, Default)]
+pub struct Way {
+    /// The copies.
+    pub plan: Plan,
+    /// What is more than a copy.
+    pub slow: Option<Box<Slow>>,
+}
+
+/// A compiled template.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Bytes of a record; for a variable one, the fewest it can have.
+    pub len: usize,
+    /// Declared lengths of the fields of a variable template; empty for a fixed one.
+    pub lens: Box<[u16]>,
+    /// What its records are.
+    pub what: What,
+}
+
+/// Data or options.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Flow records: the way there, and for biflows the way back (RFC 5103).
+    Data(Box<Way>, Option<Box<Way>>),
+    /// Options records.
+    Options(Box<OptionPlan>),
+}
+
+impl Compiled {
+    /// Compiles a template; `None` when no record could ever be read with it.
+    pub fn new(template: &Template<'_>, wanted: FieldSet) -> Option<Self> {
+        let specs: Vec<Spec> = template.iter().take(FIELDS_MAX.saturating_add(1)).collect();
+        if specs.is_empty() || specs.len() > FIELDS_MAX {
+            return None;
+        }
+        let variable = specs.iter().any(|s| s.len == VARIABLE);
+        let mut at = 0usize;
+        let mut items = Vec::with_capacity(specs.len());
+        for (n, spec) in specs.iter().enumerate() {
+            let place = if variable { n } else { at };
+            let loc = Loc {
+                at: u16::try_from(place).ok()?,
+                len: spec.len,
+            };
+            let nth = items.iter().filter(|i: &&Item| i.same(spec)).count();
+            let Spec { id, pen, scope, .. } = *spec;
+            items.push(Item {
+                id,
+                pen,
+                scope,
+                loc,
+                nth,
+            });
+            at = at.checked_add(if spec.len == VARIABLE {
+                1
+            } else {
+                usize::from(spec.len)
+            })?;
+        }
+        if at == 0 || at > usize::from(u16::MAX) {
+            return None;
+        }
+        let lens = if variable {
+            specs.iter().map(|s| s.len).collect()
+        } else {
+            Box::default()
+        };
+        let what = if template.options {
+            What::Options(Box::new(option_plan(
+                &items,
+                template.format.version() == 9,
+            )))
+        } else {
+            let there = Way::new(&items, wanted);
+            What::Data(Box::new(there), way_back(&items, wanted).map(Box::new))
+        };
+        Some(Self {
+            len: at,
+            lens,
+            what,
+        })
+    }
+
+    /// Bytes of memory it takes, nearly.
+    pub fn size(&self) -> usize {
+        let way = |way: &Way| {
+            let slow = if way.slow.is_some() {
+                size_of::<Slow>()
+            } else {
+                0
+            };
+            way.plan.size().saturating_add(slow)
+        };
+        let what = match &self.what {
+            What::Data(there, back) => {
+                way(there).saturating_add(back.as_ref().map_or(0, |b| way(b)))
+            }
+            What::Options(_) => size_of::<OptionPlan>(),
+        };
+        what.saturating_add(self.lens.len().saturating_mul(2))
+            .saturating_add(size_of::<Self>())
+    }
+}
+
+/// One field of the template with its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    pub id: u16,
+    pub pen: u32,
+    pub scope: bool,
+    pub loc: Loc,
+    /// How many fields of the same element came before.
+    pub nth: usize,
+}
+
+impl Item {
+    fn same(&self, spec: &Spec) -> bool {
+        (self.id, self.pen, self.scope) == (spec.id, spec.pen, spec.scope)
+    }
+}
+
+/// The `nth` field of the IANA element `id`.
+pub(super) fn find(items: &[Item], id: u16, nth: usize) -> Option<Loc> {
+    let mut hits = items
+        .iter()
+        .filter(|i| i.pen == 0 && i.id == id && i.nth == nth);
+    hits.next().map(|i| i.loc).filter(|l| l.len > 0)
+}
+
+fn private(items: &[Item], id: u16) -> Option<Loc> {
+    items
+        .iter()
+        .find(|i| i.pen == PEN_TAGS && i.id == id)
+        .map(|i| i.loc)
+}
+
+/// Elements beside those of the table of fields, less preferred: MPLS next hops, Cisco ASA.
+const EXTRA: &[(Field, &[u16])] = &[
+    (Field::PeerDstIp, &[47, 140]),
+    (Field::PostNatSrcHost, &[40001]),
+    (Field::PostNatDstHost, &[40002]),
+    (Field::PostNatSrcPort, &[40003]),
+    (Field::PostNatDstPort, &[40004]),
+    (Field::NatEvent, &[40005]),
+    (Field::FwEvent, &[40005]),
+];
+
+/// Fields whose value is the second occurrence of an element.
+const TUNNEL: FieldSet = FieldSet::of(&[
+    Field::TunnelSrcHost,
+    Field::TunnelDstHost,
+    Field::TunnelProto,
+    Field::TunnelTos,
+    Field::TunnelFlowLabel,
+    Field::TunnelSrcPort,
+    Field::TunnelDstPort,
+    Field::TunnelTcpFlags,
+]);
+
+/// Fields that are more than a copy, see [`Slow`], or are written once per datagram.
+const NOT_COPIED: FieldSet = FieldSet::of(&[
+    Field::SamplingRate,
+    Field::Vxlan,
+    Field::Nvgre,
+    Field::MplsLabelTop,
+    Field::MplsLabelBottom,
+    Field::MplsLabelStack,
+    Field::TimestampStart,
+    Field::TimestampEnd,
+    Field::TimestampMin,
+    Field::TimestampMax,
+]);
+
+const BYTES: &[u16] = &[1, 85, 23, 352, 231];
+const PACKETS: &[u16] = &[2, 86, 24, 298];
+const START: &[(u16, Unit)] = &[
+    (22, Unit::Uptime),
+    (152, Unit::Milli),
+    (323, Unit::Milli),
+    (154, Unit::Ntp),
+    (156, Unit::Ntp),
+    (150, Unit::Second),
+    (158, Unit::Delta),
+    (324, Unit::Ntp),
+    (325, Unit::Ntp),
+    (322, Unit::Second),
+];
+const END: &[(u16, Unit)] = &[
+    (21, Unit::Uptime),
+    (153, Unit::Milli),
+    (155, Unit::Ntp),
+    (157, Unit::Ntp),
+    (151, Unit::Second),
+    (159, Unit::Delta),
+];
+
+impl Way {
+    fn new(items: &[Item], wanted: FieldSet) -> Self {
+        let mut plan = Plan::default();
+        for field in wanted.minus(NOT_COPIED).iter() {
+            let ops = candidates(items, field);
+            if !ops.is_empty() {
+                plan.present.insert(field);
+                plan.add(&ops);
+            }
+        }
+        let pick = |id: u16| find(items, id, 0);
+        plan.add(&counters(
+            BYTES,
+            [Act::Bytes4, Act::Bytes8, Act::Bytes],
+            pick,
+        ));
+        plan.add(&counters(
+            PACKETS,
+            [Act::Packets4, Act::Packets8, Act::Packets],
+            pick,
+        ));
+        plan.add(&counters(&[3], [Act::Flows, Act::Flows, Act::Flows], pick));
+        let both = |a, b| pick(a).is_some() && pick(b).is_some();
+        plan.dual = wanted.all(FieldSet::of(&[Field::SrcHost, Field::DstHost]))
+            && (both(8, 27) || both(12, 28));
+        plan.add_times(items, wanted);
+        Self {
+            plan,
+            slow: Slow::new(items, wanted).map(Box::new),
+        }
+    }
+}
+
+impl Plan {
+    /// Adds the copies that fill one field, the most preferred first.
+    fn add(&mut self, ops: &[Op]) {
+        if let Some((last, better)) = ops.split_last() {
+            self.ops.push(*last);
+            self.better.extend(better.iter().rev());
+        }
+    }
+
+    fn add_times(&mut self, items: &[Item], wanted: FieldSet) {
+        const STARTS: FieldSet = FieldSet::of(&[Field::TimestampStart, Field::TimestampMin]);
+        const ENDS: FieldSet = FieldSet::of(&[Field::TimestampEnd, Field::TimestampMax]);
+        let ops = |list: &[(u16, Unit)], dst: u16| -> Vec<Op> {
+            let op = |(id, unit): &(u16, Unit)| {
+                Some(Op {
+                    loc: find(items, *id, 0)?,
+                    dst,
+                    act: Act::Time(*unit),
+                })
+            };
+            list.iter().filter_map(op).collect()
+        };
+        let (start, end) = (ops(START, 0), ops(END, 1));
+        self.times = [wanted.intersection(STARTS), wanted.intersection(ENDS)];
+        let by_uptime = find(items, 21, 0).or(find(items, 22, 0)).is_some();
+        if by_uptime && let Some(loc) = find(items, 160, 0) {
+            self.ops.insert(
+                0,
+                Op {
+                    loc,
+                    dst: 0,
+                    act: Act::Boot,
+                },
+            );
+        }
+        // The start gives the record its time, wanted or not; the end stands in for it.
+        let ends = start.is_empty() || wanted.any(ENDS);
+        self.add(&start);
+        if ends {
+            self.add(&end);
+        }
+    }
+}
+
+fn counters(ids: &[u16], acts: [Act; 3], pick: impl Fn(u16) -> Option<Loc>) -> Vec<Op> {
+    let [four, eight, any] = acts;
+    let op = |loc: Loc| {
+        let act = match loc.len {
+            4 => four,
+            8 => eight,
+            _ => any,
+        };
+        Op { loc, dst: 0, act }
+    };
+    ids.iter().filter_map(|id| pick(*id)).map(op).collect()
+}
+
+/// The copies that can fill `field`, the most preferred first.
+fn candidates(items: &[Item], field: Field) -> Vec<Op> {
+    let info = field.info();
+    let nth = usize::from(TUNNEL.has(field));
+    let extra = EXTRA
+        .iter()
+        .find(|(f, _)| *f == field)
+        .map_or(&[][..], |(_, ids)| *ids);
+    let elements = info
+        .elements
+        .iter()
+        .chain(extra)
+        .filter_map(|id| find(items, *id, nth));
+    let tag = match field {
+        Field::Tag => private(items, 1),
+        Field::Tag2 => private(items, 2),
+        _ => None,
+    };
+    let op = |loc: Loc| {
+        let act = act(field, info.kind, loc.len)?;
+        Some(Op {
+            loc,
+            dst: info.offset as u16,
+            act,
+        })
+    };
+    elements.chain(tag).filter_map(op).collect()
+}
+
+fn act(field: Field, kind: Kind, len: u16) -> Option<Act> {
+    Some(match (field, kind, len) {
+        (Field::SamplingDirection, ..) => Act::Direction,
+        (Field::TcpFlags, _, 1) => Act::Same1,
+        (Field::TcpFlags, ..) => Act::Low1,
+        (Field::TunnelTcpFlags, ..) => Act::Low4,
+        (_, Kind::Ip, 4) => Act::Ip4,
+        (_, Kind::Ip, 16) => Act::Ip6,
+        (_, Kind::Mac, 6) => Act::Mac,
+        (_, Kind::U8 | Kind::Proto, 1) => Act::Same1,
+        (_, Kind::U16 | Kind::EtherType, 2) => Act::Same2,
+        (_, Kind::U32 | Kind::NumberText, 4) => Act::Same4,
+        (_, Kind::U64 | Kind::Rd, 8) => Act::Same8,
+        (_, Kind::U8 | Kind::Proto, _) => Act::Any1,
+        (_, Kind::U16 | Kind::EtherType, _) => Act::Any2,
+        (_, Kind::U32 | Kind::NumberText, _) => Act::Any4,
+        (_, Kind::U64, _) => Act::Any8,
+        _ => return None,
+    })
+}
+
+/// Elements that change places when the direction does.
+const SWAP: &[(u16, u16)] = &[
+    (8, 12),
+    (27, 28),
+    (7, 11),
+    (180, 181),
+    (182, 183),
+    (10, 14),
+    (252, 253),
+    (16, 17),
+    (9, 13),
+    (29, 30),
+    (44, 45),
+    (170, 169),
+    (56, 80),
+    (81, 57),
+    (58, 59),
+    (243, 254),
+    (245, 255),
+    (128, 129),
+    (225, 226),
+    (227, 228),
+    (281, 282),
+    (234, 235),
+];
+
+/// Elements that belong to the forward direction alone.
+const FORWARD: &[u16] = &[6, 61, 3];
+
+fn swapped(id: u16) -> u16 {
+    let other = |(a, b): &(u16, u16)| match id {
+        _ if id == *a => Some(*b),
+        _ if id == *b => Some(*a),
+        _ => None,
+    };
+    SWAP.iter().find_map(other).unwrap_or(id)
+}
+
+/// The way back of a biflow: reverse elements as they are, the ends swapped, and what belongs
+/// to the way there left out. None when the template has no reverse counter.
+fn way_back(items: &[Item], wanted: FieldSet) -> Option<Way> {
+    let reverse = |i: &&Item| i.pen == PEN_REVERSE;
+    let counter = |i: &Item| BYTES.contains(&i.id) || PACKETS.contains(&i.id);
+    if !items.iter().filter(reverse).any(counter) {
+        return None;
+    }
+    let mut back: Vec<Item> = items
+        .iter()
+        .filter(reverse)
+        .map(|i| Item { pen: 0, ..*i })
+        .collect();
+    let own = back.clone();
+    for item in items.iter().filter(|i| i.pen != PEN_REVERSE) {
+        let iana = item.pen == 0;
+        let id = if iana { swapped(item.id) } else { item.id };
+        let forward = iana && (counter(item) || FORWARD.contains(&id));
+        if !forward && !own.iter().any(|o| iana && o.id == id) {
+            back.push(Item { id, ..*item });
+        }
+    }
+    Some(Way::new(&back, wanted))
+}
+
+/// Scope type "interface" of NetFlow v9 (RFC 3954 §6.1).
+const SCOPE_INTERFACE: u16 = 2;
+
+fn option_plan(items: &[Item], v9: bool) -> OptionPlan {
+    // In v9 a scope is a type of its own numbering, not an element.
+    let elements: Vec<Item> = items
+        .iter()
+        .filter(|i| !(v9 && i.scope && i.id <= 5))
+        .map(|i| Item { nth: 0, ..*i })
+        .collect();
+    let interface = items
+        .iter()
+        .find(|i| v9 && i.scope && i.id == SCOPE_INTERFACE);
+    let one = |id: u16| find(&elements, id, 0);
+    OptionPlan {
+        sampler: one(48).or(one(302)),
+        iface: one(10)
+            .or(one(252))
+            .or(one(14))
+            .or(interface.map(|i| i.loc)),
+        app: one(95),
+        vrf: one(234).or(one(235)),
+        rate: Rate::new(&elements),
+        iface_name: one(82).or(one(83)),
+        app_name: one(96).or(one(94)),
+        vrf_name: one(236),
+        boot: one(160),
+        peer: one(130).or(one(131)),
+    }
+}

@@ -1,0 +1,296 @@
+//! [`NetflowDecoder`]: NetFlow v5, v9 and IPFIX, told apart by the version in each datagram.
+//!
+//! v5 is treated as a template of constant layout, so all three share one way of making records.
+//! This file has what they share, and v5; [`flowset`](super::flowset) has the walk over sets.
+//! Not for finding datagrams in captured frames: see [`datagram`](super::datagram).
+
+use super::compile::{Compiled, Way, What};
+use super::guard::{Guard, Placed};
+use super::options::{About, Domain, Options};
+use super::plan::{Fixed, Row};
+use super::sequence::{Gap, Sequence};
+use super::slow::Origin;
+use super::template::{self, Templates};
+use super::time::Clock;
+use super::{Decoder, Emit, Setup};
+use crate::base::addr::Ip;
+use crate::base::ledger::Reason;
+use crate::base::time::Nanos;
+use crate::record::{Field, FieldSet, FlowRecord};
+use crate::source::{Frame, Link};
+use crate::wire::flowset::{Format, Template};
+use crate::wire::{self, netflow5};
+
+/// Fields that are the same in all records of a datagram.
+const STAMPED: FieldSet = FieldSet::of(&[
+    Field::PeerSrcIp,
+    Field::ExportProtoSeqno,
+    Field::ExportProtoVersion,
+    Field::ExportProtoSysid,
+    Field::TimestampExport,
+    Field::TimestampArrival,
+    Field::SamplingRate,
+    Field::SamplingDirection,
+]);
+
+/// What is known of one exporter and domain.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Exporter {
+    pub sequence: Sequence,
+    /// When its uptime was zero, from options; nanoseconds since 1970.
+    pub boot: u64,
+    /// The address it wants to be known by, from options.
+    pub peer: Option<Ip>,
+}
+
+/// What all records of a datagram have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Context {
+    pub clock: Clock,
+    pub origin: Origin,
+    pub peer: Ip,
+    pub sequence: u32,
+    pub rate: u32,
+    pub stamped: FieldSet,
+}
+
+/// Decodes NetFlow v5, v9 and IPFIX. All its state is bounded by [`Setup`].
+pub struct NetflowDecoder {
+    pub(super) wanted: FieldSet,
+    pub(super) templates: Templates,
+    pub(super) options: Options,
+    pub(super) exporters: Guard<Domain, Exporter>,
+    /// Places of the fields of a variable record, refilled for each.
+    pub(super) spans: Vec<(u16, u16)>,
+    v5: Option<Compiled>,
+}
+
+/// The layout of a v5 record, as v9 would announce it; zero is what carries nothing.
+#[rustfmt::skip]
+const V5: [(u16, u16); 20] = [
+    (8, 4), (12, 4), (15, 4), (10, 2), (14, 2), (2, 4), (1, 4), (22, 4), (21, 4), (7, 2),
+    (11, 2), (0, 1), (6, 1), (4, 1), (5, 1), (16, 2), (17, 2), (9, 1), (13, 1), (0, 2),
+];
+
+fn compile_v5(wanted: FieldSet) -> Option<Compiled> {
+    let mut specs = Vec::new();
+    for (id, len) in V5 {
+        specs.extend_from_slice(&id.to_be_bytes());
+        specs.extend_from_slice(&len.to_be_bytes());
+    }
+    let (fields, format) = (V5.len() as u16, Format::V9);
+    let t = Template {
+        id: 256,
+        fields,
+        scopes: 0,
+        options: false,
+        format,
+        specs: &specs,
+    };
+    Compiled::new(&t, wanted)
+}
+
+impl NetflowDecoder {
+    /// A decoder with nothing learned yet.
+    pub fn new(setup: &Setup) -> Self {
+        Self {
+            wanted: setup.wanted,
+            templates: Templates::new(setup.templates_max, setup.wanted),
+            options: Options::new(setup.options_max),
+            exporters: Guard::new(setup.exporters_max),
+            spans: Vec::with_capacity(super::compile::FIELDS_MAX),
+            v5: compile_v5(setup.wanted),
+        }
+    }
+
+    /// Where the exporter is followed; none when there is no room for another one.
+    pub(super) fn exporter(&mut self, domain: Domain, out: &mut Emit<'_>) -> Option<usize> {
+        if let Some(at) = self.exporters.find(&domain) {
+            self.exporters.touch(at, out.time);
+            return Some(at);
+        }
+        if self.exporters.insert(domain, Exporter::default(), out.time) != Placed::Room {
+            out.drop(Reason::ExporterStore, 0);
+        }
+        self.exporters.find(&domain)
+    }
+
+    /// What all records of a datagram of this exporter share.
+    pub(super) fn context(&mut self, domain: Domain, at: Option<usize>, now: Nanos) -> Context {
+        let known = at
+            .and_then(|at| self.exporters.get(at))
+            .copied()
+            .unwrap_or_default();
+        let stamped = self.wanted.intersection(STAMPED);
+        let rate = if stamped.has(Field::SamplingRate) {
+            self.options.rate(domain, About::Default, now).unwrap_or(0)
+        } else {
+            0
+        };
+        Context {
+            clock: Clock {
+                boot: known.boot,
+                ..Clock::default()
+            },
+            origin: Origin { domain, now },
+            peer: known.peer.unwrap_or(domain.exporter),
+            sequence: 0,
+            rate,
+            stamped,
+        }
+    }
+
+    /// Enters what a sequence number says into the ledger.
+    pub(super) fn account(
+        &mut self,
+        at: Option<usize>,
+        number: u32,
+        units: u32,
+        out: &mut Emit<'_>,
+    ) {
+        let Some(exporter) = at.and_then(|at| self.exporters.get_mut(at)) else {
+            return;
+        };
+        let lost = &mut out.ledger.sequence_lost;
+        match exporter.sequence.see(number, units) {
+            Gap::Lost(n) => *lost = lost.wrapping_add(u64::from(n)),
+            Gap::Late(n) => *lost = lost.wrapping_sub(u64::from(n)),
+            Gap::None | Gap::Reset => {}
+        }
+    }
+
+    fn v5(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
+        let header = netflow5::Header::read(frame.bytes)?;
+        let exporter = Ip::from(frame.from.ip);
+        let domain = Domain {
+            exporter,
+            id: u32::from(header.engine),
+            version: 5,
+        };
+        let at = self.exporter(domain, out);
+        self.account(at, header.sequence, u32::from(header.count), out);
+        let mut context = self.context(domain, at, frame.time);
+        context.clock.export = Nanos::new(u64::from(header.seconds), header.nanos);
+        context.clock.uptime = Some(header.uptime);
+        context.sequence = header.sequence;
+        if header.sampling_rate() > 0 {
+            context.rate = header.sampling_rate();
+        }
+        let body = frame.bytes.get(netflow5::HEADER..).unwrap_or_default();
+        let (rows, rest) = body.as_chunks::<{ netflow5::RECORD }>();
+        let count = usize::from(header.count);
+        let Some(Compiled {
+            what: What::Data(way, _),
+            ..
+        }) = &self.v5
+        else {
+            return Ok(());
+        };
+        for row in rows.iter().take(count) {
+            context.emit(way, Fixed(row), &mut self.options, out);
+        }
+        if rows.len() < count {
+            out.drop(Reason::Truncated, rest.len());
+        }
+        Ok(())
+    }
+}
+
+impl Context {
+    /// Makes one record.
+    #[inline]
+    pub(super) fn emit<'a, 'o, R: Row<'a>>(
+        &self,
+        way: &Way,
+        row: R,
+        options: &mut Options,
+        out: &'o mut Emit<'_>,
+    ) -> &'o mut FlowRecord {
+        let Some(slow) = &way.slow else {
+            let record = out.slot();
+            self.stamp(record);
+            way.plan.run(row, &self.clock, record);
+            return record;
+        };
+        let names = slow.names(row, &self.origin, options, out);
+        let record = out.slot();
+        self.stamp(record);
+        slow.frame(&names, record);
+        way.plan.run(row, &self.clock, record);
+        slow.fill(row, &names, record);
+        record
+    }
+
+    #[inline]
+    fn stamp(&self, record: &mut FlowRecord) {
+        if !self.stamped.is_empty() {
+            self.stamp_some(record);
+        }
+    }
+
+    fn stamp_some(&self, record: &mut FlowRecord) {
+        let has = |field| self.stamped.has(field);
+        let domain = &self.origin.domain;
+        if has(Field::PeerSrcIp) {
+            record.set_peer_src_ip(self.peer);
+        }
+        if has(Field::ExportProtoSeqno) {
+            record.set_export_proto_seqno(self.sequence);
+        }
+        if has(Field::ExportProtoVersion) {
+            record.set_export_proto_version(domain.version);
+        }
+        if has(Field::ExportProtoSysid) {
+            record.set_export_proto_sysid(domain.id);
+        }
+        if has(Field::TimestampExport) {
+            record.set_timestamp_export(self.clock.export);
+        }
+        if has(Field::TimestampArrival) {
+            record.set_timestamp_arrival(self.origin.now);
+        }
+        if has(Field::SamplingRate) {
+            record.set_sampling_rate(self.rate);
+        }
+        if has(Field::SamplingDirection) {
+            record.set_sampling_direction(b'u');
+        }
+    }
+}
+
+impl Decoder for NetflowDecoder {
+    fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
+        if frame.link != Link::Datagram {
+            out.drop(Reason::NotExport, frame.wire_len as usize);
+            return Ok(());
+        }
+        match frame.bytes {
+            [0, 5, ..] => self.v5(frame, out),
+            [0, 9 | 10, ..] => self.sets(frame, out),
+            [_, _, ..] => Err(wire::Error::Version),
+            _ => Err(wire::Error::Truncated),
+        }
+    }
+
+    fn usage(&self) -> Vec<(&'static str, usize, usize)> {
+        let [templates, most, bytes, room] = self.templates.usage();
+        let (options, options_max) = self.options.usage();
+        vec![
+            ("templates", templates, most),
+            ("template_bytes", bytes, room),
+            ("options", options, options_max),
+            ("exporters", self.exporters.len(), self.exporters.max()),
+        ]
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        Some(template::save(&self.templates, &self.options))
+    }
+
+    fn load(&mut self, saved: &[u8]) -> Result<(), String> {
+        template::load(&mut self.templates, &mut self.options, saved).map_err(String::from)
+    }
+}
+
+#[cfg(test)]
+mod test;
