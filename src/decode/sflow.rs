@@ -21,6 +21,7 @@ use crate::base::ledger::Reason;
 use crate::record::{Field, FieldSet, FlowRecord};
 use crate::source::Frame;
 use crate::wire;
+use crate::wire::sflow::record::format;
 use crate::wire::sflow::{CounterSample, Datagram, FlowSample, Interface, Sample, VERSION, sample};
 use agent::{Agents, Totals};
 use seen::{Described, Seen};
@@ -32,18 +33,8 @@ struct Want {
     fields: FieldSet,
     /// Fields of the sampled header.
     header: HeaderPlan,
-    /// VLANs and priorities of the switch.
-    switch: bool,
-    /// Next hop and masks.
-    router: bool,
-    /// AS numbers and what else BGP knows.
-    gateway: bool,
-    /// Translated addresses and ports.
-    nat: bool,
-    /// Label stacks.
-    mpls: bool,
-    /// Network identifiers of tunnels.
-    vni: bool,
+    /// Extended records that have something wanted.
+    extended: Extended,
     /// MACs or the EtherType, so that Ethernet values alone make a record.
     link: bool,
     /// Fields of the datagram's header.
@@ -52,36 +43,79 @@ struct Want {
     frame_bytes: bool,
 }
 
-const TAGS: FieldSet = FieldSet::of(&[
-    Field::Vlan,
-    Field::InVlan,
-    Field::OutVlan,
-    Field::InCvlan,
-    Field::Cos,
-]);
-const LABELS: FieldSet = FieldSet::of(&[
-    Field::MplsLabelTop,
-    Field::MplsLabelBottom,
-    Field::MplsLabelStack,
-]);
-const ROUTER: FieldSet = FieldSet::of(&[Field::PeerDstIp, Field::SrcMask, Field::DstMask]);
-const GATEWAY: FieldSet = FieldSet::of(&[
-    Field::SrcAs,
-    Field::DstAs,
-    Field::PeerSrcAs,
-    Field::PeerDstAs,
-    Field::PeerDstIp,
-    Field::AsPath,
-    Field::StdComm,
-    Field::LocalPref,
-]);
-const NAT: FieldSet = FieldSet::of(&[
-    Field::PostNatSrcHost,
-    Field::PostNatDstHost,
-    Field::PostNatSrcPort,
-    Field::PostNatDstPort,
-]);
-const VNI: FieldSet = FieldSet::of(&[Field::Vxlan]);
+/// A set of formats of extended records, as bits.
+#[derive(Clone, Copy, Debug)]
+struct Extended(u32);
+
+impl Extended {
+    /// The bit of a format; none for those that are not read.
+    #[inline]
+    fn bit(format: u32) -> u32 {
+        match format {
+            format::SWITCH..=format::VNI_INGRESS => 1 << (format.wrapping_sub(format::SWITCH) & 31),
+            _ => 0,
+        }
+    }
+
+    /// Those that give any of `fields`.
+    fn giving(fields: FieldSet) -> Self {
+        let bits = GIVEN.iter().filter(|(_, given)| fields.any(*given));
+        Self(bits.fold(0, |set, (format, _)| set | Self::bit(*format)))
+    }
+
+    #[inline]
+    fn has(self, format: u32) -> bool {
+        self.0 & Self::bit(format) != 0
+    }
+}
+
+/// Which fields each extended record gives.
+const GIVEN: &[(u32, FieldSet)] = &[
+    (
+        format::SWITCH,
+        FieldSet::of(&[Field::Vlan, Field::InVlan, Field::OutVlan, Field::Cos]),
+    ),
+    (
+        format::ROUTER,
+        FieldSet::of(&[Field::PeerDstIp, Field::SrcMask, Field::DstMask]),
+    ),
+    (
+        format::GATEWAY,
+        FieldSet::of(&[
+            Field::SrcAs,
+            Field::DstAs,
+            Field::PeerSrcAs,
+            Field::PeerDstAs,
+            Field::PeerDstIp,
+            Field::AsPath,
+            Field::StdComm,
+            Field::LocalPref,
+        ]),
+    ),
+    (
+        format::MPLS,
+        FieldSet::of(&[
+            Field::MplsLabelTop,
+            Field::MplsLabelBottom,
+            Field::MplsLabelStack,
+        ]),
+    ),
+    (
+        format::NAT,
+        FieldSet::of(&[Field::PostNatSrcHost, Field::PostNatDstHost]),
+    ),
+    (
+        format::VLAN_TUNNEL,
+        FieldSet::of(&[Field::Vlan, Field::InVlan, Field::InCvlan, Field::Cos]),
+    ),
+    (
+        format::NAT_PORT,
+        FieldSet::of(&[Field::PostNatSrcPort, Field::PostNatDstPort]),
+    ),
+    (format::VNI_EGRESS, FieldSet::of(&[Field::Vxlan])),
+    (format::VNI_INGRESS, FieldSet::of(&[Field::Vxlan])),
+];
+
 const LINK: FieldSet = FieldSet::of(&[Field::SrcMac, Field::DstMac, Field::Etype]);
 const EXPORT: FieldSet = FieldSet::of(&[
     Field::ExportProtoVersion,
@@ -98,12 +132,7 @@ impl Want {
         Self {
             fields,
             header: HeaderPlan::new(fields),
-            switch: fields.any(TAGS),
-            router: fields.any(ROUTER),
-            gateway: fields.any(GATEWAY),
-            nat: fields.any(NAT),
-            mpls: fields.any(LABELS),
-            vni: fields.any(VNI),
+            extended: Extended::giving(fields),
             link: fields.any(LINK),
             export: fields.any(EXPORT),
             frame_bytes: setup.frame_bytes,
@@ -163,7 +192,8 @@ impl SflowDecoder {
         }
     }
 
-    /// One flow sample: everything is read before the record is taken.
+    /// One flow sample. Most have a header that parses and nothing else that is wanted; those are
+    /// done here, the others in [`rich`](Self::rich).
     fn flow(
         &mut self,
         context: &Context<'_>,
@@ -171,30 +201,63 @@ impl SflowDecoder {
         out: &mut Emit<'_>,
     ) -> Result<(), Reason> {
         self.account(context.id, sample, out);
+        let want = &self.want;
+        let header = match seen::header_alone(sample.records, want.extended)? {
+            Some(header) => header,
+            None => return self.rich(context, sample, out),
+        };
+        let length = header.frame_length.saturating_sub(header.stripped);
+        if let Some(start) = seen::start(header.protocol)
+            && let Ok(packet) = &want.header.parse(start, header.header, length)
+            && want.header.keeps(packet)
+        {
+            let stack = want.header.stack(packet, out);
+            let record = out.slot();
+            let bytes = if want.frame_bytes {
+                header.frame_length
+            } else {
+                packet.bytes
+            };
+            whence(record, context, sample, bytes);
+            if want.export {
+                export(record, context, sample);
+            }
+            want.header.fill(record, packet, stack);
+            return Ok(());
+        }
+        self.rich(context, sample, out)
+    }
+
+    /// A flow sample with any records. Everything is read before the record is taken, so nothing
+    /// has to be undone.
+    #[inline(never)]
+    fn rich(
+        &mut self,
+        context: &Context<'_>,
+        sample: &FlowSample<'_>,
+        out: &mut Emit<'_>,
+    ) -> Result<(), Reason> {
         let want = self.want;
-        let seen = Seen::read(sample.records, &want)?;
+        let mut seen = Seen::default();
+        seen.read(sample.records, &want)?;
         let described = seen.describe(&want)?;
         let stack = match &described {
             Described::Packet(packet) => want.header.stack(packet, out),
             _ => None,
         };
-        let texts = if seen.extended {
-            self.texts(&seen, out)
-        } else {
-            Texts::default()
-        };
+        let texts = self.texts(&seen, out);
         let record = out.slot();
-        record.packets = 1;
-        record.bytes = u64::from(seen.bytes(&described, want.frame_bytes));
-        record.time = context.frame.time;
-        whence(record, context, sample);
+        whence(
+            record,
+            context,
+            sample,
+            seen.bytes(&described, want.frame_bytes),
+        );
         if want.export {
             export(record, context, sample);
         }
-        if seen.extended {
-            seen.put_extended(record);
-            texts.put(record);
-        }
+        seen.put_extended(record);
+        texts.put(record);
         match &described {
             Described::Packet(packet) => want.header.fill(record, packet, stack),
             Described::Inet(inet) => seen::put_inet(record, inet),
@@ -305,10 +368,13 @@ impl Texts {
     }
 }
 
-/// Who sampled it, at which rate, between which interfaces. A packet that was discarded, sent to
+/// One packet of so many bytes; who sampled it, at which rate, between which interfaces. A packet that was discarded, sent to
 /// several interfaces, or begins or ends in the device has no interface on that side: zero.
 #[inline]
-fn whence(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_>) {
+fn whence(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_>, bytes: u32) {
+    record.packets = 1;
+    record.bytes = u64::from(bytes);
+    record.time = context.frame.time;
     record.set_peer_src_ip(context.agent);
     record.set_in_iface(sample.input.index().unwrap_or(0));
     record.set_out_iface(sample.output.index().unwrap_or(0));

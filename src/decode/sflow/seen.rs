@@ -1,18 +1,36 @@
 //! What the records of one flow sample say, read as far as somebody wants it.
 
-use super::Want;
+use super::{Extended, Want};
 use crate::base::ledger::Reason;
 use crate::record::FlowRecord;
 use crate::wire::Error;
 use crate::wire::packet::{self, Packet, Start};
-use crate::wire::sflow::Records;
 use crate::wire::sflow::record::{
     Ethernet, Gateway, Inet, Mpls, Nat, NatPort, RawHeader, Router, Switch, VlanTunnel, format,
     protocol,
 };
+use crate::wire::sflow::{Records, Xdr};
 
 /// Bytes of an Ethernet header and its checksum.
 const ETHERNET_FRAMING: u32 = 18;
+
+/// The header of a sample, if no extended record is in it that is wanted.
+#[inline]
+pub(super) fn header_alone<'a>(
+    records: Records<'a>,
+    wanted: Extended,
+) -> Result<Option<RawHeader<'a>>, Error> {
+    let mut header = None;
+    for record in records {
+        let record = record?;
+        match record.format {
+            format::RAW_HEADER => header = Some(record.body),
+            other if wanted.has(other) => return Ok(None),
+            _ => {}
+        }
+    }
+    header.map(RawHeader::parse).transpose()
+}
 
 /// The records of a sample, the last of each kind.
 #[derive(Clone, Copy, Default)]
@@ -20,8 +38,6 @@ pub(super) struct Seen<'a> {
     header: Option<RawHeader<'a>>,
     inet: Option<Inet>,
     ethernet: Option<Ethernet>,
-    /// Any of those below.
-    pub extended: bool,
     switch: Option<Switch>,
     router: Option<Router>,
     pub gateway: Option<Gateway<'a>>,
@@ -44,55 +60,46 @@ pub(super) enum Described {
 
 impl<'a> Seen<'a> {
     /// Reads the records.
-    #[inline]
-    pub fn read(records: Records<'a>, want: &Want) -> Result<Self, Error> {
-        let mut seen = Self::default();
+    pub fn read(&mut self, records: Records<'a>, want: &Want) -> Result<(), Error> {
         for record in records {
             let record = record?;
             match record.format {
-                format::RAW_HEADER => seen.header = Some(RawHeader::parse(record.body)?),
-                format::ETHERNET => seen.ethernet = Some(Ethernet::parse(record.body)?),
-                format::IPV4 => seen.inet = Some(Inet::parse_v4(record.body)?),
-                format::IPV6 => seen.inet = Some(Inet::parse_v6(record.body)?),
-                format::SWITCH..=format::VNI_INGRESS => {
-                    seen.read_extended(record.format, record.body, want)?;
+                format::RAW_HEADER => self.header = Some(RawHeader::parse(record.body)?),
+                format::ETHERNET => self.ethernet = Some(Ethernet::parse(record.body)?),
+                format::IPV4 => self.inet = Some(Inet::parse_v4(record.body)?),
+                format::IPV6 => self.inet = Some(Inet::parse_v6(record.body)?),
+                other if want.extended.has(other) => {
+                    self.read_extended(record.format, record.body)?;
                 }
                 _ => {}
             }
         }
-        Ok(seen)
+        Ok(())
     }
 
     /// Reads one of the extended records. What the packet had before the device goes before what
     /// it had behind it.
-    fn read_extended(
-        &mut self,
-        format: u32,
-        mut body: crate::wire::sflow::Xdr<'a>,
-        want: &Want,
-    ) -> Result<(), Error> {
+    fn read_extended(&mut self, format: u32, mut body: Xdr<'a>) -> Result<(), Error> {
         match format {
-            format::SWITCH if want.switch => self.switch = Some(Switch::parse(body)?),
-            format::ROUTER if want.router => self.router = Some(Router::parse(body)?),
-            format::GATEWAY if want.gateway => self.gateway = Some(Gateway::parse(body)?),
-            format::MPLS if want.mpls => self.mpls = Some(Mpls::parse(body)?),
-            format::NAT if want.nat => self.nat = Some(Nat::parse(body)?),
-            format::NAT_PORT if want.nat => self.nat_port = Some(NatPort::parse(body)?),
-            format::VLAN_TUNNEL if want.switch => self.tunnel = Some(VlanTunnel::parse(body)?),
-            format::VNI_INGRESS if want.vni => self.vni = Some(body.u32()?),
-            format::VNI_EGRESS if want.vni => {
+            format::SWITCH => self.switch = Some(Switch::parse(body)?),
+            format::ROUTER => self.router = Some(Router::parse(body)?),
+            format::GATEWAY => self.gateway = Some(Gateway::parse(body)?),
+            format::MPLS => self.mpls = Some(Mpls::parse(body)?),
+            format::NAT => self.nat = Some(Nat::parse(body)?),
+            format::NAT_PORT => self.nat_port = Some(NatPort::parse(body)?),
+            format::VLAN_TUNNEL => self.tunnel = Some(VlanTunnel::parse(body)?),
+            format::VNI_INGRESS => self.vni = Some(body.u32()?),
+            format::VNI_EGRESS => {
                 let vni = body.u32()?;
                 self.vni.get_or_insert(vni);
             }
-            _ => return Ok(()),
+            _ => {}
         }
-        self.extended = true;
         Ok(())
     }
 
     /// Chooses the best description. A packet that is not IP counts only when somebody wants
     /// what is below IP.
-    #[inline]
     pub fn describe(&self, want: &Want) -> Result<Described, Reason> {
         let mut why = Reason::NotIp;
         if let Some(header) = &self.header
@@ -115,7 +122,6 @@ impl<'a> Seen<'a> {
     }
 
     /// Bytes to account: of layer 3, or of the frame as the agent counts it.
-    #[inline]
     pub fn bytes(&self, described: &Described, frame: bool) -> u32 {
         if frame {
             if let Some(header) = &self.header {
@@ -236,7 +242,7 @@ fn put_gateway(record: &mut FlowRecord, gateway: &Gateway<'_>) {
 
 /// Where the packet parser begins.
 #[inline]
-fn start(number: u32) -> Option<Start> {
+pub(super) fn start(number: u32) -> Option<Start> {
     match number {
         protocol::ETHERNET => Some(Start::Ethernet),
         protocol::IPV4 | protocol::IPV6 => Some(Start::Ip),
