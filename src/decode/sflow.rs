@@ -35,6 +35,10 @@ struct Want {
     header: HeaderPlan,
     /// Extended records that have something wanted.
     extended: Extended,
+    /// Text of label stacks.
+    labels: bool,
+    /// Exporter and interfaces.
+    whence: bool,
     /// MACs or the EtherType, so that Ethernet values alone make a record.
     link: bool,
     /// Fields of the datagram's header.
@@ -61,6 +65,11 @@ impl Extended {
     fn giving(fields: FieldSet) -> Self {
         let bits = GIVEN.iter().filter(|(_, given)| fields.any(*given));
         Self(bits.fold(0, |set, (format, _)| set | Self::bit(*format)))
+    }
+
+    #[inline]
+    fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     #[inline]
@@ -116,6 +125,7 @@ const GIVEN: &[(u32, FieldSet)] = &[
     (format::VNI_INGRESS, FieldSet::of(&[Field::Vxlan])),
 ];
 
+const WHENCE: FieldSet = FieldSet::of(&[Field::PeerSrcIp, Field::InIface, Field::OutIface]);
 const LINK: FieldSet = FieldSet::of(&[Field::SrcMac, Field::DstMac, Field::Etype]);
 const EXPORT: FieldSet = FieldSet::of(&[
     Field::ExportProtoVersion,
@@ -133,6 +143,8 @@ impl Want {
             fields,
             header: HeaderPlan::new(fields),
             extended: Extended::giving(fields),
+            labels: fields.has(Field::MplsLabelStack),
+            whence: fields.any(WHENCE),
             link: fields.any(LINK),
             export: fields.any(EXPORT),
             frame_bytes: setup.frame_bytes,
@@ -175,25 +187,17 @@ impl SflowDecoder {
         sample: &Sample<'_>,
         out: &mut Emit<'_>,
     ) -> Result<(), Reason> {
-        match sample.format {
-            sample::FLOW => self.flow(context, &FlowSample::parse(sample.body)?, out),
-            sample::FLOW_EXPANDED => {
-                self.flow(context, &FlowSample::parse_expanded(sample.body)?, out)
-            }
-            other => {
-                match other {
-                    sample::COUNTER => drop(CounterSample::parse(sample.body)?),
-                    sample::COUNTER_EXPANDED => drop(CounterSample::parse_expanded(sample.body)?),
-                    _ => {}
-                }
-                out.ledger.passed_over = out.ledger.passed_over.wrapping_add(1);
-                Ok(())
-            }
-        }
+        let flow = match sample.format {
+            sample::FLOW => FlowSample::parse(sample.body)?,
+            sample::FLOW_EXPANDED => FlowSample::parse_expanded(sample.body)?,
+            _ => return pass_over(sample, out),
+        };
+        self.flow(context, &flow, out)
     }
 
     /// One flow sample. Most have a header that parses and nothing else that is wanted; those are
     /// done here, the others in [`rich`](Self::rich).
+    #[inline]
     fn flow(
         &mut self,
         context: &Context<'_>,
@@ -211,14 +215,21 @@ impl SflowDecoder {
             && let Ok(packet) = &want.header.parse(start, header.header, length)
             && want.header.keeps(packet)
         {
-            let stack = want.header.stack(packet, out);
+            let stack = if want.labels {
+                want.header.stack(packet, out)
+            } else {
+                None
+            };
             let record = out.slot();
             let bytes = if want.frame_bytes {
                 header.frame_length
             } else {
                 packet.bytes
             };
-            whence(record, context, sample, bytes);
+            count(record, sample, bytes);
+            if want.whence {
+                whence(record, context, sample);
+            }
             if want.export {
                 export(record, context, sample);
             }
@@ -247,12 +258,8 @@ impl SflowDecoder {
         };
         let texts = self.texts(&seen, out);
         let record = out.slot();
-        whence(
-            record,
-            context,
-            sample,
-            seen.bytes(&described, want.frame_bytes),
-        );
+        count(record, sample, seen.bytes(&described, want.frame_bytes));
+        whence(record, context, sample);
         if want.export {
             export(record, context, sample);
         }
@@ -345,6 +352,17 @@ impl Decoder for SflowDecoder {
     }
 }
 
+/// Counts a sample that makes no record.
+fn pass_over(sample: &Sample<'_>, out: &mut Emit<'_>) -> Result<(), Reason> {
+    match sample.format {
+        sample::COUNTER => drop(CounterSample::parse(sample.body)?),
+        sample::COUNTER_EXPANDED => drop(CounterSample::parse_expanded(sample.body)?),
+        _ => {}
+    }
+    out.ledger.passed_over = out.ledger.passed_over.wrapping_add(1);
+    Ok(())
+}
+
 /// Symbols of a record's texts; empty where there is none.
 #[derive(Clone, Copy, Default)]
 struct Texts {
@@ -368,19 +386,23 @@ impl Texts {
     }
 }
 
-/// One packet of so many bytes; who sampled it, at which rate, between which interfaces. A packet that was discarded, sent to
-/// several interfaces, or begins or ends in the device has no interface on that side: zero.
+/// What every record has: one packet of so many bytes, and one out of how many it is.
 #[inline]
-fn whence(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_>, bytes: u32) {
+fn count(record: &mut FlowRecord, sample: &FlowSample<'_>, bytes: u32) {
     record.packets = 1;
     record.bytes = u64::from(bytes);
-    record.time = context.frame.time;
-    record.set_peer_src_ip(context.agent);
-    record.set_in_iface(sample.input.index().unwrap_or(0));
-    record.set_out_iface(sample.output.index().unwrap_or(0));
     if sample.rate != 0 {
         record.set_sampling_rate(sample.rate);
     }
+}
+
+/// Who sampled it, between which interfaces. A packet that was discarded, sent to several
+/// interfaces, or begins or ends in the device has no interface on that side: zero.
+#[inline]
+fn whence(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_>) {
+    record.set_peer_src_ip(context.agent);
+    record.set_in_iface(sample.input.index());
+    record.set_out_iface(sample.output.index());
 }
 
 /// Fields about the export itself. The direction is known when the source is one of the two
@@ -390,14 +412,18 @@ fn export(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_
     record.set_export_proto_seqno(context.sequence);
     record.set_export_proto_sysid(context.sub_agent);
     record.set_timestamp_arrival(context.frame.time);
-    let source = (sample.source.class == 0 && sample.source.index != 0)
-        .then_some(Interface::Index(sample.source.index));
+    let source = if sample.source.class == 0 {
+        sample.source.index
+    } else {
+        0
+    };
     record.set_sampling_direction(match source {
-        Some(source) if source == sample.input => b'i',
-        Some(source) if source == sample.output => b'e',
+        0 => b'u',
+        index if index == sample.input.index() => b'i',
+        index if index == sample.output.index() => b'e',
         _ => b'u',
     });
-    if let Interface::Discarded(_) = sample.output {
+    if let Interface::Discarded(_) = sample.output.interface() {
         record.set_fwd_status(128);
     }
 }

@@ -86,26 +86,24 @@ impl<'a> Xdr<'a> {
         Ok(head)
     }
 
-    /// Opaque bytes: a length, then so many bytes, padded to four.
+    /// So many bytes, padded to four, of which the length was already read.
     #[inline]
-    pub fn opaque(&mut self) -> Result<&'a [u8], Error> {
-        let len = self.u32()? as usize;
-        let (head, tail) = self
+    pub fn opaque(&mut self, len: u32) -> Result<&'a [u8], Error> {
+        self.nested(len)?
             .rest
-            .split_at_checked(len.div_ceil(4))
-            .ok_or(Error::Length)?;
-        self.rest = tail;
-        head.as_flattened().get(..len).ok_or(Error::Length)
+            .as_flattened()
+            .get(..len as usize)
+            .ok_or(Error::Length)
     }
 
-    /// Opaque bytes that hold XDR themselves; the padding counts as theirs, since some agents
+    /// So many bytes that hold XDR themselves. The padding counts as theirs, since some agents
     /// leave the padding of the last member out of the length.
     #[inline]
-    pub fn nested(&mut self) -> Result<Xdr<'a>, Error> {
-        let len = self.u32()? as usize;
+    pub fn nested(&mut self, len: u32) -> Result<Xdr<'a>, Error> {
+        let words = (len >> 2).wrapping_add(u32::from(len & 3 != 0));
         let (head, tail) = self
             .rest
-            .split_at_checked(len.div_ceil(4))
+            .split_at_checked(words as usize)
             .ok_or(Error::Length)?;
         self.rest = tail;
         Ok(Xdr { rest: head })
@@ -217,8 +215,8 @@ impl<'a> Iterator for Samples<'a> {
 /// A tag of enterprise and format, then a nested structure.
 #[inline]
 fn tagged<'a>(xdr: &mut Xdr<'a>) -> Result<(u32, Xdr<'a>), Error> {
-    let format = xdr.u32()?;
-    Ok((format, xdr.nested()?))
+    let [format, len] = xdr.words()?;
+    Ok((format, xdr.nested(len)?))
 }
 
 /// Where an agent samples (`sflow_data_source`).
@@ -241,6 +239,13 @@ impl Source {
     }
 }
 
+/// What an agent says of one side of a packet's way; [`Port::interface`] tells what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    format: u32,
+    value: u32,
+}
+
 /// An interface as a flow sample names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interface {
@@ -257,33 +262,38 @@ pub enum Interface {
     Unknown,
 }
 
-impl Interface {
+impl Port {
     /// Largest value of the compact form, which says "none".
     const NONE: u32 = 0x3fff_ffff;
 
     #[inline]
     fn compact(word: u32) -> Self {
-        Self::expanded(word >> 30, word & Self::NONE)
-    }
-
-    /// Agents use both maxima for "none" here, the one of the compact form and that of the word.
-    #[inline]
-    fn expanded(format: u32, value: u32) -> Self {
-        match (format, value) {
-            (0, Self::NONE | u32::MAX) => Self::Internal,
-            (0, index) => Self::Index(index),
-            (1, reason) => Self::Discarded(reason),
-            (2, count) => Self::Multiple(count),
-            _ => Self::Unknown,
+        Self {
+            format: word >> 30,
+            value: word & Self::NONE,
         }
     }
 
-    /// The ifIndex, if it is one interface.
+    /// What it is. Agents use both maxima for "none" in the wide form, the one of the compact
+    /// form and that of the word.
+    pub fn interface(self) -> Interface {
+        match (self.format, self.value) {
+            (0, Self::NONE | u32::MAX) => Interface::Internal,
+            (0, index) => Interface::Index(index),
+            (1, reason) => Interface::Discarded(reason),
+            (2, count) => Interface::Multiple(count),
+            _ => Interface::Unknown,
+        }
+    }
+
+    /// The ifIndex if it is one interface that the agent knows, else zero.
     #[inline]
-    pub fn index(self) -> Option<u32> {
-        match self {
-            Self::Index(n) => Some(n),
-            _ => None,
+    pub fn index(self) -> u32 {
+        let none = self.value == Self::NONE || self.value == u32::MAX;
+        if self.format == 0 && !none {
+            self.value
+        } else {
+            0
         }
     }
 }
@@ -302,9 +312,9 @@ pub struct FlowSample<'a> {
     /// Samples that this source lost for want of resources, ever.
     pub drops: u32,
     /// Where the packet came in.
-    pub input: Interface,
+    pub input: Port,
     /// Where the packet went.
-    pub output: Interface,
+    pub output: Port,
     /// The description of the packet.
     pub records: Records<'a>,
 }
@@ -323,8 +333,8 @@ impl<'a> FlowSample<'a> {
             rate,
             pool,
             drops,
-            input: Interface::compact(input),
-            output: Interface::compact(output),
+            input: Port::compact(input),
+            output: Port::compact(output),
             records: Records { xdr, count },
         })
     }
@@ -343,8 +353,14 @@ impl<'a> FlowSample<'a> {
             rate,
             pool,
             drops,
-            input: Interface::expanded(in_format, input),
-            output: Interface::expanded(out_format, output),
+            input: Port {
+                format: in_format,
+                value: input,
+            },
+            output: Port {
+                format: out_format,
+                value: output,
+            },
             records: Records { xdr, count },
         })
     }

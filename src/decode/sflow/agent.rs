@@ -6,8 +6,6 @@
 
 use crate::base::addr::Ip;
 use crate::wire::sflow::Source;
-use foldhash::fast::FixedState;
-use std::hash::{BuildHasher, Hash};
 
 /// Places of one set.
 const WAYS: usize = 4;
@@ -20,10 +18,21 @@ const GAP_MAX: u32 = 1 << 16;
 /// milliseconds.
 const LATE_MAX: u32 = 10_000;
 
+/// What a table finds its places by.
+trait Key: Copy + Eq {
+    /// No key of anything that is followed.
+    const NONE: Self;
+    /// Spread over 64 bits; the upper ones choose the set.
+    fn hash(self) -> u64;
+}
+
+/// An odd number without pattern, to spread keys by multiplication.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A place of a table.
 #[derive(Clone, Copy)]
 struct Place<K, V> {
-    key: Option<K>,
+    key: K,
     used: u32,
     value: V,
 }
@@ -31,6 +40,7 @@ struct Place<K, V> {
 /// A table of a fixed number of places.
 struct Table<K, V> {
     places: Box<[[Place<K, V>; WAYS]]>,
+    shift: u32,
     clock: u32,
     used: usize,
 }
@@ -44,16 +54,19 @@ struct Found<'a, V> {
     evicted: bool,
 }
 
-impl<K: Copy + Eq + Hash, V: Copy + Default> Table<K, V> {
+impl<K: Key, V: Copy + Default> Table<K, V> {
     fn new(max: usize) -> Self {
-        let sets = max.div_ceil(WAYS).max(1).next_power_of_two();
+        // At least two sets, so that the shift stays below 64.
+        let sets = max.div_ceil(WAYS).max(2).next_power_of_two();
         let empty = Place {
-            key: None,
+            key: K::NONE,
             used: 0,
             value: V::default(),
         };
+        let shift = 64u32.saturating_sub(sets.trailing_zeros());
         Self {
             places: vec![[empty; WAYS]; sets].into(),
+            shift,
             clock: 0,
             used: 0,
         }
@@ -63,64 +76,100 @@ impl<K: Copy + Eq + Hash, V: Copy + Default> Table<K, V> {
         self.places.as_flattened().len()
     }
 
-    /// The value of `key`; its place is made when it has none. `None` never happens: a table
-    /// has at least one set.
+    /// The value of `key`; its place is made when it has none. `None` never happens: the hash
+    /// is shifted to the number of sets.
     #[inline]
     fn find(&mut self, key: K) -> Option<Found<'_, V>> {
-        const SEED: FixedState = FixedState::with_seed(0x7366_6c6f);
         self.clock = self.clock.wrapping_add(1);
-        let at = SEED.hash_one(key) as usize & self.places.len().wrapping_sub(1);
-        let clock = self.clock;
-        let set = self.places.get_mut(at)?;
-        let hit = set.iter().position(|p| p.key == Some(key));
-        let at = hit.or_else(|| oldest(set, clock))?;
-        let place = set.get_mut(at)?;
-        let evicted = hit.is_none() && place.key.is_some();
-        if hit.is_none() {
-            self.used = self.used.wrapping_add(usize::from(!evicted));
-            *place = Place {
-                key: Some(key),
-                used: 0,
-                value: V::default(),
-            };
+        let at = key.hash() >> (self.shift & 63);
+        let set = self.places.get_mut(at as usize)?;
+        if let Some(at) = set.iter().position(|p| p.key == key) {
+            let place = set.get_mut(at)?;
+            place.used = self.clock;
+            return Some(Found {
+                value: &mut place.value,
+                new: false,
+                evicted: false,
+            });
         }
-        place.used = clock;
+        let place = oldest(set, self.clock)?;
+        let evicted = place.key != K::NONE;
+        self.used = self.used.wrapping_add(usize::from(!evicted));
+        *place = Place {
+            key,
+            used: self.clock,
+            value: V::default(),
+        };
         Some(Found {
             value: &mut place.value,
-            new: hit.is_none(),
+            new: true,
             evicted,
         })
     }
 }
 
 /// The place to give away: an empty one, else the one used longest ago.
-fn oldest<K, V>(set: &[Place<K, V>; WAYS], clock: u32) -> Option<usize> {
-    let age = |p: &Place<K, V>| {
-        p.key
-            .as_ref()
-            .map_or(u32::MAX, |_| clock.wrapping_sub(p.used))
-    };
-    (0..WAYS).max_by_key(|at| set.get(*at).map(age))
+#[cold]
+fn oldest<K: Key, V>(set: &mut [Place<K, V>; WAYS], clock: u32) -> Option<&mut Place<K, V>> {
+    set.iter_mut()
+        .max_by_key(|place| match place.key == K::NONE {
+            true => u32::MAX,
+            false => clock.wrapping_sub(place.used),
+        })
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct AgentKey {
-    address: Ip,
-    sub_agent: u32,
+/// An agent: its address in two halves, and the sub-agent in one word more, which is never zero.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct AgentKey([u64; 3]);
+
+impl AgentKey {
+    fn new(address: Ip, sub_agent: u32) -> Self {
+        let address = u128::from_be_bytes(address.0);
+        Self([
+            (address >> 64) as u64,
+            address as u64,
+            u64::from(sub_agent) | 1 << 32,
+        ])
+    }
+}
+
+impl Key for AgentKey {
+    const NONE: Self = Self([0; 3]);
+
+    fn hash(self) -> u64 {
+        self.0.into_iter().fold(0, |h: u64, half| {
+            (h.rotate_left(29) ^ half).wrapping_mul(SPREAD)
+        })
+    }
 }
 
 #[derive(Clone, Copy, Default)]
 struct Agent {
-    /// Distinguishes it from all agents before; its sources are filed under it.
+    /// Distinguishes it from all agents before; its sources are filed under it. Never zero.
     id: u32,
     sequence: u32,
     uptime: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct SourceKey {
-    agent: u32,
-    source: Source,
+/// A source: the agent's id, then two bits of class and thirty of number. Two sources of an
+/// agent that differ in nothing else are one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct SourceKey(u64);
+
+impl SourceKey {
+    #[inline]
+    fn new(agent: u32, source: Source) -> Self {
+        Self(u64::from(agent) << 32 | u64::from(source.class << 30 ^ source.index))
+    }
+}
+
+impl Key for SourceKey {
+    const NONE: Self = Self(0);
+
+    #[inline]
+    fn hash(self) -> u64 {
+        self.0.wrapping_mul(SPREAD)
+    }
 }
 
 /// What a source has counted since it was started.
@@ -184,7 +233,7 @@ impl Agents {
 
     /// Notes a datagram of (`address`, `sub_agent`) with its `sequence` number and `uptime`.
     pub fn datagram(&mut self, address: Ip, sub_agent: u32, sequence: u32, uptime: u32) -> Gap {
-        let Some(found) = self.agents.find(AgentKey { address, sub_agent }) else {
+        let Some(found) = self.agents.find(AgentKey::new(address, sub_agent)) else {
             return Gap {
                 agent: 0,
                 lost: 0,
@@ -205,7 +254,7 @@ impl Agents {
         let begins = new || uptime < agent.uptime || ahead > GAP_MAX;
         if begins {
             // Sources are filed under the id, so they begin anew as well.
-            self.next_id = self.next_id.wrapping_add(1);
+            self.next_id = self.next_id.wrapping_add(1).max(1);
             agent.id = self.next_id;
         }
         (agent.sequence, agent.uptime) = (sequence, uptime);
@@ -220,7 +269,7 @@ impl Agents {
     /// Notes a flow sample of `agent` (from [`Gap`]).
     #[inline]
     pub fn sample(&mut self, agent: u32, source: Source, now: Totals) -> Growth {
-        let Some(found) = self.sources.find(SourceKey { agent, source }) else {
+        let Some(found) = self.sources.find(SourceKey::new(agent, source)) else {
             return Growth::default();
         };
         let evicted = found.evicted;

@@ -14,7 +14,8 @@ use crate::wire::sflow::{Records, Xdr};
 /// Bytes of an Ethernet header and its checksum.
 const ETHERNET_FRAMING: u32 = 18;
 
-/// The header of a sample, if no extended record is in it that is wanted.
+/// The header of a sample, if no extended record is in it that is wanted. Where none is wanted at
+/// all, the first header settles it and what follows is not read.
 #[inline]
 pub(super) fn header_alone<'a>(
     records: Records<'a>,
@@ -24,7 +25,12 @@ pub(super) fn header_alone<'a>(
     for record in records {
         let record = record?;
         match record.format {
-            format::RAW_HEADER => header = Some(record.body),
+            format::RAW_HEADER => {
+                header = Some(record.body);
+                if wanted.is_empty() {
+                    break;
+                }
+            }
             other if wanted.has(other) => return Ok(None),
             _ => {}
         }
@@ -243,8 +249,10 @@ fn put_gateway(record: &mut FlowRecord, gateway: &Gateway<'_>) {
 /// Where the packet parser begins.
 #[inline]
 pub(super) fn start(number: u32) -> Option<Start> {
+    if number == protocol::ETHERNET {
+        return Some(Start::Ethernet);
+    }
     match number {
-        protocol::ETHERNET => Some(Start::Ethernet),
         protocol::IPV4 | protocol::IPV6 => Some(Start::Ip),
         protocol::PPP | protocol::POS => Some(Start::Ppp),
         protocol::MPLS => Some(Start::Mpls),

@@ -77,12 +77,12 @@ impl<'a> RawHeader<'a> {
     /// [`Error::Truncated`]; [`Error::Length`] when the header is longer than the record.
     #[inline]
     pub fn parse(mut xdr: Xdr<'a>) -> Result<Self, Error> {
-        let [protocol, frame_length, stripped] = xdr.words()?;
+        let [protocol, frame_length, stripped, len] = xdr.words()?;
         Ok(Self {
             protocol,
             frame_length,
             stripped,
-            header: xdr.opaque()?,
+            header: xdr.opaque(len)?,
         })
     }
 }

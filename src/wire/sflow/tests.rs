@@ -95,24 +95,25 @@ fn flow_samples_of_both_widths_are_alike() {
             }
         );
         assert_eq!(
-            (s.input, s.output),
+            (s.input.interface(), s.output.interface()),
             (Interface::Index(12), Interface::Discarded(258))
         );
-        assert_eq!(s.input.index(), Some(12));
-        assert_eq!(s.output.index(), None);
+        assert_eq!(s.input.index(), 12);
+        assert_eq!(s.output.index(), 0);
     }
 }
 
 #[test]
 fn interfaces_that_are_none_or_many() {
-    assert_eq!(Interface::compact(0x3fff_ffff), Interface::Internal);
-    assert_eq!(Interface::compact(0x8000_0003), Interface::Multiple(3));
-    assert_eq!(Interface::compact(0xc000_0003), Interface::Unknown);
-    assert_eq!(Interface::expanded(0, u32::MAX), Interface::Internal);
+    let wide = |format, value| Port { format, value }.interface();
+    assert_eq!(Port::compact(0x3fff_ffff).interface(), Interface::Internal);
     assert_eq!(
-        Interface::expanded(0, 0x4000_0000),
-        Interface::Index(0x4000_0000)
+        Port::compact(0x8000_0003).interface(),
+        Interface::Multiple(3)
     );
+    assert_eq!(Port::compact(0xc000_0003).interface(), Interface::Unknown);
+    assert_eq!(wide(0, u32::MAX), Interface::Internal);
+    assert_eq!(wide(0, 0x4000_0000), Interface::Index(0x4000_0000));
 }
 
 #[test]
