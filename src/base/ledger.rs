@@ -130,6 +130,9 @@ pub struct Intake {
     pub sequence_lost: u64,
     /// Samples that sFlow agents say they dropped.
     pub agent_lost: u64,
+    /// Packets that sFlow agents say they could have sampled; what their samples stand for,
+    /// renormalised, comes near to it when nothing is lost.
+    pub agent_pool: u64,
     /// Counter samples and other items passed over by design.
     pub passed_over: u64,
 }
@@ -144,6 +147,7 @@ impl Default for Intake {
             kernel_lost: 0,
             sequence_lost: 0,
             agent_lost: 0,
+            agent_pool: 0,
             passed_over: 0,
         }
     }
@@ -182,6 +186,7 @@ impl Intake {
         self.kernel_lost = self.kernel_lost.wrapping_add(o.kernel_lost);
         self.sequence_lost = self.sequence_lost.wrapping_add(o.sequence_lost);
         self.agent_lost = self.agent_lost.wrapping_add(o.agent_lost);
+        self.agent_pool = self.agent_pool.wrapping_add(o.agent_pool);
         self.passed_over = self.passed_over.wrapping_add(o.passed_over);
     }
 }

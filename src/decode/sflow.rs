@@ -283,6 +283,7 @@ impl SflowDecoder {
         };
         let growth = self.agents.sample(agent, sample.source, totals);
         let ledger = &mut *out.ledger;
+        ledger.agent_pool = ledger.agent_pool.wrapping_add(u64::from(growth.pool));
         ledger.agent_lost = ledger.agent_lost.wrapping_add(u64::from(growth.drops));
         if growth.evicted {
             out.drop(Reason::ExporterStore, 0);

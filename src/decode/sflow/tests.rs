@@ -483,6 +483,7 @@ fn losses_before_us_and_what_is_passed_over() {
     ));
     let ledger = &rig.ledger;
     assert_eq!((ledger.sequence_lost, ledger.agent_lost), (3, 2));
+    assert_eq!(ledger.agent_pool, 400);
     assert_eq!((ledger.passed_over, ledger.dropped_units()), (3, 0));
     assert_eq!(rig.decoder.usage()[0], ("sflow_agents", 1, 16));
 }
