@@ -324,6 +324,12 @@ impl<'a, const BIG: bool> Iterator for Options<'a, BIG> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
 mod tests {
     use super::*;
 

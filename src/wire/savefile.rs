@@ -254,6 +254,12 @@ pub fn write_pcap_record(time: Nanos, caplen: u32, wire_len: u32) -> [u8; RECORD
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
 mod tests {
     use super::*;
 
