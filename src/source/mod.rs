@@ -2,15 +2,47 @@
 //!
 //! Adding one: a file here, a line in the registry below, a line in `Cargo.toml`.
 
+#[cfg(feature = "src-udp")]
+pub mod allow;
+#[cfg(all(feature = "src-capture", target_os = "linux"))]
+pub mod capture;
 #[cfg(feature = "src-gzip")]
 mod gzip;
+#[cfg(feature = "src-pcap")]
+pub mod libpcap;
 #[cfg(feature = "src-savefile")]
 pub mod savefile;
 #[cfg(feature = "src-savefile")]
 mod section;
+#[cfg(feature = "src-udp")]
+pub mod udp;
+
+pub mod registry;
 
 use crate::base::time::Nanos;
+pub use registry::{Kind, Opener, parse};
 use std::net::{IpAddr, Ipv6Addr};
+
+macro_rules! registry {
+    ($($name:literal: $module:ident if $feature:literal $(and $os:meta)?;)*) => {
+        /// Every kind of source, built in or not.
+        pub static KINDS: &[Kind] = &[$(Kind {
+            name: $name,
+            feature: $feature,
+            #[cfg(all(feature = $feature $(, $os)?))]
+            parse: Some($module::parse),
+            #[cfg(not(all(feature = $feature $(, $os)?)))]
+            parse: None,
+        }),*];
+    };
+}
+
+registry! {
+    "file": savefile if "src-savefile";
+    "udp": udp if "src-udp";
+    "capture": capture if "src-capture" and target_os = "linux";
+    "pcap": libpcap if "src-pcap";
+}
 
 /// What unpacks a gzip savefile.
 #[cfg(feature = "src-savefile")]

@@ -8,6 +8,7 @@
 
 use super::section::Section;
 use super::{Frame, Link, Loss, Peer, Progress, Source, SourceError};
+use crate::base::options::Options;
 use crate::base::time::Nanos;
 use crate::wire::savefile::{self, Magic, Pcap};
 use crate::wire::{Error, pcapng};
@@ -15,6 +16,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// The longest frame that is handed out, in bytes; what libpcap believes of Ethernet too.
 /// Longer ones are passed over by their length and counted as oversize.
@@ -524,4 +526,28 @@ fn too_long(pcap: &Pcap, caplen: u32, head: usize) -> Stop {
     } else {
         Stop::Bad(format!("damaged: a frame of {caplen} bytes"))
     }
+}
+
+struct Path {
+    path: String,
+}
+
+impl super::Opener for Path {
+    fn open(&self) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(SavefileSource::open(&self.path)?))
+    }
+
+    fn memory(&self) -> usize {
+        BUFFER
+    }
+
+    fn datagrams(&self) -> bool {
+        false
+    }
+}
+
+/// Reads the settings of an input of kind `file`: `file`, a path, or `-` for standard input.
+pub fn parse(options: &mut Options, _workers: usize) -> Option<Arc<dyn super::Opener>> {
+    let path = options.required("file", "trace.pcap")?;
+    Some(Arc::new(Path { path }))
 }
