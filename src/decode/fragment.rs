@@ -40,8 +40,9 @@ impl Key {
     }
 }
 
+/// A fragmented packet that is followed.
 #[derive(Clone, Copy)]
-struct Entry {
+pub struct Entry {
     key: Key,
     ports: (u16, u16),
     proto: u8,

@@ -59,6 +59,12 @@ impl<K: Copy + Eq + Hash, V> Guard<K, V> {
         }
     }
 
+    /// Bytes that a map of at the most `max` entries takes, what values point to aside: an
+    /// entry, its place among the free ones, and up to twice five bytes of index.
+    pub const fn memory(max: usize) -> usize {
+        max.saturating_mul(size_of::<Option<Slot<K, V>>>().saturating_add(14))
+    }
+
     /// Entries held.
     pub fn len(&self) -> usize {
         self.index.len()

@@ -19,12 +19,43 @@ pub mod slow;
 pub mod template;
 pub mod time;
 
+pub mod registry;
+
 use crate::base::intern::{Interner, Sym, SymCache};
 use crate::base::ledger::{Intake, Reason};
 use crate::base::time::Nanos;
 use crate::record::{Batch, FieldSet, FlowRecord};
 use crate::source::Frame;
 use crate::wire;
+pub use registry::{Decode, Kind, build, gives, memory};
+
+macro_rules! registry {
+    ($($name:literal: $module:ident :: $decoder:ident if $feature:literal;)*) => {
+        /// Every decoder, built in or not.
+        pub static KINDS: &[Kind] = &[$(Kind {
+            name: $name,
+            feature: $feature,
+            #[cfg(feature = $feature)]
+            build: Some(|setup| Box::new($module::$decoder::new(setup))),
+            #[cfg(not(feature = $feature))]
+            build: None,
+            #[cfg(feature = $feature)]
+            gives: $module::GIVES,
+            #[cfg(not(feature = $feature))]
+            gives: FieldSet::EMPTY,
+            #[cfg(feature = $feature)]
+            memory: $module::memory,
+            #[cfg(not(feature = $feature))]
+            memory: |_| 0,
+        }),*];
+    };
+}
+
+registry! {
+    "packet": packet::PacketDecoder if "dec-packet";
+    "netflow": netflow::NetflowDecoder if "dec-netflow";
+    "sflow": sflow::SflowDecoder if "dec-sflow";
+}
 
 /// Turns frames into records.
 pub trait Decoder: Send {
@@ -37,6 +68,9 @@ pub trait Decoder: Send {
     /// # Errors
     /// The reason why the rest of the frame is unreadable.
     fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error>;
+
+    /// The input has ended: what is half put together is counted as dropped.
+    fn finish(&mut self, _out: &mut Emit<'_>) {}
 
     /// Bounded things it holds: name, used, most. For status and metrics.
     fn usage(&self) -> Vec<(&'static str, usize, usize)> {

@@ -33,6 +33,74 @@ const STAMPED: FieldSet = FieldSet::of(&[
     Field::SamplingDirection,
 ]);
 
+/// Fields that it can supply.
+pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet::of(&[
+    Field::Class,
+    Field::Cos,
+    Field::DstAs,
+    Field::DstHost,
+    Field::DstMac,
+    Field::DstMask,
+    Field::DstNet,
+    Field::DstPort,
+    Field::EgressVrfName,
+    Field::Etype,
+    Field::FlowLabel,
+    Field::FwEvent,
+    Field::FwdStatus,
+    Field::InCvlan,
+    Field::InIface,
+    Field::InIfaceName,
+    Field::InVlan,
+    Field::IngressVrfName,
+    Field::Label,
+    Field::MplsLabelBottom,
+    Field::MplsLabelStack,
+    Field::MplsLabelTop,
+    Field::MplsPwId,
+    Field::MplsVpnRd,
+    Field::NatEvent,
+    Field::OutCvlan,
+    Field::OutIface,
+    Field::OutIfaceName,
+    Field::OutVlan,
+    Field::PathDelayAvg,
+    Field::PathDelayMax,
+    Field::PathDelayMin,
+    Field::PeerDstAs,
+    Field::PeerDstIp,
+    Field::PeerSrcAs,
+    Field::PostNatDstHost,
+    Field::PostNatDstPort,
+    Field::PostNatSrcHost,
+    Field::PostNatSrcPort,
+    Field::Proto,
+    Field::SrcAs,
+    Field::SrcHost,
+    Field::SrcMac,
+    Field::SrcMask,
+    Field::SrcNet,
+    Field::SrcPort,
+    Field::Srv6SegmentList,
+    Field::Tag,
+    Field::Tag2,
+    Field::TcpFlags,
+    Field::TimestampEnd,
+    Field::TimestampMax,
+    Field::TimestampMin,
+    Field::TimestampStart,
+    Field::Tos,
+    Field::Vlan,
+    Field::VrfName,
+]));
+
+/// Bytes that the stores of a decoder take.
+pub fn memory(setup: &Setup) -> usize {
+    Templates::memory(setup.templates_max)
+        .saturating_add(Options::memory(setup.options_max))
+        .saturating_add(Guard::<Domain, Exporter>::memory(setup.exporters_max))
+}
+
 /// What is known of one exporter and domain.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Exporter {

@@ -58,6 +58,11 @@ impl Options {
         }
     }
 
+    /// Bytes that a store of at the most `max` entries takes.
+    pub fn memory(max: usize) -> usize {
+        Guard::<Key, u32>::memory(max)
+    }
+
     /// Remembers a sampling rate; false when something had to go or there was no room.
     pub fn set_rate(&mut self, domain: Domain, about: About, rate: u32, now: Nanos) -> bool {
         let own = self.put(domain, true, about, rate, now);

@@ -3,7 +3,7 @@
 //! [`HeaderPlan`] is the half that other decoders share, for the frames that sFlow samples and
 //! IPFIX carry. Not for payloads, and not for flows: the aggregation makes those.
 
-use super::fragment::FragmentTable;
+use super::fragment::{Entry, FragmentTable};
 use super::{Decoder, Emit, Setup};
 use crate::base::intern::Sym;
 use crate::base::ledger::Reason;
@@ -52,6 +52,29 @@ const FRAME: FieldSet = FieldSet::of(&[
     Field::TimestampMin,
     Field::TimestampMax,
 ]);
+
+/// Headers of IP and what it carries.
+const IP: FieldSet = FieldSet::of(&[
+    Field::SrcHost,
+    Field::DstHost,
+    Field::SrcPort,
+    Field::DstPort,
+    Field::Proto,
+    Field::Tos,
+    Field::FlowLabel,
+    Field::TcpFlags,
+]);
+
+/// Fields that headers can supply.
+pub const HEADERS: FieldSet = IP.union(LINK).union(MPLS).union(TUNNEL);
+
+/// Fields that captured frames can supply.
+pub const GIVES: FieldSet = HEADERS.union(FRAME);
+
+/// Bytes that the stores of a decoder take.
+pub fn memory(setup: &Setup) -> usize {
+    setup.fragments_max.saturating_mul(size_of::<Entry>())
+}
 
 /// Where parsing begins for a link type; nothing for one that weir does not decode.
 pub fn start(link: Link) -> Option<Start> {

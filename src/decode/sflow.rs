@@ -13,7 +13,7 @@ mod agent;
 mod seen;
 mod text;
 
-use super::packet::HeaderPlan;
+use super::packet::{HEADERS, HeaderPlan};
 use super::{Decoder, Emit, Setup};
 use crate::base::addr::Ip;
 use crate::base::intern::Sym;
@@ -160,6 +160,40 @@ struct Context<'a> {
     id: u32,
     sub_agent: u32,
     sequence: u32,
+}
+
+/// Fields that flow samples can supply.
+pub const GIVES: FieldSet = HEADERS.union(FieldSet::of(&[
+    Field::AsPath,
+    Field::DstAs,
+    Field::DstMask,
+    Field::ExportProtoSeqno,
+    Field::ExportProtoSysid,
+    Field::ExportProtoVersion,
+    Field::FwdStatus,
+    Field::InIface,
+    Field::LocalPref,
+    Field::OutIface,
+    Field::OutVlan,
+    Field::PeerDstAs,
+    Field::PeerDstIp,
+    Field::PeerSrcAs,
+    Field::PeerSrcIp,
+    Field::PostNatDstHost,
+    Field::PostNatDstPort,
+    Field::PostNatSrcHost,
+    Field::PostNatSrcPort,
+    Field::SamplingDirection,
+    Field::SamplingRate,
+    Field::SrcAs,
+    Field::SrcMask,
+    Field::StdComm,
+    Field::TimestampArrival,
+]));
+
+/// Bytes that the stores of a decoder take.
+pub fn memory(setup: &Setup) -> usize {
+    agent::memory(setup.exporters_max)
 }
 
 /// Decodes sFlow 5 datagrams.

@@ -78,6 +78,12 @@ impl Templates {
         }
     }
 
+    /// Bytes that a store of at the most `max` templates takes.
+    pub fn memory(max: usize) -> usize {
+        max.saturating_mul(BYTES_EACH)
+            .saturating_add(Guard::<Key, Entry>::memory(max))
+    }
+
     /// Takes in a template record.
     pub fn learn(&mut self, domain: Domain, t: &Template<'_>, now: Nanos) -> Learned {
         let key = Key { domain, id: t.id };

@@ -3,11 +3,33 @@
 //! Adding one: a file here, a line in the registry, a line in `Cargo.toml`. Queueing, retries,
 //! and the ledger come from outside.
 
+pub mod registry;
+
 use crate::base::ledger::Sum;
 use crate::base::time::Nanos;
 use crate::record::{Schema, counter};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use registry::{Context, Kind, Opener, parse};
+
+macro_rules! registry {
+    ($($name:literal: $module:ident if $feature:literal;)*) => {
+        $(#[cfg(feature = $feature)] pub mod $module;)*
+
+        /// Every kind of sink, built in or not.
+        pub static KINDS: &[Kind] = &[$(Kind {
+            name: $name,
+            feature: $feature,
+            #[cfg(feature = $feature)]
+            parse: Some($module::parse),
+            #[cfg(not(feature = $feature))]
+            parse: None,
+        }),*];
+    };
+}
+
+registry! {}
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -212,6 +212,15 @@ pub struct Agents {
     next_id: u32,
 }
 
+/// Bytes that following about `max` agents takes.
+pub fn memory(max: usize) -> usize {
+    let agents = max
+        .next_power_of_two()
+        .saturating_mul(size_of::<Place<AgentKey, Agent>>());
+    let sources = max.saturating_mul(SOURCES_PER_AGENT).next_power_of_two();
+    agents.saturating_add(sources.saturating_mul(size_of::<Place<SourceKey, Totals>>()))
+}
+
 impl Agents {
     /// Follows about `max` agents, rounded up to a power of two.
     pub fn new(max: usize) -> Self {
