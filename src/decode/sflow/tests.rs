@@ -477,8 +477,9 @@ fn losses_before_us_and_what_is_passed_over() {
         9,
         &[sample(1, 1000, 5), (2, xdr(&[1, 12, 0])), (5, xdr(&[1]))],
     ));
+    let _ = rig.decode(&datagram(10, &[]));
     let _ = rig.decode(&datagram(
-        13,
+        14,
         &[sample(2, 1400, 7), (4, xdr(&[1, 0, 12, 0]))],
     ));
     let ledger = &rig.ledger;
