@@ -18,3 +18,43 @@ pub mod zone;
 #[cfg(not(feature = "time-zone"))]
 #[path = "utc.rs"]
 pub mod zone;
+
+macro_rules! features {
+    ($($name:literal: $sets:literal,)*) => {
+        /// Every feature: its name, whether this build has it, and the sets that have it.
+        pub static FEATURES: &[(&str, bool, &str)] = &[$(($name, cfg!(feature = $name), $sets)),*];
+    };
+}
+features! {
+    "src-savefile": "edge, collector, full",
+    "src-capture": "edge, collector, full",
+    "src-udp": "edge, collector, full",
+    "src-gzip": "collector, full",
+    "src-pcap": "full",
+    "dec-packet": "edge, collector, full",
+    "dec-netflow": "edge, collector, full",
+    "dec-sflow": "edge, collector, full",
+    "rule-filter": "edge, collector, full",
+    "rule-filter-static": "",
+    "sink-print": "edge, collector, full",
+    "sink-file": "edge, collector, full",
+    "sink-memory": "edge, collector, full",
+    "sink-sqlite": "collector, full",
+    "ctl-http": "collector, full",
+    "time-zone": "collector, full",
+    "cmd-top": "collector, full",
+}
+
+/// Whether this build has a feature.
+pub fn built(feature: &str) -> bool {
+    FEATURES.iter().any(|f| f.0 == feature && f.1)
+}
+
+/// What to tell a user who asks for something behind a feature that this build lacks.
+pub fn without(feature: &str) -> String {
+    let row = FEATURES.iter().find(|f| f.0 == feature);
+    match row.map_or("", |f| f.2) {
+        "" => format!("this build has no `{feature}`, nor has any set"),
+        sets => format!("this build has no `{feature}`; build sets with it: {sets}"),
+    }
+}

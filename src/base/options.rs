@@ -29,6 +29,8 @@ pub enum Raw {
     Bool(bool),
     /// A list, each with its place.
     List(Vec<(Raw, Place)>),
+    /// Something that no setting takes, in words: a table, a date.
+    Other(&'static str),
 }
 
 impl Raw {
@@ -39,6 +41,7 @@ impl Raw {
             Self::Number(n) => n.to_string(),
             Self::Real(r) => r.to_string(),
             Self::Bool(b) => b.to_string(),
+            Self::Other(what) => (*what).to_string(),
             Self::List(l) => {
                 let items: Vec<_> = l.iter().map(|(raw, _)| raw.show()).collect();
                 format!("[{}]", items.join(", "))
@@ -106,6 +109,11 @@ impl Options {
     /// Whether a setting was given.
     pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|e| e.name == name)
+    }
+
+    /// The settings as they were given, in the order of the file.
+    pub fn given(&self) -> impl Iterator<Item = (&str, &Raw)> {
+        self.entries.iter().map(|e| (e.name.as_str(), &e.value))
     }
 
     /// Where a setting's value stands; the section's place when it was not given.
@@ -267,6 +275,11 @@ impl Options {
         found.map(|(_, value)| *value)
     }
 
+    /// Hands over the problems found so far, for settings that several parts read in turn.
+    pub fn problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
     /// Ends the reading: every setting that nobody took becomes a problem.
     pub fn finish(mut self) -> Vec<Problem> {
         for entry in self.entries.iter().filter(|e| !e.taken) {
@@ -278,7 +291,10 @@ impl Options {
                     known.sort_unstable();
                     format!("; it knows {}", known.join(", "))
                 });
-            let message = format!("`{}` has no setting `{}`{near}", self.section, entry.name);
+            let message = match self.section.as_str() {
+                "" => format!("no setting `{}`{near}", entry.name),
+                section => format!("`{section}` has no setting `{}`{near}", entry.name),
+            };
             self.problems.push(Problem {
                 place: entry.key,
                 message,

@@ -22,7 +22,7 @@ pub mod top;
 pub mod version;
 
 use crate::base::error::Exit;
-use crate::base::text;
+use crate::base::{text, without};
 use arg::{Args, Command};
 use std::ffi::OsString;
 use std::path::Path;
@@ -44,32 +44,6 @@ pub static COMMANDS: &[&Command] = &[
 
 /// Commands that exist, whether built in or not, with the feature that each needs.
 static NEEDING: &[(&str, &str)] = &[("top", "cmd-top")];
-
-macro_rules! features {
-    ($($name:literal: $sets:literal,)*) => {
-        /// Every feature: its name, whether this build has it, and the sets that have it.
-        pub static FEATURES: &[(&str, bool, &str)] = &[$(($name, cfg!(feature = $name), $sets)),*];
-    };
-}
-features! {
-    "src-savefile": "edge, collector, full",
-    "src-capture": "edge, collector, full",
-    "src-udp": "edge, collector, full",
-    "src-gzip": "collector, full",
-    "src-pcap": "full",
-    "dec-packet": "edge, collector, full",
-    "dec-netflow": "edge, collector, full",
-    "dec-sflow": "edge, collector, full",
-    "rule-filter": "edge, collector, full",
-    "rule-filter-static": "",
-    "sink-print": "edge, collector, full",
-    "sink-file": "edge, collector, full",
-    "sink-memory": "edge, collector, full",
-    "sink-sqlite": "collector, full",
-    "ctl-http": "collector, full",
-    "time-zone": "collector, full",
-    "cmd-top": "collector, full",
-}
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {
@@ -107,13 +81,7 @@ pub fn main(args: Vec<OsString>) -> Exit {
 fn unknown(first: &OsString) -> String {
     let word = first.to_string_lossy();
     if let Some((_, feature)) = NEEDING.iter().find(|(name, _)| *name == word) {
-        let sets = FEATURES
-            .iter()
-            .find(|f| f.0 == *feature)
-            .map_or("", |f| f.2);
-        return format!(
-            "`{word}` exists, but this build has no `{feature}`; build sets with it: {sets}"
-        );
+        return format!("`{word}` exists, but {}", without(feature));
     }
     if word.starts_with('-') {
         return format!("no option `{word}` before a command");

@@ -1,7 +1,8 @@
 //! `weir version`: version and features of this build.
 
 use super::arg::{Args, Command, Operands};
-use super::{FEATURES, out};
+use super::out;
+use crate::base::FEATURES;
 use crate::base::error::Exit;
 
 /// The table of `weir version`.

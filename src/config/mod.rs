@@ -3,6 +3,12 @@
 //! Each input and output keeps its own [`Options`] for the part that only its own file
 //! understands; everything that the engine needs is a field here.
 
+pub mod every;
+pub mod explain;
+pub mod native;
+pub mod primitive;
+mod tree;
+
 use crate::base::options::{Options, Place};
 use crate::record::Field;
 use std::time::Duration;
