@@ -4,6 +4,7 @@
 
 pub mod memory;
 pub mod notify;
+pub mod pcap;
 pub mod poll;
 #[cfg(target_os = "linux")]
 pub mod ring;
@@ -11,6 +12,18 @@ pub mod signal;
 pub mod syslog;
 pub mod terminal;
 pub mod udp;
+
+// Where libpcap's functions come from. Beside the registries and `lib.rs` this is the one place
+// that asks for a feature: a foreign library is linked, looked for, or left out.
+#[cfg(all(feature = "rule-filter", not(feature = "rule-filter-static")))]
+#[path = "pcap/load.rs"]
+mod libpcap;
+#[cfg(feature = "rule-filter-static")]
+#[path = "pcap/link.rs"]
+mod libpcap;
+#[cfg(not(feature = "rule-filter"))]
+#[path = "pcap/absent.rs"]
+mod libpcap;
 
 use std::io;
 use std::os::fd::RawFd;
