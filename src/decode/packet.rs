@@ -10,7 +10,7 @@ use crate::base::ledger::Reason;
 use crate::record::{Field, FieldSet, FlowRecord};
 use crate::source::{Frame, Link};
 use crate::wire;
-use crate::wire::packet::{self, Carrier, IpLayer, Packet, Start};
+use crate::wire::packet::{self, Carrier, IpLayer, Packet, Plain, Start, V4, V6};
 use std::fmt::{self, Write};
 
 const TCP: u8 = 6;
@@ -140,6 +140,47 @@ impl HeaderPlan {
     #[inline]
     pub fn parse(&self, start: Start, frame: &[u8], wire_len: u32) -> Result<Packet, wire::Error> {
         packet::parse(start, frame, wire_len, self.tunnel)
+    }
+
+    /// The view of a usual Ethernet frame, from which [`fill_plain`](Self::fill_plain) takes all
+    /// that is wanted.
+    #[inline]
+    pub fn plain<'a, const IP: usize>(
+        &self,
+        frame: &'a [u8],
+        wire_len: u32,
+    ) -> Option<Plain<'a, IP>> {
+        Plain::of(frame, wire_len).filter(|plain| !(self.tunnel && plain.is_carrier()))
+    }
+
+    /// Writes the wanted header fields of a usual frame. Counters and times are the caller's.
+    #[inline]
+    pub fn fill_plain<const IP: usize>(&self, record: &mut FlowRecord, plain: &Plain<'_, IP>) {
+        let (src, dst) = plain.hosts();
+        record.set_src_host(src);
+        record.set_dst_host(dst);
+        record.set_proto(plain.proto());
+        record.set_tos(plain.tos());
+        if self.ports {
+            record.set_src_port(plain.src_port());
+            record.set_dst_port(plain.dst_port());
+        }
+        if self.flags {
+            record.set_tcp_flags(plain.tcp_flags());
+        }
+        if self.link {
+            record.set_src_mac(plain.src_mac());
+            record.set_dst_mac(plain.dst_mac());
+            record.set_etype(plain.etype());
+            if let Some((vlan, cos)) = plain.vlan() {
+                record.set_vlan(vlan);
+                record.set_in_vlan(vlan);
+                record.set_cos(cos);
+            }
+        }
+        if self.label {
+            record.set_flow_label(plain.flow_label());
+        }
     }
 
     /// The symbol of the label stack, where it is wanted; to be had before the record's slot.
@@ -336,22 +377,31 @@ impl PacketDecoder {
         }
     }
 
-    /// Takes the ports of a first fragment, gives them to a later one.
-    #[cold]
-    fn join(&mut self, ip: &mut IpLayer, frame: &Frame<'_>, out: &mut Emit<'_>) {
-        if self.fragments.join(ip, frame.time) {
-            out.drop(Reason::FragmentTable, 0);
+    /// The usual Ethernet frame; false when it is not one.
+    #[inline(always)]
+    fn usual<const IP: usize>(&self, frame: &Frame<'_>, out: &mut Emit<'_>) -> bool {
+        let Some(plain) = self.plan.plain::<IP>(frame.bytes, frame.wire_len) else {
+            return false;
+        };
+        let record = out.slot();
+        record.packets = 1;
+        record.bytes = u64::from(plain.bytes());
+        self.plan.fill_plain(record, &plain);
+        if self.frame {
+            self.fill_frame(record, frame);
         }
+        true
     }
-}
 
-impl Decoder for PacketDecoder {
-    fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
+    /// Any frame.
+    fn general(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
         let Some(start) = start(frame.link) else {
             out.drop(Reason::LinkType, frame.wire_len as usize);
             return Ok(());
         };
-        let mut packet = self.plan.parse(start, frame.bytes, frame.wire_len)?;
+        let mut packet = Packet::EMPTY;
+        let wire_len = frame.wire_len;
+        packet::parse_into(start, frame.bytes, wire_len, self.plan.tunnel, &mut packet)?;
         match &mut packet.ip {
             Some(ip) if ip.fragment.is_some() && self.plan.ports => self.join(ip, frame, out),
             None if !self.plan.bare => {
@@ -369,6 +419,25 @@ impl Decoder for PacketDecoder {
             self.fill_frame(record, frame);
         }
         Ok(())
+    }
+
+    /// Takes the ports of a first fragment, gives them to a later one.
+    #[cold]
+    fn join(&mut self, ip: &mut IpLayer, frame: &Frame<'_>, out: &mut Emit<'_>) {
+        if self.fragments.join(ip, frame.time) {
+            out.drop(Reason::FragmentTable, 0);
+        }
+    }
+}
+
+impl Decoder for PacketDecoder {
+    fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
+        if frame.link == Link::Ethernet
+            && (self.usual::<V4>(frame, out) || self.usual::<V6>(frame, out))
+        {
+            return Ok(());
+        }
+        self.general(frame, out)
     }
 
     fn usage(&self) -> Vec<(&'static str, usize, usize)> {

@@ -4,18 +4,21 @@
 //! neither allocates nor keeps state; carrying ports to later fragments is the decoder's work.
 //! Not for payloads, checksums or header options: nobody accounts by them.
 //!
-//! Most frames on most links are Ethernet with IPv4 without options and TCP or UDP within. Those
-//! are read at constant offsets behind one length check ([`plain`]); everything else takes the
+//! Most frames on most links are Ethernet with plain IP and TCP or UDP within. Those
+//! are read at constant offsets behind one length check ([`Plain`]); everything else takes the
 //! walk from header to header, in which each kind of nesting has a named bound.
 
 mod ip;
 mod link;
+mod plain;
 mod tunnel;
 
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod test;
+
+pub use plain::{Plain, V4, V6};
 
 use super::Error;
 use crate::base::addr::{Ip, Mac};
@@ -75,6 +78,19 @@ pub struct LinkLayer {
     pub etype: Option<u16>,
     /// The MPLS label stack.
     pub labels: Option<Labels>,
+}
+
+impl LinkLayer {
+    /// Nothing read yet.
+    pub const EMPTY: Self = Self {
+        dst_mac: None,
+        src_mac: None,
+        vlan: None,
+        cvlan: None,
+        cos: None,
+        etype: None,
+        labels: None,
+    };
 }
 
 /// An MPLS label stack, from the top down. Labels are 20 bits.
@@ -215,124 +231,87 @@ pub struct Packet {
     pub bytes: u32,
 }
 
+impl Packet {
+    /// Nothing read yet.
+    pub const EMPTY: Self = Self {
+        link: LinkLayer::EMPTY,
+        ip: None,
+        tunnel: None,
+        bytes: 0,
+    };
+}
+
 /// Reads `frame`, which had `wire_len` bytes on the wire; `inside` asks for tunnels too.
 ///
 /// # Errors
 /// When not even addresses (or, of a frame that is not IP, the EtherType) could be read.
 #[inline]
 pub fn parse(start: Start, frame: &[u8], wire_len: u32, inside: bool) -> Result<Packet, Error> {
-    if start == Start::Ethernet
-        && let Some(packet) = plain(frame, wire_len)
-        && !(inside && packet.ip.is_some_and(|ip| tunnel::is_carrier(&ip)))
-    {
-        return Ok(packet);
-    }
-    walk(start, frame, wire_len, inside)
+    let mut packet = Packet::EMPTY;
+    parse_into(start, frame, wire_len, inside, &mut packet)?;
+    Ok(packet)
 }
 
-/// The usual frame: Ethernet II, IPv4 without options or fragmentation, TCP or UDP, all captured.
+/// As [`parse`], into memory that is used again: all of `packet` is overwritten, and worthless
+/// after an error.
+///
+/// # Errors
+/// As [`parse`].
 #[inline]
-fn plain(frame: &[u8], wire_len: u32) -> Option<Packet> {
-    let [
-        d0,
-        d1,
-        d2,
-        d3,
-        d4,
-        d5,
-        s0,
-        s1,
-        s2,
-        s3,
-        s4,
-        s5,
-        t0,
-        t1,
-        rest @ ..,
-    ] = frame.first_chunk::<54>()?;
-    let [v, tos, l0, l1, _, _, f0, f1, _, proto, _, _, rest @ ..] = rest;
-    let [a0, a1, a2, a3, b0, b1, b2, b3, p0, p1, q0, q1, rest @ ..] = rest;
-    let [_, _, _, _, _, _, _, _, _, flags, ..] = rest;
-
-    let bytes = u32::from(u16::from_be_bytes([*l0, *l1]));
-    let tcp = *proto == 6;
-    let shape = u32::from_be_bytes([*t0, *t1, *v, *f0]) & 0xffff_ff3f;
-    let room = (wire_len.max(54)).wrapping_sub(14);
-    if shape != 0x0800_4500 || *f1 != 0 || !(tcp || *proto == 17) || !(40..=room).contains(&bytes) {
-        return None;
+pub fn parse_into(
+    start: Start,
+    frame: &[u8],
+    wire_len: u32,
+    inside: bool,
+    packet: &mut Packet,
+) -> Result<(), Error> {
+    if start == Start::Ethernet {
+        if let Some(plain) = Plain::<V4>::of(frame, wire_len)
+            && !(inside && plain.is_carrier())
+        {
+            plain.unpack(packet);
+            return Ok(());
+        }
+        if let Some(plain) = Plain::<V6>::of(frame, wire_len)
+            && !(inside && plain.is_carrier())
+        {
+            plain.unpack(packet);
+            return Ok(());
+        }
     }
-    let ip = IpLayer {
-        src: Ip::v4([*a0, *a1, *a2, *a3]),
-        dst: Ip::v4([*b0, *b1, *b2, *b3]),
-        bytes,
-        ports: Some((
-            u16::from_be_bytes([*p0, *p1]),
-            u16::from_be_bytes([*q0, *q1]),
-        )),
-        icmp: None,
-        fragment: None,
-        flow_label: 0,
-        version: 4,
-        proto: *proto,
-        tos: *tos,
-        tcp_flags: if tcp { *flags } else { 0 },
-        start: 14,
-        payload: 34,
-        end: bytes
-            .wrapping_add(14)
-            .min(u32::try_from(frame.len()).unwrap_or(u32::MAX)),
-        stopped: None,
-    };
-    let link = LinkLayer {
-        dst_mac: Some(Mac([*d0, *d1, *d2, *d3, *d4, *d5])),
-        src_mac: Some(Mac([*s0, *s1, *s2, *s3, *s4, *s5])),
-        vlan: None,
-        cvlan: None,
-        cos: None,
-        etype: Some(ETYPE_IPV4),
-        labels: None,
-    };
-    Some(Packet {
-        link,
-        ip: Some(ip),
-        tunnel: None,
-        bytes,
-    })
+    walk(start, frame, wire_len, inside, packet)
 }
 
 /// Any frame: header after header.
 #[inline(never)]
-fn walk(start: Start, frame: &[u8], wire_len: u32, inside: bool) -> Result<Packet, Error> {
-    let mut link = LinkLayer::default();
+fn walk(
+    start: Start,
+    frame: &[u8],
+    wire_len: u32,
+    inside: bool,
+    packet: &mut Packet,
+) -> Result<(), Error> {
+    packet.link = LinkLayer::EMPTY;
+    packet.tunnel = None;
     let mut c = Cursor::new(frame);
-    let is_ip = link::walk(start, &mut c, &mut link)?;
+    let is_ip = link::walk(start, &mut c, &mut packet.link)?;
     let captured = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    let room = wire_len.max(captured).saturating_sub(offset(c.offset()));
+    packet.bytes = wire_len.max(captured).saturating_sub(offset(c.offset()));
     if !is_ip {
-        return Ok(Packet {
-            link,
-            ip: None,
-            tunnel: None,
-            bytes: room,
-        });
+        packet.ip = None;
+        return Ok(());
     }
-    let ip = ip::parse(c.rest(), offset(c.offset()), room)?;
-    link.etype = Some(if ip.version == 4 {
+    let ip = ip::parse(c.rest(), offset(c.offset()), packet.bytes, &mut packet.ip)?;
+    packet.link.etype = Some(if ip.version == 4 {
         ETYPE_IPV4
     } else {
         ETYPE_IPV6
     });
-    let tunnel = if inside && tunnel::is_carrier(&ip) {
-        tunnel::parse(&ip, frame)
-    } else {
-        None
-    };
-    Ok(Packet {
-        link,
-        ip: Some(ip),
-        tunnel,
-        bytes: ip.bytes,
-    })
+    packet.bytes = ip.bytes;
+    if inside && tunnel::is_carrier(ip.proto, ip.ports) {
+        packet.tunnel = tunnel::parse(ip, frame);
+    }
+    Ok(())
 }
 
 /// A position in a frame as it is reported. Frames are far shorter than 4 GiB.

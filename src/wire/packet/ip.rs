@@ -6,17 +6,27 @@ use crate::base::cursor::Cursor;
 use crate::wire::Error;
 
 /// Reads the IP packet that `bytes` begins with, `start` bytes into its frame. `room` is what is
-/// left of the frame on the wire from here on, at least `bytes.len()`.
-pub(super) fn parse(bytes: &[u8], start: u32, room: u32) -> Result<IpLayer, Error> {
+/// left of the frame on the wire from here on, at least `bytes.len()`. The answer is in `to` too.
+pub(super) fn parse<'a>(
+    bytes: &[u8],
+    start: u32,
+    room: u32,
+    to: &'a mut Option<IpLayer>,
+) -> Result<&'a IpLayer, Error> {
     match bytes.first().ok_or(Error::Truncated)? >> 4 {
-        4 => v4(bytes, start, room),
-        6 => v6(bytes, start, room),
+        4 => v4(bytes, start, room, to),
+        6 => v6(bytes, start, room, to),
         _ => Err(Error::Version),
     }
 }
 
 /// IPv4 (RFC 791 §3.1).
-fn v4(bytes: &[u8], start: u32, room: u32) -> Result<IpLayer, Error> {
+fn v4<'a>(
+    bytes: &[u8],
+    start: u32,
+    room: u32,
+    to: &'a mut Option<IpLayer>,
+) -> Result<&'a IpLayer, Error> {
     let mut c = Cursor::new(bytes);
     let [version, tos] = c.array()?;
     let header = u32::from(version & 0x0f).wrapping_mul(4);
@@ -43,7 +53,7 @@ fn v4(bytes: &[u8], start: u32, room: u32) -> Result<IpLayer, Error> {
         offset: at,
         more,
     });
-    let mut layer = IpLayer {
+    let layer = to.insert(IpLayer {
         src,
         dst,
         bytes: length,
@@ -59,18 +69,23 @@ fn v4(bytes: &[u8], start: u32, room: u32) -> Result<IpLayer, Error> {
         payload: 0,
         end: 0,
         stopped: None,
-    };
+    });
     let packet = within(bytes, length);
     let body = packet.get(header as usize..).unwrap_or_default();
-    place_body(&mut layer, packet.len(), body.len());
+    place_body(layer, packet.len(), body.len());
     if at == 0 {
-        transport(&mut layer, body);
+        transport(layer, body);
     }
     Ok(layer)
 }
 
 /// IPv6 (RFC 8200 §3).
-fn v6(bytes: &[u8], start: u32, room: u32) -> Result<IpLayer, Error> {
+fn v6<'a>(
+    bytes: &[u8],
+    start: u32,
+    room: u32,
+    to: &'a mut Option<IpLayer>,
+) -> Result<&'a IpLayer, Error> {
     const NO_NEXT: u8 = 59;
     let mut c = Cursor::new(bytes);
     let head = c.u32()?;
@@ -82,7 +97,7 @@ fn v6(bytes: &[u8], start: u32, room: u32) -> Result<IpLayer, Error> {
     // A length of zero means a jumbogram (RFC 2675) or segmentation offload.
     let unknown = payload == 0 && next != NO_NEXT;
     let length = if unknown || total > room { room } else { total };
-    let mut layer = IpLayer {
+    let layer = to.insert(IpLayer {
         src,
         dst,
         bytes: length,
@@ -98,13 +113,13 @@ fn v6(bytes: &[u8], start: u32, room: u32) -> Result<IpLayer, Error> {
         payload: 0,
         end: 0,
         stopped: None,
-    };
+    });
     let packet = within(bytes, length);
     let mut c = Cursor::new(packet.get(40..).unwrap_or_default());
-    let walked = extensions(&mut layer, &mut c);
-    place_body(&mut layer, packet.len(), c.left());
+    let walked = extensions(layer, &mut c);
+    place_body(layer, packet.len(), c.left());
     match walked {
-        Ok(()) if layer.fragment.is_none_or(|f| f.offset == 0) => transport(&mut layer, c.rest()),
+        Ok(()) if layer.fragment.is_none_or(|f| f.offset == 0) => transport(layer, c.rest()),
         Ok(()) => {}
         Err(why) => layer.stopped = Some(why),
     }

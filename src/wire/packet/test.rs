@@ -51,6 +51,24 @@ fn read(start: Start, f: &[u8]) -> Result<Packet, Error> {
     parse(start, f, f.len() as u32, true)
 }
 
+/// By the fast path alone.
+pub(super) fn plain(f: &[u8], wire_len: u32) -> Option<Packet> {
+    let mut packet = Packet::EMPTY;
+    match (Plain::<V4>::of(f, wire_len), Plain::<V6>::of(f, wire_len)) {
+        (Some(plain), None) => plain.unpack(&mut packet),
+        (None, Some(plain)) => plain.unpack(&mut packet),
+        _ => return None,
+    }
+    Some(packet)
+}
+
+/// By the walk alone, into memory that held something else.
+pub(super) fn walked(f: &[u8], wire_len: u32) -> Result<Packet, Error> {
+    let mut packet = Packet::EMPTY;
+    let _ = parse_into(Start::Ip, &v4(4, 0, &v4(6, 0, &TCP)), 60, true, &mut packet);
+    walk(Start::Ethernet, f, wire_len, false, &mut packet).map(|()| packet)
+}
+
 fn ip(start: Start, f: &[u8]) -> IpLayer {
     read(start, f).unwrap().ip.unwrap()
 }
@@ -69,7 +87,7 @@ fn is_tcp4(ip: &IpLayer) {
 fn plain_and_walk_agree() {
     let f = eth(&[&[8, 0], &v4(6, 0x4000, &TCP), &[0; 6]]);
     let p = plain(&f, 60).unwrap();
-    assert_eq!(p, walk(Start::Ethernet, &f, 60, false).unwrap());
+    assert_eq!(p, walked(&f, 60).unwrap());
     is_tcp4(&p.ip.unwrap());
     assert_eq!(p.link.src_mac, Some(Mac([2, 0, 0, 0, 0, 5])));
     assert_eq!(p.link.dst_mac, Some(Mac([2, 0, 0, 0, 0, 0xd])));
@@ -87,11 +105,34 @@ fn plain_and_walk_agree() {
     );
     let f = eth(&[&[8, 0], &v4(17, 0, &[&UDP[..], &[0; 40]].concat())]);
     let p = plain(&f, f.len() as u32).unwrap();
-    assert_eq!(p, walk(Start::Ethernet, &f, f.len() as u32, false).unwrap());
+    assert_eq!(p, walked(&f, f.len() as u32).unwrap());
     assert_eq!(
         (p.ip.unwrap().ports, p.ip.unwrap().tcp_flags),
         (Some((5353, 53)), 0)
     );
+}
+
+#[test]
+fn the_usual_frames_are_read_the_short_way() {
+    for tag in [&[][..], &[0x81, 0, 0x60, 100]] {
+        for packet in [
+            [&[8, 0], &v4(6, 0, &TCP)[..]].concat(),
+            [&[0x86, 0xdd], &v6(6, &TCP)[..]].concat(),
+        ] {
+            let f = eth(&[tag, &packet, &[0; 6]]);
+            let p = plain(&f, f.len() as u32).unwrap();
+            assert_eq!(p, walked(&f, f.len() as u32).unwrap());
+            assert_eq!(
+                (p.link.vlan, p.link.cos),
+                if tag.is_empty() {
+                    (None, None)
+                } else {
+                    (Some(100), Some(3))
+                }
+            );
+            assert_eq!(p.ip.unwrap().ports, Some((12345, 443)));
+        }
+    }
 }
 
 #[test]

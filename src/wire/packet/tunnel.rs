@@ -11,10 +11,10 @@ const GTP: u16 = 2152;
 
 /// True when the packet may carry another one.
 #[inline]
-pub(super) fn is_carrier(outer: &IpLayer) -> bool {
-    match outer.proto {
+pub(super) fn is_carrier(proto: u8, ports: Option<(u16, u16)>) -> bool {
+    match proto {
         4 | 41 | 47 | 97 | 137 => true,
-        17 => matches!(outer.ports, Some((_, VXLAN | GENEVE | GTP))),
+        17 => matches!(ports, Some((_, VXLAN | GENEVE | GTP))),
         _ => false,
     }
 }
@@ -44,17 +44,14 @@ pub(super) fn parse(outer: &IpLayer, frame: &[u8]) -> Option<Tunnel> {
         }
         _ => return None,
     };
-    let mut inner = LinkLayer::default();
-    let found = link::walk(start, &mut c, &mut inner);
-    let packet = match found {
-        Ok(true) => {
-            let at = offset(c.offset());
-            let wire_end = outer.start.saturating_add(outer.bytes);
-            let room = wire_end.saturating_sub(at).max(offset(c.left()));
-            ip::parse(c.rest(), at, room).ok()
-        }
-        _ => None,
-    };
+    let mut inner = LinkLayer::EMPTY;
+    let mut packet = None;
+    if link::walk(start, &mut c, &mut inner) == Ok(true) {
+        let at = offset(c.offset());
+        let wire_end = outer.start.saturating_add(outer.bytes);
+        let room = wire_end.saturating_sub(at).max(offset(c.left()));
+        let _ = ip::parse(c.rest(), at, room, &mut packet);
+    }
     Some(Tunnel {
         carrier,
         id,
