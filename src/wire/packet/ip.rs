@@ -86,7 +86,6 @@ fn v6<'a>(
     room: u32,
     to: &'a mut Option<IpLayer>,
 ) -> Result<&'a IpLayer, Error> {
-    const NO_NEXT: u8 = 59;
     let mut c = Cursor::new(bytes);
     let head = c.u32()?;
     let payload = u32::from(c.u16()?);
@@ -94,8 +93,9 @@ fn v6<'a>(
     let src = Ip(c.array()?);
     let dst = Ip(c.array()?);
     let total = payload.wrapping_add(40);
-    // A length of zero means a jumbogram (RFC 2675) or segmentation offload.
-    let unknown = payload == 0 && next != NO_NEXT;
+    // A length of zero means a jumbogram (RFC 2675) or segmentation offload, where what follows
+    // can not be nothing; else it is zero.
+    let unknown = payload == 0 && matches!(next, 0 | 6 | 17);
     let length = if unknown || total > room { room } else { total };
     let layer = to.insert(IpLayer {
         src,

@@ -232,7 +232,11 @@ const STARTS: [Start; 8] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn equal_values_from_intact_frames(r in recipe()) {
