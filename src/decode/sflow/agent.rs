@@ -56,8 +56,7 @@ struct Found<'a, V> {
 
 impl<K: Key, V: Copy + Default> Table<K, V> {
     fn new(max: usize) -> Self {
-        // At least two sets, so that the shift stays below 64.
-        let sets = max.div_ceil(WAYS).max(2).next_power_of_two();
+        let sets = Self::sets(max);
         let empty = Place {
             key: K::NONE,
             used: 0,
@@ -70,6 +69,15 @@ impl<K: Key, V: Copy + Default> Table<K, V> {
             clock: 0,
             used: 0,
         }
+    }
+
+    /// Sets for about `max` places; at least two, so that the shift stays below 64.
+    fn sets(max: usize) -> usize {
+        max.div_ceil(WAYS).max(2).next_power_of_two()
+    }
+
+    fn memory(max: usize) -> usize {
+        Self::sets(max).saturating_mul(size_of::<[Place<K, V>; WAYS]>())
     }
 
     fn max(&self) -> usize {
@@ -216,11 +224,9 @@ pub struct Agents {
 
 /// Bytes that following about `max` agents takes.
 pub fn memory(max: usize) -> usize {
-    let agents = max
-        .next_power_of_two()
-        .saturating_mul(size_of::<Place<AgentKey, Agent>>());
-    let sources = max.saturating_mul(SOURCES_PER_AGENT).next_power_of_two();
-    agents.saturating_add(sources.saturating_mul(size_of::<Place<SourceKey, Totals>>()))
+    let sources = max.saturating_mul(SOURCES_PER_AGENT);
+    Table::<AgentKey, Agent>::memory(max)
+        .saturating_add(Table::<SourceKey, Totals>::memory(sources))
 }
 
 impl Agents {
