@@ -5,12 +5,17 @@
 
 use crate::base::addr::{Ip, Mac};
 
-/// Writes behind what a vector holds; [`Drop`] cuts the vector to what was written.
+/// Appends to a vector, through a short buffer whose size the compiler knows; [`Drop`] appends
+/// what is left in it.
 #[derive(Debug)]
 pub struct Pen<'a> {
     out: &'a mut Vec<u8>,
+    buffer: [u8; SIZE],
     at: usize,
 }
+
+/// Bytes of the buffer.
+const SIZE: usize = 1024;
 
 /// Two digits for each number below 100.
 const PAIRS: [[u8; 2]; 100] = {
@@ -55,36 +60,41 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 impl<'a> Pen<'a> {
     /// Writes behind the end of `out`.
     pub fn new(out: &'a mut Vec<u8>) -> Self {
-        let at = out.len();
-        Self { out, at }
-    }
-
-    /// Bytes in the vector so far.
-    pub fn len(&self) -> usize {
-        self.at
+        Self {
+            out,
+            buffer: [0; SIZE],
+            at: 0,
+        }
     }
 
     /// Whether there is nothing in the vector.
     pub fn is_empty(&self) -> bool {
-        self.at == 0
+        self.at == 0 && self.out.is_empty()
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, need: usize) {
-        let len = (self.at + need).max(self.out.len() * 2).max(4096);
-        self.out.resize(len, 0);
+    fn flush(&mut self) {
+        self.out
+            .extend_from_slice(self.buffer.get(..self.at).unwrap_or_default());
+        self.at = 0;
     }
 
     /// The first `len` bytes of `piece`.
     #[inline(always)]
     pub fn short<const N: usize>(&mut self, piece: &[u8; N], len: usize) {
-        if self.out.len() - self.at < N {
-            self.grow(N);
-        }
-        if let Some(room) = self.out.get_mut(self.at..self.at + N) {
-            room.copy_from_slice(piece);
-            self.at += len.min(N);
+        const { assert!(N <= SIZE / 2) };
+        if let Some(room) = self
+            .buffer
+            .get_mut(self.at..)
+            .and_then(<[u8]>::first_chunk_mut)
+        {
+            *room = *piece;
+            self.at += len;
+        } else {
+            self.flush();
+            self.buffer[..N].copy_from_slice(piece);
+            self.at = len.min(N);
         }
     }
 
@@ -97,12 +107,15 @@ impl<'a> Pen<'a> {
     /// Any bytes.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
-        if self.out.len() - self.at < bytes.len() {
-            self.grow(bytes.len());
+        if bytes.len() > SIZE - self.at {
+            self.flush();
         }
-        if let Some(room) = self.out.get_mut(self.at..self.at + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.at += bytes.len();
+        match self.buffer.get_mut(self.at..self.at + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.at += bytes.len();
+            }
+            None => self.out.extend_from_slice(bytes),
         }
     }
 
@@ -110,7 +123,7 @@ impl<'a> Pen<'a> {
     #[inline]
     pub fn number(&mut self, n: u64) {
         if n < 10_000 {
-            let n = n as usize;
+            let n = n as u32 as usize;
             let ([a, b], [c, d]) = (PAIRS[n / 100], PAIRS[n % 100]);
             let skip = usize::from(n < 1000) + usize::from(n < 100) + usize::from(n < 10);
             let digits = u32::from_be_bytes([a, b, c, d]) << (8 * skip);
@@ -120,6 +133,7 @@ impl<'a> Pen<'a> {
         }
     }
 
+    #[inline(never)]
     fn large(&mut self, n: u64) {
         self.number(n / 10_000);
         self.padded4(n % 10_000);
@@ -220,7 +234,7 @@ impl<'a> Pen<'a> {
 
 impl Drop for Pen<'_> {
     fn drop(&mut self) {
-        self.out.truncate(self.at);
+        self.flush();
     }
 }
 

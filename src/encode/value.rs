@@ -5,11 +5,12 @@
 use super::pen::Pen;
 use super::proto;
 use crate::base::civil::Civil;
+use crate::base::intern::Sym;
 use crate::base::offset::{Span, Wall};
 use crate::base::time::Nanos;
 use crate::base::zone::Zone;
 use crate::record::schema::What;
-use crate::record::{Column, Field, Kind, Schema, Value};
+use crate::record::{Column, Field, Kind, Schema};
 
 /// How times are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,7 +174,7 @@ impl Show {
 
     /// Writes a value. Text from outside is not written: it is in [`text`](Self::text) then, and
     /// the answer is true.
-    #[inline]
+    #[inline(always)]
     pub fn value(
         &mut self,
         pen: &mut Pen<'_>,
@@ -181,38 +182,45 @@ impl Show {
         column: &Column,
         row: &[u64],
     ) -> bool {
-        match schema.value(column, row) {
-            Value::Number(n) => match column.kind {
-                Kind::Proto => self.proto(pen, n as u8),
-                Kind::EtherType => pen.hex(n as u16),
-                Kind::Rd => distinguisher(pen, n),
-                Kind::Letter => pen.byte(letter(n)),
-                _ => pen.number(n),
-            },
-            Value::Ip(ip) => pen.ip(ip),
-            Value::Mac(mac) => pen.mac(mac),
-            Value::Time(time) => {
+        match column.kind {
+            Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => {
+                pen.number(column.number(row));
+            }
+            Kind::Ip => pen.ip(column.ip(row)),
+            Kind::Proto => self.proto(pen, column.number(row) as u8),
+            Kind::Mac => pen.mac(column.mac(row)),
+            Kind::EtherType => pen.hex(column.number(row) as u16),
+            Kind::Rd => distinguisher(pen, column.number(row)),
+            Kind::Letter => pen.byte(letter(column.number(row))),
+            Kind::Time => {
+                let time = Nanos(column.number(row));
                 if column.what == What::Field(Field::Bin) {
                     self.watch.stamp(pen, time);
                 } else {
                     self.watch.time(pen, time);
                 }
             }
-            Value::Text(sym) => {
-                self.text.clear();
-                schema.symbols.read(sym, &mut self.text);
-                if let Err(_invalid) = std::str::from_utf8(&self.text) {
-                    self.text = String::from_utf8_lossy(&self.text)
-                        .into_owned()
-                        .into_bytes();
-                }
-                if self.text.is_empty() && column.what == What::Field(Field::Class) {
-                    self.text.extend_from_slice(b"unknown");
-                }
+            Kind::Text => {
+                self.read(schema, column, row);
                 return true;
             }
         }
         false
+    }
+
+    #[inline(never)]
+    fn read(&mut self, schema: &Schema, column: &Column, row: &[u64]) {
+        self.text.clear();
+        let sym = Sym(column.number(row) as u32);
+        schema.symbols.read(sym, &mut self.text);
+        if let Err(_invalid) = std::str::from_utf8(&self.text) {
+            self.text = String::from_utf8_lossy(&self.text)
+                .into_owned()
+                .into_bytes();
+        }
+        if self.text.is_empty() && column.what == What::Field(Field::Class) {
+            self.text.extend_from_slice(b"unknown");
+        }
     }
 
     #[inline]

@@ -28,15 +28,75 @@ pub struct Column {
     pub what: What,
     /// How it is to be read and shown.
     pub kind: Kind,
-    at: Place,
+    slot: Slot,
 }
 
+/// Where a value lies in a row: the word it begins in, and how a number is cut out of it.
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    /// Byte position in the key.
-    Key(usize),
-    /// Word of the counters.
-    Counter(usize),
+struct Slot {
+    word: usize,
+    left: u32,
+    right: u32,
+}
+
+impl Slot {
+    /// `size` bytes at byte `at` of the key. A field lies in one word, an address in two.
+    fn key(at: usize, size: usize) -> Self {
+        let size = size.min(8);
+        let (before, behind) = (at % 8 * 8, (8 - size).saturating_sub(at % 8) * 8);
+        let left = if cfg!(target_endian = "big") {
+            before
+        } else {
+            behind
+        };
+        Self {
+            word: at / 8,
+            left: left as u32,
+            right: (before + behind) as u32,
+        }
+    }
+
+    /// A whole word.
+    fn word(word: usize) -> Self {
+        Self {
+            word,
+            left: 0,
+            right: 0,
+        }
+    }
+}
+
+impl Column {
+    /// The value in `row` as a number: that of a symbol or a time as well.
+    #[inline]
+    pub fn number(&self, row: &[u64]) -> u64 {
+        let word = row.get(self.slot.word).copied().unwrap_or(0);
+        (word << self.slot.left) >> self.slot.right
+    }
+
+    /// The value in `row` of a column of kind [`Kind::Ip`].
+    #[inline]
+    pub fn ip(&self, row: &[u64]) -> Ip {
+        let mut bytes = [0; 16];
+        if let Some([high, low]) = row.get(self.slot.word..self.slot.word + 2) {
+            bytes[..8].copy_from_slice(&high.to_ne_bytes());
+            bytes[8..].copy_from_slice(&low.to_ne_bytes());
+        }
+        Ip(bytes)
+    }
+
+    /// The value in `row` of a column of kind [`Kind::Mac`].
+    #[inline]
+    pub fn mac(&self, row: &[u64]) -> Mac {
+        let number = self.number(row);
+        let bytes = if cfg!(target_endian = "big") {
+            number << 16
+        } else {
+            number
+        };
+        let [a, b, c, d, e, f, ..] = bytes.to_ne_bytes();
+        Mac([a, b, c, d, e, f])
+    }
 }
 
 /// A typed value out of a row. How a number is shown is the [`Column::kind`]'s business.
@@ -87,22 +147,22 @@ impl Schema {
         all.dedup();
         let mut columns: Vec<Column> = Vec::new();
         for field in all {
-            let place = match (key.position(field), counter.position(field)) {
-                (Some(at), _) => Place::Key(at),
-                (None, Some(at)) => Place::Counter(at),
+            let slot = match (key.position(field), counter.position(field)) {
+                (Some(at), _) => Slot::key(at, field.info().kind.size()),
+                (None, Some(at)) => Slot::word(key.len() + at),
                 (None, None) => continue,
             };
             columns.push(Column {
                 what: What::Field(field),
                 kind: field.info().kind,
-                at: place,
+                slot,
             });
         }
         let mut count = |what, at| {
             columns.push(Column {
                 what,
                 kind: Kind::U64,
-                at: Place::Counter(at),
+                slot: Slot::word(key.len() + at),
             });
         };
         count(What::Packets, counter::PACKETS);
@@ -130,50 +190,16 @@ impl Schema {
         self.columns.iter().find(|c| c.what == what)
     }
 
-    /// The value of `column` in `row`. A field lies in one word, an address in two.
+    /// The value of `column` in `row`.
     #[inline]
     pub fn value(&self, column: &Column, row: &[u64]) -> Value {
-        let at = match column.at {
-            Place::Key(at) => at,
-            Place::Counter(word) => {
-                let number = row.get(self.key.len() + word).copied().unwrap_or(0);
-                return match column.kind {
-                    Kind::Time => Value::Time(Nanos(number)),
-                    Kind::Text => Value::Text(Sym(number as u32)),
-                    _ => Value::Number(number),
-                };
-            }
-        };
-        let word = |n: usize| row.get(at / 8 + n).copied().unwrap_or(0);
         match column.kind {
-            Kind::Ip => {
-                let (high, low) = (word(0).to_ne_bytes(), word(1).to_ne_bytes());
-                let mut bytes = [0; 16];
-                bytes[..8].copy_from_slice(&high);
-                bytes[8..].copy_from_slice(&low);
-                Value::Ip(Ip(bytes))
-            }
-            Kind::Mac => {
-                let bytes = word(0).to_ne_bytes();
-                let mac = bytes.get(at % 8..at % 8 + 6);
-                Value::Mac(Mac(mac.and_then(|m| m.try_into().ok()).unwrap_or_default()))
-            }
-            Kind::Text => Value::Text(Sym(part(word(0), at % 8, 4) as u32)),
-            Kind::Time => Value::Time(Nanos(word(0))),
-            kind => Value::Number(part(word(0), at % 8, kind.size())),
+            Kind::Ip => Value::Ip(column.ip(row)),
+            Kind::Mac => Value::Mac(column.mac(row)),
+            Kind::Text => Value::Text(Sym(column.number(row) as u32)),
+            Kind::Time => Value::Time(Nanos(column.number(row))),
+            _ => Value::Number(column.number(row)),
         }
-    }
-}
-
-/// The number of `size` bytes that lies in `word` at byte `at`, in native order.
-#[inline]
-fn part(word: u64, at: usize, size: usize) -> u64 {
-    let behind = 8usize.saturating_sub(at + size) as u32 * 8;
-    let before = at as u32 * 8;
-    if cfg!(target_endian = "big") {
-        (word << before) >> (before + behind)
-    } else {
-        (word << behind) >> (before + behind)
     }
 }
 
