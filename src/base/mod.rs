@@ -11,6 +11,7 @@ pub mod intern;
 pub mod ledger;
 pub mod offset;
 pub mod options;
+pub mod pattern;
 pub mod text;
 pub mod time;
 #[cfg(feature = "time-zone")]

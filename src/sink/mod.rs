@@ -3,6 +3,11 @@
 //! Adding one: a file here, a line in the registry, a line in `Cargo.toml`. Queueing, retries,
 //! and the ledger come from outside.
 
+#[cfg(feature = "sink-file")]
+mod child;
+pub mod format;
+#[cfg(feature = "sink-file")]
+mod part;
 pub mod registry;
 
 use crate::base::ledger::Sum;
@@ -29,7 +34,10 @@ macro_rules! registry {
     };
 }
 
-registry! {}
+registry! {
+    "print": print if "sink-print";
+    "file": file if "sink-file";
+}
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,252 @@
+//! Tests of the file sink, on a folder of their own.
+
+use super::*;
+use crate::base::addr::Ip;
+use crate::base::intern::Interner;
+use crate::base::options::{Place, Raw};
+use crate::base::zone::Zone;
+use crate::record::{FlowRecord, Schema, schema};
+use std::fs;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const HEAD: &str = "SRC_IP,DST_PORT,PACKETS,BYTES\n";
+
+/// Rows of (last byte of the address, port); packets and bytes are the port's.
+fn rows(sequence: u64, bin: u64, hosts: &[(u8, u16)], last: bool) -> Rows {
+    let fields = [Field::SrcHost, Field::DstPort];
+    let symbols = Arc::new(Interner::new(0));
+    let schema = Schema::new("talkers", &fields, schema::Options::default(), symbols);
+    let mut words = Vec::new();
+    for (host, port) in hosts {
+        let mut r = FlowRecord::new();
+        r.set_src_host(Ip::v4([192, 0, 2, *host]));
+        r.set_dst_port(*port);
+        (r.packets, r.bytes) = (u64::from(*port), u64::from(*port) * 100);
+        let mut row = vec![0; schema.row_words()];
+        let (key, counters) = row.split_at_mut(schema.key.len());
+        schema.key.pack(&r, key);
+        schema.counter.add(&r, counters);
+        words.extend(row);
+    }
+    Rows {
+        id: BatchId {
+            run: 1,
+            aggregate: 0,
+            sequence,
+        },
+        schema: Arc::new(schema),
+        bin: Nanos::new(bin, 0),
+        flushed: Nanos::new(bin + 300, 0),
+        words,
+        last,
+    }
+}
+
+fn sink(folder: &Path, path: &str, more: &[(&str, Raw)]) -> Box<dyn Sink> {
+    let mut options = Options::new("output.x", Place::default());
+    let path = folder.join(path).to_string_lossy().into_owned();
+    options.set("path", Raw::Text(path));
+    more.iter().for_each(|(k, v)| options.set(k, v.clone()));
+    let opener = parse(&mut options);
+    assert_eq!(options.finish(), []);
+    let context = Context {
+        name: "x".into(),
+        zone: Zone::UTC,
+    };
+    opener.unwrap().open(&context).unwrap()
+}
+
+fn text(word: &str) -> Raw {
+    Raw::Text(word.into())
+}
+
+/// All files below `folder` with their contents, links by where they lead.
+fn tree(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_symlink() {
+            let to = fs::read_link(&path).unwrap();
+            found.insert(name, format!("-> {}", to.display()));
+        } else if path.is_dir() {
+            let below = tree(&path).into_iter();
+            found.extend(below.map(|(n, t)| (format!("{name}/{n}"), t)));
+        } else {
+            found.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+    found
+}
+
+fn files<const N: usize>(files: [(&str, String); N]) -> BTreeMap<String, String> {
+    files.map(|(n, t)| (n.to_string(), t)).into()
+}
+
+#[test]
+fn a_file_has_its_name_when_it_is_complete() {
+    let dir = TempDir::new().unwrap();
+    let latest = dir.path().join("latest.csv").to_string_lossy().into_owned();
+    let more = [("latest", Raw::Text(latest)), ("sync", Raw::Bool(true))];
+    let mut sink = sink(dir.path(), "%Y/t-%H%M.csv", &more);
+    sink.write(&rows(0, 300, &[(1, 80)], false)).unwrap();
+    let (one, two) = ("192.0.2.1,80,80,8000\n", "192.0.2.2,443,443,44300\n");
+    let part = files([("1970/.t-0005.csv.part", format!("{HEAD}{one}"))]);
+    assert_eq!(tree(dir.path()), part);
+    sink.write(&rows(1, 300, &[(2, 443)], true)).unwrap();
+    let to = dir.path().join("1970/t-0005.csv");
+    let link = ("latest.csv", format!("-> {}", to.display()));
+    let done = ("1970/t-0005.csv", format!("{HEAD}{one}{two}"));
+    assert_eq!(tree(dir.path()), files([done.clone(), link]));
+    // The same bin again, as when a table was full: nothing is lost.
+    sink.write(&rows(2, 300, &[(1, 80)], true)).unwrap();
+    let text = &tree(dir.path())["1970/t-0005.csv"];
+    assert_eq!(*text, format!("{HEAD}{one}{two}{one}"));
+    // No rows, no file.
+    sink.write(&rows(3, 600, &[], true)).unwrap();
+    assert_eq!(tree(dir.path()).len(), 2);
+}
+
+#[test]
+fn earlier_files_are_continued_or_replaced_and_torn_lines_ended() {
+    let row = "192.0.2.1,80,80,8000\n";
+    for (existing, want) in [
+        ("continue", format!("old\n{row}{row}")),
+        ("replace", format!("{HEAD}{row}{row}")),
+    ] {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("t-0005"), "old").unwrap();
+        let mut sink = sink(dir.path(), "t-%H%M", &[("existing", text(existing))]);
+        for n in 0..2 {
+            sink.write(&rows(n, 300, &[(1, 80)], true)).unwrap();
+        }
+        assert_eq!(tree(dir.path()), files([("t-0005", want)]));
+    }
+}
+
+#[test]
+fn appended_files_have_one_header() {
+    let dir = TempDir::new().unwrap();
+    let row = "192.0.2.1,80,80,8000\n";
+    for n in 0..2 {
+        let mut sink = sink(dir.path(), "all.csv", &[]);
+        sink.write(&rows(n, 300 * n, &[(1, 80)], true)).unwrap();
+    }
+    let want = files([("all.csv", format!("{HEAD}{row}{row}"))]);
+    assert_eq!(tree(dir.path()), want);
+}
+
+#[test]
+fn values_split_rows_over_files_with_few_of_them_open() {
+    let dir = TempDir::new().unwrap();
+    let more = [("open", Raw::Number(2)), ("files", Raw::Number(5))];
+    let mut sink = sink(dir.path(), "$aggregate/$src_host-%s-$vlan.csv", &more);
+    let hosts: Vec<_> = (0..20).map(|n| (n % 7, u16::from(n))).collect();
+    sink.write(&rows(0, 300, &hosts, false)).unwrap();
+    sink.write(&rows(1, 300, &hosts, true)).unwrap();
+    let tree = tree(dir.path());
+    let names: Vec<_> = tree.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "talkers/192.0.2.0-300-null.csv",
+            "talkers/192.0.2.1-300-null.csv",
+            "talkers/192.0.2.2-300-null.csv",
+            "talkers/192.0.2.3-300-null.csv",
+            "talkers/192.0.2.4-300-null.csv",
+            "talkers/other-300-other.csv",
+        ]
+    );
+    let lines = |text: &String| text.lines().filter(|l| *l != HEAD.trim_end()).count();
+    assert_eq!(tree.values().map(lines).sum::<usize>(), 40);
+    assert!(tree.values().all(|t| t.matches("SRC_IP").count() == 1));
+    assert_eq!(lines(&tree[names[0]]), 6);
+}
+
+#[test]
+fn nothing_counts_twice_after_a_failure() {
+    let dir = TempDir::new().unwrap();
+    // Rows of host 1 find their folder, those of host 2 find a file in its place.
+    fs::create_dir(dir.path().join("192.0.2.1")).unwrap();
+    fs::write(dir.path().join("192.0.2.2"), "").unwrap();
+    for format in ["csv", "json", "table"] {
+        let path = format!("$src_host/{format}");
+        let more = [("format", text(format)), ("append", Raw::Bool(false))];
+        let mut sink = sink(dir.path(), &path, &more);
+        sink.write(&rows(0, 300, &[(1, 80)], false)).unwrap();
+        let batch = rows(1, 300, &[(1, 443), (2, 53)], true);
+        for _ in 0..2 {
+            let answer = sink.write(&batch);
+            assert!(matches!(answer, Err(SinkError::Retry { .. })), "{answer:?}");
+        }
+        fs::remove_file(dir.path().join("192.0.2.2")).unwrap();
+        sink.write(&batch).unwrap();
+        let tree = tree(dir.path());
+        let heading = usize::from(format != "json");
+        let one = &tree[&format!("192.0.2.1/{format}")];
+        assert_eq!(one.lines().count(), heading + 2, "{one}");
+        let two = &tree[&format!("192.0.2.2/{format}")];
+        assert_eq!(two.lines().count(), heading + 1, "{two}");
+        fs::remove_dir_all(dir.path().join("192.0.2.2")).unwrap();
+        fs::write(dir.path().join("192.0.2.2"), "").unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_tried_again() {
+    let mut sink = sink(Path::new("/dev"), "full", &[]);
+    for _ in 0..2 {
+        match sink.write(&rows(0, 0, &[(1, 80)], true)) {
+            Err(SinkError::Retry { why, .. }) => assert!(why.contains("space"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_trigger_runs_for_each_complete_file() {
+    let dir = TempDir::new().unwrap();
+    let more = [
+        ("trigger", text("cp \"$WEIR_FILE\" \"$WEIR_FILE.copy\"")),
+        ("triggers", Raw::Number(1)),
+    ];
+    let mut sink = sink(dir.path(), "t-%H%M", &more);
+    for n in 0..3 {
+        sink.write(&rows(n, 300 * n, &[(1, 80)], true)).unwrap();
+    }
+    let tries = (0..200).find(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        sink.idle().unwrap().is_none()
+    });
+    assert!(tries.is_some());
+    let tree = tree(dir.path());
+    assert_eq!(tree.len(), 6, "{tree:?}");
+    assert_eq!(tree["t-0010.copy"], tree["t-0010"]);
+}
+
+#[test]
+fn wrong_settings_are_problems() {
+    let message = |name: &str, value: &str| {
+        let mut options = Options::new("output.x", Place::default());
+        options.set("path", text("x"));
+        if name == "path" {
+            options = Options::new("output.x", Place::default());
+        }
+        options.set(name, text(value));
+        let _ = parse(&mut options);
+        options
+            .finish()
+            .into_iter()
+            .map(|p| p.message)
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    assert!(message("path", "%Q").contains("`%Q`"));
+    assert!(message("path", "$src_hots").contains("did you mean `$src_host`?"));
+    assert!(message("latest", "$tag").contains("not values"));
+    assert!(message("separator", ".").contains("tab"));
+    assert!(message("timezone", "Europe/Atlantis").contains("Atlantis"));
+    assert!(message("formt", "json").contains("did you mean `format`?"));
+}
