@@ -402,9 +402,8 @@ impl Sink for FileSink {
     }
 
     fn sync(&mut self) -> Result<(), SinkError> {
-        let open = self.parts.values_mut();
-        open.map(Part::sync)
-            .collect::<io::Result<()>>()
+        (self.parts.values_mut())
+            .try_for_each(Part::sync)
             .map_err(|e| retry(&e))
     }
 
