@@ -3,6 +3,10 @@
 use super::arg::{Args, Command, Flag, Operands, Take};
 use super::out;
 use crate::base::error::Exit;
+use crate::base::options::Problem;
+use crate::config::{explain, native, setting};
+use std::fs::File;
+use std::io::{self, Read};
 
 /// The table of `weir check`.
 pub static COMMAND: Command = Command {
@@ -16,7 +20,7 @@ pub static COMMAND: Command = Command {
         least: 0,
         most: 1,
         take: Take::Path,
-        doc: "the configuration, as with --config",
+        doc: "the configuration, as with --config; - is standard input",
     },
     flags: &[
         Flag::new("config", Take::Path, "FILE", "The configuration.")
@@ -31,6 +35,74 @@ pub static COMMAND: Command = Command {
     run,
 };
 
-fn run(_args: Args) -> Exit {
-    out::fail("this build can not check yet")
+/// Longest configuration, in bytes; more is another file by mistake.
+const LONGEST: u64 = 4 << 20;
+
+fn run(args: Args) -> Exit {
+    let (name, text) = match text(&args) {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    let outcome = native::parse(&text);
+    let mut problems = outcome.problems;
+    problems.extend(setting::check(&outcome.config));
+    problems.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
+    problems.dedup();
+    report(&name, "warning: ", &outcome.warnings);
+    report(&name, "", &problems);
+    if !problems.is_empty() {
+        let s = if problems.len() == 1 { "" } else { "s" };
+        out::say(&format!("{name}: {} mistake{s}\n", problems.len()));
+        return Exit::Config;
+    }
+    if args.flag("quiet") {
+        return Exit::Fine;
+    }
+    let shown = explain::show(&outcome.config);
+    out::print(&format!("# {name}: ok. In effect is:\n{shown}"))
+}
+
+/// The configuration that a command line names, and its text. What hinders is said.
+///
+/// # Errors
+/// How the command ends then.
+pub fn text(args: &Args) -> Result<(String, String), Exit> {
+    let path = args.operands.first().map(AsRef::as_ref);
+    if path.is_some() && args.given("config") {
+        return Err(args.wrong("FILE and --config both name a configuration"));
+    }
+    let path: &std::path::Path = path.or(args.path("config")).unwrap_or("weir.toml".as_ref());
+    let name = path.display().to_string();
+    let mut text = String::new();
+    let read = if name == "-" {
+        io::stdin().lock().take(LONGEST).read_to_string(&mut text)
+    } else {
+        File::open(path).and_then(|f| f.take(LONGEST).read_to_string(&mut text))
+    };
+    let mut exit = Exit::Config;
+    let why = match read {
+        Ok(n) if (n as u64) < LONGEST => return Ok((name, text)),
+        Ok(_) => "too long for a configuration".to_string(),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => "not text in UTF-8".into(),
+        Err(e) => {
+            if e.kind() == io::ErrorKind::PermissionDenied {
+                exit = Exit::Permission;
+            }
+            e.to_string()
+        }
+    };
+    out::say(&format!("{name}: {why}\n"));
+    Err(exit)
+}
+
+/// Prints problems as `file:line:column: message`.
+pub fn report(name: &str, what: &str, problems: &[Problem]) {
+    for problem in problems {
+        let line = native::show(name, problem);
+        let line = match line.rsplit_once(&problem.message) {
+            Some((place, _)) => format!("{place}{what}{}\n", problem.message),
+            None => line,
+        };
+        out::say(&line);
+    }
 }

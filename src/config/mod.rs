@@ -7,6 +7,7 @@ pub mod every;
 pub mod explain;
 pub mod native;
 pub mod primitive;
+pub mod setting;
 mod tree;
 
 use crate::base::options::{Options, Place};

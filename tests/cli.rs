@@ -1,0 +1,336 @@
+//! The command line, on the real binary.
+
+use std::process::{Command, Output, Stdio};
+
+fn weir(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.stdin(Stdio::null()).output().expect("weir runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("no signal")
+}
+
+#[test]
+fn alone_it_says_what_it_can_do() {
+    let output = weir(&[]);
+    assert_eq!(code(&output), 2);
+    assert!(err(&output).contains("weir COMMAND") && output.stdout.is_empty());
+    for args in [["--help"], ["-h"], ["help"]] {
+        let output = weir(&args);
+        assert_eq!(code(&output), 0);
+        assert!(out(&output).contains("Exit status") && output.stderr.is_empty());
+    }
+    let output = weir(&["--version"]);
+    assert!(out(&output).starts_with(concat!("weir ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in weir::cmd::COMMANDS {
+        let by_flag = weir(&[command.name, "--help"]);
+        let by_name = weir(&["help", command.name]);
+        assert_eq!((code(&by_flag), code(&by_name)), (0, 0), "{}", command.name);
+        assert_eq!(out(&by_flag), out(&by_name));
+        assert!(out(&by_flag).contains(&format!("Usage: weir {}", command.name)));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_gets_one_message_and_one_hint() {
+    for (args, want) in [
+        (&["red"][..], "no command `red`; did you mean `read`?"),
+        (
+            &["Cargo.toml"],
+            "to read a savefile of that name: weir read Cargo.toml",
+        ),
+        (
+            &["--frobnicate"],
+            "no option `--frobnicate` before a command",
+        ),
+        (&["help", "raed"], "no command `raed`; did you mean `read`?"),
+        (&["read"], "FILE is missing"),
+        (
+            &["read", "--memroy", "1", "x"],
+            "no option `--memroy`; did you mean `--memory`?",
+        ),
+        (
+            &["read", "--memory", "lots", "x"],
+            "--memory is `lots`; it takes a size",
+        ),
+        (&["read", "--format", "cvs", "x"], "did you mean `csv`?"),
+        (&["check", "a", "b"], "takes at most 1 FILE"),
+        (&["check", "a", "-c", "b"], "both name a configuration"),
+        (&["gen", "fihs"], "did you mean `fish`?"),
+        (
+            &["fields", "src_hots"],
+            "no field `src_hots`; did you mean `src_host`?",
+        ),
+        (&["version", "now"], "takes no operand, but got `now`"),
+    ] {
+        let output = weir(args);
+        assert_eq!(code(&output), 2, "{args:?}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+        let text = err(&output);
+        assert!(text.contains(want), "{args:?}: {text}");
+        assert_eq!(text.lines().count(), 2, "{args:?}: {text}");
+        assert!(
+            text.lines()
+                .nth(1)
+                .expect("two lines")
+                .starts_with("Try `weir"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let line = format!("{} fields | head -n 1", env!("CARGO_BIN_EXE_weir"));
+    let script = format!("set -o pipefail; for i in 1 2 3 4 5; do {line} || exit 9; done");
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .output()
+        .expect("bash runs");
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(err(&output), "");
+}
+
+#[test]
+fn fields_lists_all() {
+    let all = weir::record::FIELDS;
+    let csv = out(&weir(&["fields", "--format", "csv"]));
+    let table = out(&weir(&["fields"]));
+    let json = out(&weir(&["fields", "--format", "json"]));
+    for text in [&csv, &table] {
+        assert_eq!(text.lines().count(), all.len() + 1);
+    }
+    assert_eq!(json.lines().count(), all.len());
+    for info in all {
+        assert!(
+            csv.lines()
+                .any(|l| l.starts_with(&format!("{},{},", info.name, info.json)))
+        );
+        assert!(
+            table
+                .lines()
+                .any(|l| l.starts_with(&format!("{} ", info.name)))
+        );
+        assert!(json.contains(&format!("{{\"field\": \"{}\",", info.name)));
+    }
+    assert!(out(&weir(&["fields", "SRC_IP"])).contains("src_host"));
+}
+
+/// Thirty mistakes, each with its line and what must be said there.
+const MISTAKES: &[(u32, &str, &str)] = &[
+    (1, "memory = \"plenty\"", "it takes a size"),
+    (2, "memroy = 3", "did you mean `memory`?"),
+    (3, "http = \"here\"", "it takes an address"),
+    (4, "timezone = \"Mars/Olympus\"", "time zone"),
+    (5, "stop_within = \"a while\"", "it takes a duration"),
+    (6, "[log]", ""),
+    (7, "level = \"wran\"", "did you mean \"warn\"?"),
+    (8, "to = \"paper\"", "it takes \"stderr\" or \"syslog\""),
+    (9, "[limits]", ""),
+    (10, "templates = -1", "it takes a whole number"),
+    (11, "symbols = true", "it takes a size"),
+    (12, "exportres = 3", "did you mean `exporters`?"),
+    (13, "[inptus.x]", "did you mean [input]?"),
+    (14, "[input.a]", "needs `kind`"),
+    (15, "workers = 100", "it takes a whole number from 1 to 64"),
+    (16, "decode = \"netlfow\"", "did you mean \"netflow\"?"),
+    (17, "[input.\"b c\"]", "a name has letters"),
+    (18, "kind = \"udp\"", ""),
+    (19, "[input.c]", ""),
+    (20, "kind = \"upd\"", "did you mean \"udp\"?"),
+    (21, "[input.d]", "needs `listen`"),
+    (22, "kind = \"udp\"", ""),
+    (23, "lisent = \"[::]:2055\"", "did you mean `listen`?"),
+    (24, "[aggregate.t]", "has no output"),
+    (25, "by = [\"src_hots\"]", "did you mean `src_host`?"),
+    (26, "every = \"0s\"", "at least one"),
+    (27, "time = \"noon\"", "\"arrival\" or \"start\" or \"end\""),
+    (28, "full = \"flod\"", "did you mean \"fold\"?"),
+    (29, "memory = 100000", ""),
+    (30, "renormalise = 1", "it takes true or false"),
+    (
+        31,
+        "from = [\"aa\", \"d\"]",
+        "no input `aa`; did you mean `a`?",
+    ),
+    (32, "[aggregate.u]", ""),
+    (
+        33,
+        "by = [\"sum_host\", \"proto\"]",
+        "`sum_host` excludes `proto`",
+    ),
+    (
+        34,
+        "to = [\"fiels\"]",
+        "no output `fiels`; did you mean `files`?",
+    ),
+    (35, "[aggregate.v]", ""),
+    (36, "by = [\"src_as_path\"]", "needs routes"),
+    (37, "to = [\"files\"]", ""),
+    (38, "[output.files]", "needs `kind`"),
+    (39, "queue = 1", "or more"),
+];
+
+#[test]
+fn thirty_mistakes_are_thirty_messages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("weir.toml");
+    let lines: Vec<_> = MISTAKES.iter().map(|(_, line, _)| *line).collect();
+    std::fs::write(&path, lines.join("\n")).expect("written");
+    let name = path.to_str().expect("UTF-8");
+    let output = weir(&["check", name]);
+    assert_eq!(code(&output), 3);
+    assert!(output.stdout.is_empty());
+    let text = err(&output);
+    let mut count = 0;
+    for (line, source, want) in MISTAKES.iter().filter(|(.., want)| !want.is_empty()) {
+        let place = format!("{name}:{line}:");
+        let said = text
+            .lines()
+            .filter(|l| l.starts_with(&place) && l.contains(want));
+        assert_eq!(said.count(), 1, "{line}: {source}\n{text}");
+        count += 1;
+    }
+    assert_eq!(count, 30);
+    let problems = text.lines().filter(|l| !l.contains(": warning: ")).count();
+    assert_eq!(problems, count + 1, "{text}");
+    assert!(text.ends_with(": 30 mistakes\n"), "{text}");
+}
+
+#[test]
+fn what_can_not_be_read_is_said() {
+    let output = weir(&["check", "no/such/file.toml"]);
+    assert_eq!(code(&output), 3);
+    assert!(
+        err(&output).starts_with("no/such/file.toml: "),
+        "{}",
+        err(&output)
+    );
+    let output = weir(&["check", "-"]);
+    assert_eq!(code(&output), 3);
+    assert!(err(&output).contains("-: no input"), "{}", err(&output));
+}
+
+/// An example is right in every build that has what it uses; where something is not built, that
+/// is all there is to say about it.
+#[test]
+fn every_example_is_right() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/configs");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("configs") {
+        let path = entry.expect("an entry").path();
+        let name = path.to_str().expect("UTF-8");
+        let output = weir(&["check", name]);
+        let text = std::fs::read_to_string(&path).expect("readable");
+        match missing(&text) {
+            0 => {
+                assert_eq!(code(&output), 0, "{}", err(&output));
+                assert_eq!(err(&output), "");
+                assert!(out(&output).contains("[aggregate."));
+            }
+            missing => {
+                assert_eq!(code(&output), 3, "{name}");
+                assert_eq!(
+                    err(&output).lines().count(),
+                    missing + 1,
+                    "{}",
+                    err(&output)
+                );
+            }
+        }
+        count += 1;
+    }
+    assert!(count >= 4);
+}
+
+/// How many things a configuration uses that this build has not got.
+fn missing(text: &str) -> usize {
+    let inputs = weir::source::KINDS.iter().filter(|k| k.parse.is_some());
+    let outputs = weir::sink::KINDS.iter().filter(|k| k.parse.is_some());
+    let inputs: Vec<_> = inputs.map(|k| k.name).collect();
+    let outputs: Vec<_> = outputs.map(|k| k.name).collect();
+    let mut section = "";
+    let mut count = 0;
+    for line in text.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let has = match line.split_once(" = ") {
+            Some(("kind", kind)) => {
+                let kinds = if section.starts_with("[input.") {
+                    &inputs
+                } else {
+                    &outputs
+                };
+                kinds.contains(&kind.trim_matches('"'))
+            }
+            Some(("http", _)) => weir::base::built("ctl-http"),
+            Some(("filter", _)) => weir::base::built("rule-filter"),
+            _ => true,
+        };
+        count += usize::from(!has);
+    }
+    count
+}
+
+#[test]
+fn what_is_generated_can_be_used() {
+    let shells = [
+        ("bash", "complete -o"),
+        ("zsh", "#compdef weir"),
+        ("fish", "complete -c weir"),
+    ];
+    for (shell, want) in shells {
+        let text = out(&weir(&["gen", shell]));
+        assert!(text.contains(want), "{shell}");
+        for command in weir::cmd::COMMANDS {
+            assert!(text.contains(command.name), "{shell}: {}", command.name);
+            for flag in command.flags {
+                assert!(
+                    text.contains(flag.name),
+                    "{shell}: {} {}",
+                    command.name,
+                    flag.name
+                );
+            }
+        }
+        syntax(shell, &text);
+    }
+    let page = out(&weir(&["gen", "man"]));
+    assert!(page.starts_with(".TH WEIR 1"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("weir.1");
+    std::fs::write(&path, &page).expect("written");
+    let man = Command::new("man")
+        .args(["--warnings", "-l"])
+        .arg(&path)
+        .output();
+    if let Ok(man) = man {
+        assert_eq!(err(&man), "");
+        assert!(out(&man).contains("--memory") && out(&man).contains("EXIT STATUS"));
+    }
+}
+
+/// Lets the shell read its completions, where it is installed.
+fn syntax(shell: &str, text: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("completions");
+    std::fs::write(&path, text).expect("written");
+    if let Ok(output) = Command::new(shell).arg("-n").arg(&path).output() {
+        assert_eq!(code(&output), 0, "{shell}: {}", err(&output));
+    }
+}
