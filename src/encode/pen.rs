@@ -28,6 +28,25 @@ const PAIRS: [[u8; 2]; 100] = {
     table
 };
 
+/// Numbers below 1000: their digits without leading zeros, and how many there are.
+const THREES: [[u8; 4]; 1000] = {
+    let mut table = [[0; 4]; 1000];
+    let mut n = 0;
+    while n < 1000 {
+        let (a, b, c) = ((n / 100) as u8, (n / 10 % 10) as u8, (n % 10) as u8);
+        let (a, b, c) = (b'0' + a, b'0' + b, b'0' + c);
+        table[n] = if n >= 100 {
+            [a, b, c, 3]
+        } else if n >= 10 {
+            [b, c, 0, 2]
+        } else {
+            [c, 0, 0, 1]
+        };
+        n += 1;
+    }
+    table
+};
+
 /// A byte in decimal with a dot behind it, and its length with the dot in the last byte's place
 /// of a fifth.
 const OCTETS: [([u8; 4], u8); 256] = {
@@ -122,12 +141,9 @@ impl<'a> Pen<'a> {
     /// A number in decimal.
     #[inline]
     pub fn number(&mut self, n: u64) {
-        if n < 10_000 {
-            let n = n as u32 as usize;
-            let ([a, b], [c, d]) = (PAIRS[n / 100], PAIRS[n % 100]);
-            let skip = usize::from(n < 1000) + usize::from(n < 100) + usize::from(n < 10);
-            let digits = u32::from_be_bytes([a, b, c, d]) << (8 * skip);
-            self.short(&digits.to_be_bytes(), 4 - skip);
+        if n < 1000 {
+            let digits = THREES[n as usize];
+            self.short(&digits, usize::from(digits[3]));
         } else {
             self.large(n);
         }
@@ -135,8 +151,14 @@ impl<'a> Pen<'a> {
 
     #[inline(never)]
     fn large(&mut self, n: u64) {
-        self.number(n / 10_000);
-        self.padded4(n % 10_000);
+        let (high, low) = (n / 10_000, n % 10_000);
+        if high > 0 {
+            self.number(high);
+            self.padded4(low);
+        } else {
+            self.number(low / 100);
+            self.two(low % 100);
+        }
     }
 
     /// Four digits of a number below 10 000.
