@@ -25,8 +25,11 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
-    let stop = config.stop_within.as_millis();
-    line("stop_within", quote(&format!("{stop}ms")));
+    let stop = match config.stop_within {
+        stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
+        stop => format!("{}ms", stop.as_millis()),
+    };
+    line("stop_within", quote(&stop));
     let level = config.log.level.as_str().to_lowercase();
     let to = if config.log.syslog {
         "syslog"
@@ -73,6 +76,19 @@ pub fn show(config: &Config) -> String {
         let _ = writeln!(text, "queue = {}", size(output.queue));
         own(&mut text, &output.options, &["kind", "queue"]);
     }
+    text
+}
+
+/// How the memory is divided, as comment lines: what each part is for, its bytes, what it holds.
+pub fn memory<'a>(budget: u64, parts: impl Iterator<Item = (&'a str, u64, &'a str)>) -> String {
+    let mut text = String::from("\n# Memory:\n");
+    let mut used = 0u64;
+    for (name, bytes, holds) in parts {
+        used = used.saturating_add(bytes);
+        let _ = writeln!(text, "#   {:>10}  {name:28} {holds}", show_size(bytes));
+    }
+    let (used, all) = (show_size(used), show_size(budget));
+    let _ = writeln!(text, "#   {used:>10}  in all, of {all} configured");
     text
 }
 
@@ -179,6 +195,21 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::super::native;
     use super::*;
+
+    #[test]
+    fn the_division_of_the_memory_adds_up() {
+        let parts = [
+            ("symbols", 256 << 10, "names"),
+            ("aggregate.x", 1 << 20, "2 tables"),
+        ];
+        let text = memory(16 << 20, parts.into_iter());
+        assert!(
+            text.lines()
+                .any(|l| l.ends_with("1.2 MiB  in all, of 16.0 MiB configured"))
+        );
+        assert!(text.lines().all(|l| l.is_empty() || l.starts_with('#')));
+        assert!(text.contains("256.0 KiB  symbols"), "{text}");
+    }
 
     #[test]
     fn the_text_is_a_configuration_that_means_the_same() {
