@@ -5,7 +5,6 @@
 
 use super::plan::{Act, Loc, Op, Plan};
 use super::slow::{OptionPlan, Rate, Slow};
-use super::time::Unit;
 use crate::record::{Field, FieldSet, Kind};
 use crate::wire::flowset::{PEN_REVERSE, Spec, Template, VARIABLE};
 
@@ -88,8 +87,11 @@ impl Compiled {
                 template.format.version() == 9,
             )))
         } else {
-            let there = Way::new(&items, wanted);
-            What::Data(Box::new(there), way_back(&items, wanted).map(Box::new))
+            let there = Way::new(&items, wanted, !variable);
+            What::Data(
+                Box::new(there),
+                way_back(&items, wanted, !variable).map(Box::new),
+            )
         };
         Some(Self {
             len: at,
@@ -190,29 +192,29 @@ const NOT_COPIED: FieldSet = FieldSet::of(&[
 
 const BYTES: &[u16] = &[1, 85, 23, 352, 231];
 const PACKETS: &[u16] = &[2, 86, 24, 298];
-const START: &[(u16, Unit)] = &[
-    (22, Unit::Uptime),
-    (152, Unit::Milli),
-    (323, Unit::Milli),
-    (154, Unit::Ntp),
-    (156, Unit::Ntp),
-    (150, Unit::Second),
-    (158, Unit::Delta),
-    (324, Unit::Ntp),
-    (325, Unit::Ntp),
-    (322, Unit::Second),
+const START: &[(u16, Act)] = &[
+    (22, Act::Uptime),
+    (152, Act::Milli),
+    (323, Act::Milli),
+    (154, Act::Ntp),
+    (156, Act::Ntp),
+    (150, Act::Second),
+    (158, Act::Delta),
+    (324, Act::Ntp),
+    (325, Act::Ntp),
+    (322, Act::Second),
 ];
-const END: &[(u16, Unit)] = &[
-    (21, Unit::Uptime),
-    (153, Unit::Milli),
-    (155, Unit::Ntp),
-    (157, Unit::Ntp),
-    (151, Unit::Second),
-    (159, Unit::Delta),
+const END: &[(u16, Act)] = &[
+    (21, Act::Uptime),
+    (153, Act::Milli),
+    (155, Act::Ntp),
+    (157, Act::Ntp),
+    (151, Act::Second),
+    (159, Act::Delta),
 ];
 
 impl Way {
-    fn new(items: &[Item], wanted: FieldSet) -> Self {
+    fn new(items: &[Item], wanted: FieldSet, fixed: bool) -> Self {
         let mut plan = Plan::default();
         for field in wanted.minus(NOT_COPIED).iter() {
             let ops = candidates(items, field);
@@ -237,6 +239,10 @@ impl Way {
         plan.dual = wanted.all(FieldSet::of(&[Field::SrcHost, Field::DstHost]))
             && (both(8, 27) || both(12, 28));
         plan.add_times(items, wanted);
+        plan.more = !plan.better.is_empty() || !plan.clocked.is_empty();
+        if fixed {
+            plan.fuse();
+        }
         Self {
             plan,
             slow: Slow::new(items, wanted).map(Box::new),
@@ -256,34 +262,32 @@ impl Plan {
     fn add_times(&mut self, items: &[Item], wanted: FieldSet) {
         const STARTS: FieldSet = FieldSet::of(&[Field::TimestampStart, Field::TimestampMin]);
         const ENDS: FieldSet = FieldSet::of(&[Field::TimestampEnd, Field::TimestampMax]);
-        let ops = |list: &[(u16, Unit)], dst: u16| -> Vec<Op> {
-            let op = |(id, unit): &(u16, Unit)| {
+        let ops = |list: &[(u16, Act)], dst: u16| -> Vec<Op> {
+            let op = |(id, act): &(u16, Act)| {
                 Some(Op {
                     loc: find(items, *id, 0)?,
                     dst,
-                    act: Act::Time(*unit),
+                    act: *act,
                 })
             };
-            list.iter().filter_map(op).collect()
+            list.iter().rev().filter_map(op).collect()
         };
         let (start, end) = (ops(START, 0), ops(END, 1));
         self.times = [wanted.intersection(STARTS), wanted.intersection(ENDS)];
-        let by_uptime = find(items, 21, 0).or(find(items, 22, 0)).is_some();
+        let by_uptime =
+            wanted.any(STARTS.union(ENDS)) && find(items, 21, 0).or(find(items, 22, 0)).is_some();
         if by_uptime && let Some(loc) = find(items, 160, 0) {
-            self.ops.insert(
-                0,
-                Op {
-                    loc,
-                    dst: 0,
-                    act: Act::Boot,
-                },
-            );
+            self.clocked.push(Op {
+                loc,
+                dst: 0,
+                act: Act::Boot,
+            });
         }
-        // The start gives the record its time, wanted or not; the end stands in for it.
-        let ends = start.is_empty() || wanted.any(ENDS);
-        self.add(&start);
-        if ends {
-            self.add(&end);
+        if wanted.any(STARTS) {
+            self.clocked.extend(start);
+        }
+        if wanted.any(ENDS) {
+            self.clocked.extend(end);
         }
     }
 }
@@ -342,6 +346,7 @@ fn act(field: Field, kind: Kind, len: u16) -> Option<Act> {
         (_, Kind::U8 | Kind::Proto, 1) => Act::Same1,
         (_, Kind::U16 | Kind::EtherType, 2) => Act::Same2,
         (_, Kind::U32 | Kind::NumberText, 4) => Act::Same4,
+        (_, Kind::U32 | Kind::NumberText, 2) => Act::Widen,
         (_, Kind::U64 | Kind::Rd, 8) => Act::Same8,
         (_, Kind::U8 | Kind::Proto, _) => Act::Any1,
         (_, Kind::U16 | Kind::EtherType, _) => Act::Any2,
@@ -391,7 +396,7 @@ fn swapped(id: u16) -> u16 {
 
 /// The way back of a biflow: reverse elements as they are, the ends swapped, and what belongs
 /// to the way there left out. None when the template has no reverse counter.
-fn way_back(items: &[Item], wanted: FieldSet) -> Option<Way> {
+fn way_back(items: &[Item], wanted: FieldSet, fixed: bool) -> Option<Way> {
     let reverse = |i: &&Item| i.pen == PEN_REVERSE;
     let counter = |i: &Item| BYTES.contains(&i.id) || PACKETS.contains(&i.id);
     if !items.iter().filter(reverse).any(counter) {
@@ -411,7 +416,7 @@ fn way_back(items: &[Item], wanted: FieldSet) -> Option<Way> {
             back.push(Item { id, ..*item });
         }
     }
-    Some(Way::new(&back, wanted))
+    Some(Way::new(&back, wanted, fixed))
 }
 
 /// Scope type "interface" of NetFlow v9 (RFC 3954 §6.1).

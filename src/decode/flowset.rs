@@ -214,6 +214,7 @@ impl Reader<'_> {
     }
 
     /// One record of any kind.
+    #[inline(never)]
     fn one<'a, R: Row<'a>>(&mut self, compiled: &Compiled, row: R, out: &mut Emit<'_>) {
         self.records = self.records.wrapping_add(1);
         match &compiled.what {

@@ -7,9 +7,9 @@
 use super::compile::{Compiled, Way, What};
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
-use super::plan::{Fixed, Row};
+use super::plan::{Fixed, Plan, Row};
 use super::sequence::{Gap, Sequence};
-use super::slow::Origin;
+use super::slow::{Origin, Slow};
 use super::template::{self, Templates};
 use super::time::Clock;
 use super::{Decoder, Emit, Setup};
@@ -266,7 +266,7 @@ impl NetflowDecoder {
 
 impl Context {
     /// Makes one record.
-    #[inline]
+    #[inline(always)]
     pub(super) fn emit<'a, 'o, R: Row<'a>>(
         &self,
         way: &Way,
@@ -274,17 +274,29 @@ impl Context {
         options: &mut Options,
         out: &'o mut Emit<'_>,
     ) -> &'o mut FlowRecord {
-        let Some(slow) = &way.slow else {
-            let record = out.slot();
-            self.stamp(record);
-            way.plan.run(row, &self.clock, record);
-            return record;
-        };
+        if let Some(slow) = &way.slow {
+            return self.emit_slow(&way.plan, slow, row, options, out);
+        }
+        let record = out.slot();
+        self.stamp(record);
+        way.plan.run(row, &self.clock, record);
+        record
+    }
+
+    #[inline(never)]
+    fn emit_slow<'a, 'o, R: Row<'a>>(
+        &self,
+        plan: &Plan,
+        slow: &Slow,
+        row: R,
+        options: &mut Options,
+        out: &'o mut Emit<'_>,
+    ) -> &'o mut FlowRecord {
         let names = slow.names(row, &self.origin, options, out);
         let record = out.slot();
         self.stamp(record);
         slow.frame(&names, record);
-        way.plan.run(row, &self.clock, record);
+        plan.run(row, &self.clock, record);
         slow.fill(row, &names, record);
         record
     }
@@ -296,6 +308,7 @@ impl Context {
         }
     }
 
+    #[inline(never)]
     fn stamp_some(&self, record: &mut FlowRecord) {
         let has = |field| self.stamped.has(field);
         let domain = &self.origin.domain;

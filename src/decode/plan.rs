@@ -5,8 +5,9 @@
 //! preferred is copied first and better ones overwrite it when they are not zero; so exporters
 //! that send both families with one of them empty come out right. Not for options records.
 
-use super::time::{Clock, Unit};
+use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
+use crate::base::time::SECOND;
 use crate::record::{Field, FieldSet, FlowRecord};
 
 /// Where a value lies: in a fixed template its offset in the record, in a variable one the
@@ -40,7 +41,8 @@ impl<'a> Row<'a> for Fixed<'a> {
 
     #[inline(always)]
     fn array<const N: usize>(self, loc: Loc) -> Option<&'a [u8; N]> {
-        self.0.get(usize::from(loc.at)..)?.first_chunk::<N>()
+        let at = usize::from(loc.at);
+        self.0.get(at..at.wrapping_add(N))?.first_chunk::<N>()
     }
 }
 
@@ -83,28 +85,78 @@ pub(super) enum Act {
     Same2,
     Same4,
     Same8,
-    /// Number of any width (RFC 7011 §6.2) into a slot of that size; too large is the largest.
+    /// Two neighbours at once, in a fixed template: source and destination.
+    Ip4Twice,
+    Ip6Twice,
+    Same1Twice,
+    Same2Twice,
+    Same4Twice,
+    /// Two bytes into a slot of four; and two of them.
+    Widen,
+    WidenTwice,
+    /// Packets and bytes, or bytes and packets, next to each other.
+    PacketsBytes4,
+    PacketsBytes8,
+    BytesPackets4,
+    BytesPackets8,
+    /// Counters of four or eight bytes.
+    Bytes4,
+    Bytes8,
+    Packets4,
+    Packets8,
+    /// The rest goes by any width (RFC 7011 §6.2). Into a slot of that size; too large is the
+    /// largest.
     Any1,
     Any2,
     Any4,
     Any8,
-    /// Last byte of any width into a slot of 1 or 4 bytes: flags.
+    /// Last byte into a slot of 1 or 4 bytes: flags.
     Low1,
     Low4,
-    /// Counters of four, eight, any number of bytes.
-    Bytes4,
-    Bytes8,
+    /// Counters.
     Bytes,
-    Packets4,
-    Packets8,
     Packets,
     Flows,
     /// Observation direction to a letter.
     Direction,
     /// Start or end (`dst` 0 or 1) of the flow.
-    Time(Unit),
+    Uptime,
+    Milli,
+    Second,
+    Ntp,
+    Delta,
     /// Absolute time at which the exporter's uptime was zero.
     Boot,
+}
+
+impl Act {
+    /// This and the next of `other` as one, when their values are neighbours.
+    fn with(self, other: Self) -> Option<Self> {
+        Some(match (self, other) {
+            (Self::Ip4, Self::Ip4) => Self::Ip4Twice,
+            (Self::Ip6, Self::Ip6) => Self::Ip6Twice,
+            (Self::Same1, Self::Same1) => Self::Same1Twice,
+            (Self::Same2, Self::Same2) => Self::Same2Twice,
+            (Self::Same4, Self::Same4) => Self::Same4Twice,
+            (Self::Widen, Self::Widen) => Self::WidenTwice,
+            (Self::Packets4, Self::Bytes4) => Self::PacketsBytes4,
+            (Self::Packets8, Self::Bytes8) => Self::PacketsBytes8,
+            (Self::Bytes4, Self::Packets4) => Self::BytesPackets4,
+            (Self::Bytes8, Self::Packets8) => Self::BytesPackets8,
+            _ => return None,
+        })
+    }
+
+    /// Distance of the two slots that such a pair fills; counters have none.
+    fn step(self) -> u16 {
+        match self {
+            Self::Ip4 | Self::Ip6 => 16,
+            Self::Same1 => 1,
+            Self::Same2 => 2,
+            Self::Same4 | Self::Widen => 4,
+            _ => 0,
+        }
+    }
 }
 
 /// One copy.
@@ -121,12 +173,16 @@ pub struct Plan {
     pub(super) ops: Vec<Op>,
     /// Done after `ops`, each only when its value is not all zero.
     pub(super) better: Vec<Op>,
+    /// Times, the most preferred last.
+    pub(super) clocked: Vec<Op>,
     /// What the record has after all copies; times are added when they are known.
     pub(super) present: FieldSet,
     /// The template offers both families of addresses.
     pub(super) dual: bool,
     /// Which time fields are wanted: start, end.
     pub(super) times: [FieldSet; 2],
+    /// There is something to do after `ops`.
+    pub(super) more: bool,
 }
 
 /// A number of any width, big-endian; more than eight bytes saturate.
@@ -149,6 +205,62 @@ fn odd(value: &[u8]) -> u64 {
     tail.iter().fold(0, |sum, b| sum << 8 | u64::from(*b))
 }
 
+/// Stores what `make` makes of a value, if the value is there.
+#[inline(always)]
+fn put<const N: usize, const M: usize>(
+    rec: &mut FlowRecord,
+    dst: u16,
+    value: Option<&[u8; N]>,
+    make: impl Fn(&[u8; N]) -> [u8; M],
+) {
+    if let Some(value) = value {
+        store(rec, dst, make(value));
+    }
+}
+
+/// The same for two neighbours.
+#[inline(always)]
+fn put_two<const N: usize, const M: usize>(
+    rec: &mut FlowRecord,
+    dst: u16,
+    value: Option<&[u8; N]>,
+    make: impl Fn(&[u8; N]) -> [[u8; M]; 2],
+) {
+    let Some([a, b]) = value.map(make) else {
+        return;
+    };
+    let slot = rec.slot(usize::from(dst), M.wrapping_mul(2));
+    if let Some((first, rest)) = slot.split_first_chunk_mut::<M>()
+        && let Some(second) = rest.first_chunk_mut::<M>()
+    {
+        *first = a;
+        *second = b;
+    }
+}
+
+#[inline(always)]
+fn mapped(v: &[u8; 4]) -> [u8; 16] {
+    let ([.., x, y], [a, b, c, d]) = (V4_MAPPED, *v);
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, x, y, a, b, c, d]
+}
+
+#[inline(always)]
+fn two_of_four(v: Option<&[u8; 8]>) -> (u64, u64) {
+    let both = v.map_or(0, eight);
+    (both >> 32, both & 0xffff_ffff)
+}
+
+#[inline(always)]
+fn two_of_eight(v: Option<&[u8; 16]>) -> (u64, u64) {
+    let both = v.map_or(0, |v| u128::from_be_bytes(*v));
+    ((both >> 64) as u64, both as u64)
+}
+
+#[inline(always)]
+fn two(v: &[u8; 2]) -> u16 {
+    u16::from_be_bytes(*v)
+}
+
 #[inline(always)]
 fn four(v: &[u8; 4]) -> u64 {
     u64::from(u32::from_be_bytes(*v))
@@ -166,45 +278,59 @@ fn store<const N: usize>(rec: &mut FlowRecord, dst: u16, bytes: [u8; N]) {
     }
 }
 
+/// Start and end of a flow in nanoseconds since 1970, zero when not known; and when the
+/// exporter's uptime was zero, where the record says so.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    ends: [u64; 2],
+    boot: u64,
+}
+
 impl Plan {
-    /// Runs the copies of one exported record. Times that are known go to the record's slots
-    /// when wanted, and to its own time in any case; the arrival of the datagram stands in.
-    #[inline]
+    /// Runs the copies of one exported record.
+    #[inline(always)]
     pub fn run<'a, R: Row<'a>>(&self, row: R, clock: &Clock, rec: &mut FlowRecord) {
-        let mut times = [0u64; 2];
-        let mut clock = *clock;
         rec.flows = 1;
         for op in &self.ops {
-            op.run(row, &mut clock, &mut times, rec);
+            op.run(row, rec);
         }
         rec.present = rec.present.union(self.present);
-        if !self.better.is_empty() {
-            self.improve(row, &mut clock, &mut times, rec);
+        if self.more {
+            self.finish(row, clock, rec);
         }
-        let [start, end] = times;
-        if start | end != 0 && !self.times[0].union(self.times[1]).is_empty() {
-            self.put_times(start, end, rec);
+    }
+
+    /// Joins copies of neighbours, in a fixed template. Their order is free.
+    pub(super) fn fuse(&mut self) {
+        self.ops.sort_by_key(|op| op.loc.at);
+        let mut fused: Vec<Op> = Vec::with_capacity(self.ops.len());
+        for op in self.ops.drain(..) {
+            if let Some(last) = fused.last_mut()
+                && let Some(act) = last.act.with(op.act)
+                && last.loc.at.checked_add(last.loc.len) == Some(op.loc.at)
+                && last.dst.checked_add(last.act.step()) == Some(op.dst)
+            {
+                last.act = act;
+            } else {
+                fused.push(op);
+            }
         }
-        rec.time.0 = match (start, end) {
-            (0, 0) => clock.export.0,
-            (0, end) => end,
-            (start, _) => start,
-        };
+        self.ops = fused;
     }
 
     #[inline(never)]
-    fn improve<'a, R: Row<'a>>(
-        &self,
-        row: R,
-        clock: &mut Clock,
-        times: &mut [u64; 2],
-        rec: &mut FlowRecord,
-    ) {
+    fn finish<'a, R: Row<'a>>(&self, row: R, clock: &Clock, rec: &mut FlowRecord) {
         for op in &self.better {
             if row.value(op.loc).iter().any(|b| *b != 0) {
-                op.run(row, clock, times, rec);
+                op.run(row, rec);
             }
         }
+        let mut times = Times::default();
+        for op in &self.clocked {
+            op.time(row, clock, &mut times);
+        }
+        let [start, end] = times.ends;
+        self.put_times(start, end, rec);
         if self.dual {
             // `::` beside an IPv4 address is the IPv4 address zero.
             let (src, dst) = (rec.src_host(), rec.dst_host());
@@ -231,7 +357,8 @@ impl Plan {
 
     /// Bytes of memory it takes.
     pub fn size(&self) -> usize {
-        let ops = self.ops.len().saturating_add(self.better.len());
+        let ops = [&self.ops, &self.better, &self.clocked].map(Vec::len);
+        let ops = ops.iter().fold(0usize, |sum, n| sum.saturating_add(*n));
         ops.saturating_mul(size_of::<Op>())
             .saturating_add(size_of::<Self>())
     }
@@ -239,69 +366,50 @@ impl Plan {
 
 impl Op {
     #[inline(always)]
-    fn run<'a, R: Row<'a>>(
-        &self,
-        row: R,
-        clock: &mut Clock,
-        times: &mut [u64; 2],
-        rec: &mut FlowRecord,
-    ) {
+    fn run<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord) {
         let (loc, dst) = (self.loc, self.dst);
         match self.act {
-            Act::Ip4 => {
-                if let Some(&[a, b, c, d]) = row.array::<4>(loc) {
-                    let [.., x, y] = V4_MAPPED;
-                    store(rec, dst, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, x, y, a, b, c, d]);
-                }
-            }
-            Act::Ip6 => {
-                if let Some(v) = row.array::<16>(loc) {
-                    store(rec, dst, *v);
-                }
-            }
-            Act::Mac => {
-                if let Some(v) = row.array::<6>(loc) {
-                    store(rec, dst, *v);
-                }
-            }
-            Act::Same1 => {
-                if let Some(v) = row.array::<1>(loc) {
-                    store(rec, dst, *v);
-                }
-            }
-            Act::Same2 => {
-                if let Some(v) = row.array::<2>(loc) {
-                    store(rec, dst, u16::from_be_bytes(*v).to_ne_bytes());
-                }
-            }
-            Act::Same4 => {
-                if let Some(v) = row.array::<4>(loc) {
-                    store(rec, dst, u32::from_be_bytes(*v).to_ne_bytes());
-                }
-            }
-            Act::Same8 => {
-                if let Some(v) = row.array::<8>(loc) {
-                    store(rec, dst, u64::from_be_bytes(*v).to_ne_bytes());
-                }
-            }
+            Act::Ip4 => put(rec, dst, row.array(loc), mapped),
+            Act::Ip6 => put(rec, dst, row.array::<16>(loc), |v| *v),
+            Act::Mac => put(rec, dst, row.array::<6>(loc), |v| *v),
+            Act::Same1 => put(rec, dst, row.array::<1>(loc), |v| *v),
+            Act::Same2 => put(rec, dst, row.array(loc), |v| two(v).to_ne_bytes()),
+            Act::Same4 => put(rec, dst, row.array(loc), |v| (four(v) as u32).to_ne_bytes()),
+            Act::Same8 => put(rec, dst, row.array(loc), |v| eight(v).to_ne_bytes()),
+            Act::Widen => put(rec, dst, row.array(loc), |v| {
+                u32::from(two(v)).to_ne_bytes()
+            }),
+            Act::Ip4Twice => put_two(rec, dst, row.array(loc), |[a, b, c, d, e, f, g, h]| {
+                [mapped(&[*a, *b, *c, *d]), mapped(&[*e, *f, *g, *h])]
+            }),
+            Act::Ip6Twice => put(rec, dst, row.array::<32>(loc), |v| *v),
+            Act::Same1Twice => put(rec, dst, row.array::<2>(loc), |v| *v),
+            Act::Same2Twice => put_two(rec, dst, row.array(loc), |v| {
+                let both = four(v);
+                [(both >> 16) as u16, both as u16].map(u16::to_ne_bytes)
+            }),
+            Act::Same4Twice => put_two(rec, dst, row.array(loc), |v| {
+                let both = eight(v);
+                [(both >> 32) as u32, both as u32].map(u32::to_ne_bytes)
+            }),
+            Act::WidenTwice => put_two(rec, dst, row.array(loc), |v| {
+                let both = four(v) as u32;
+                [both >> 16, both & 0xffff].map(u32::to_ne_bytes)
+            }),
             Act::Bytes4 => rec.bytes = row.array(loc).map_or(0, four),
             Act::Bytes8 => rec.bytes = row.array(loc).map_or(0, eight),
             Act::Packets4 => rec.packets = row.array(loc).map_or(0, four),
             Act::Packets8 => rec.packets = row.array(loc).map_or(0, eight),
-            Act::Time(unit) => {
-                let at = unit.read(row.value(loc), clock);
-                if at != 0
-                    && let Some(slot) = times.get_mut(usize::from(dst))
-                {
-                    *slot = at;
-                }
-            }
-            _ => self.rare(row.value(loc), clock, rec),
+            Act::PacketsBytes4 => (rec.packets, rec.bytes) = two_of_four(row.array(loc)),
+            Act::BytesPackets4 => (rec.bytes, rec.packets) = two_of_four(row.array(loc)),
+            Act::PacketsBytes8 => (rec.packets, rec.bytes) = two_of_eight(row.array(loc)),
+            Act::BytesPackets8 => (rec.bytes, rec.packets) = two_of_eight(row.array(loc)),
+            _ => self.rare(row.value(loc), rec),
         }
     }
 
     #[inline(never)]
-    fn rare(&self, value: &[u8], clock: &mut Clock, rec: &mut FlowRecord) {
+    fn rare(&self, value: &[u8], rec: &mut FlowRecord) {
         let n = number(value);
         let dst = self.dst;
         match self.act {
@@ -322,8 +430,29 @@ impl Op {
                 };
                 store(rec, dst, [letter]);
             }
-            Act::Boot => clock.boot = Unit::Milli.read(value, clock),
             _ => {}
+        }
+    }
+
+    /// Reads a time. Better ones follow worse ones, so a known time takes the place of another.
+    fn time<'a, R: Row<'a>>(&self, row: R, clock: &Clock, times: &mut Times) {
+        let n = number(row.value(self.loc));
+        let at = match self.act {
+            Act::Boot => {
+                times.boot = milli(n);
+                return;
+            }
+            Act::Uptime => clock.at_uptime(n as u32, times.boot),
+            Act::Milli => milli(n),
+            Act::Second => n.checked_mul(SECOND).unwrap_or(0),
+            Act::Ntp => ntp(n),
+            Act::Delta => clock.before_export(n),
+            _ => 0,
+        };
+        let [start, end] = &mut times.ends;
+        let slot = if self.dst == 0 { start } else { end };
+        if n != 0 && at != 0 {
+            *slot = at;
         }
     }
 }

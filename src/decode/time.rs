@@ -2,7 +2,6 @@
 //!
 //! Not for the clock of this machine: nothing here reads it.
 
-use super::plan::number;
 use crate::base::time::{Nanos, SECOND};
 
 const MILLI: u64 = 1_000_000;
@@ -21,57 +20,41 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The time at which the uptime was `at`. The uptime wraps after 49.7 days, and a flow may
-    /// end a moment after the header was written: the distance is taken both ways around.
+    /// The time at which the uptime was `at` milliseconds; zero when that can not be known.
+    ///
+    /// The uptime wraps after 49.7 days, and a flow may end a moment after the header was
+    /// written: the distance is taken both ways around. Where the header has no uptime, it began
+    /// at `boot`, or else when options said.
     #[inline]
-    pub fn at_uptime(&self, at: u32) -> u64 {
-        let Some(uptime) = self.uptime else {
-            if self.boot == 0 {
-                return 0;
-            }
-            return self
-                .boot
-                .saturating_add(u64::from(at).saturating_mul(MILLI));
-        };
-        let ago = i64::from(uptime.wrapping_sub(at) as i32).saturating_mul(MILLI as i64);
-        self.export.0.saturating_sub_signed(ago)
-    }
-}
-
-/// How a time is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Milliseconds of uptime (elements 21, 22).
-    Uptime,
-    /// Seconds since 1970.
-    Second,
-    /// Milliseconds since 1970.
-    Milli,
-    /// NTP timestamp: seconds since 1900 and their 2^32nd parts (RFC 7011 §6.1.9, §6.1.10).
-    Ntp,
-    /// Microseconds before the export (elements 158, 159).
-    Delta,
-}
-
-impl Unit {
-    /// Nanoseconds since 1970; zero when the value is zero or beyond what they can count.
-    #[inline]
-    pub fn read(self, value: &[u8], clock: &Clock) -> u64 {
-        let n = number(value);
-        match self {
-            Self::Uptime => clock.at_uptime(n as u32),
-            Self::Milli => n.checked_mul(MILLI).unwrap_or(0),
-            Self::Second => n.checked_mul(SECOND).unwrap_or(0),
-            Self::Ntp => ntp(n),
-            Self::Delta => match n.checked_mul(1000) {
-                Some(ago) => clock.export.0.saturating_sub(ago),
-                None => 0,
-            },
+    pub fn at_uptime(&self, at: u32, boot: u64) -> u64 {
+        if let Some(uptime) = self.uptime {
+            let ago = i64::from(uptime.wrapping_sub(at) as i32).wrapping_mul(MILLI as i64);
+            return self.export.0.saturating_sub_signed(ago);
+        }
+        let since = u64::from(at).saturating_mul(MILLI);
+        match (boot, self.boot) {
+            (0, 0) => 0,
+            (0, boot) | (boot, _) => boot.saturating_add(since),
         }
     }
+
+    /// So many microseconds before the export (elements 158, 159); zero when beyond 1970.
+    pub fn before_export(&self, micros: u64) -> u64 {
+        let ago = micros.checked_mul(1000);
+        ago.and_then(|ago| self.export.0.checked_sub(ago))
+            .unwrap_or(0)
+    }
 }
 
-fn ntp(n: u64) -> u64 {
+/// Milliseconds since 1970 in nanoseconds; zero when they can not be counted.
+#[inline]
+pub fn milli(n: u64) -> u64 {
+    n.checked_mul(MILLI).unwrap_or(0)
+}
+
+/// An NTP timestamp, seconds since 1900 and their 2^32nd parts (RFC 7011 §6.1.9, §6.1.10), in
+/// nanoseconds since 1970; zero stays zero.
+pub fn ntp(n: u64) -> u64 {
     let (mut seconds, parts) = (n >> 32, n & 0xffff_ffff);
     if n == 0 {
         return 0;
@@ -104,19 +87,20 @@ mod tests {
             uptime: Some(5),
             boot: 0,
         };
-        assert_eq!(clock.at_uptime(u32::MAX - 4), export.0 - 10 * MILLI);
-        assert_eq!(clock.at_uptime(7), export.0 + 2 * MILLI);
+        assert_eq!(clock.at_uptime(u32::MAX - 4, 0), export.0 - 10 * MILLI);
+        assert_eq!(clock.at_uptime(7, 0), export.0 + 2 * MILLI);
         let clock = Clock {
             export,
             uptime: None,
             boot: 0,
         };
-        assert_eq!(clock.at_uptime(7), 0);
+        assert_eq!(clock.at_uptime(7, 0), 0);
         let clock = Clock {
             boot: SECOND,
             ..clock
         };
-        assert_eq!(clock.at_uptime(7), SECOND + 7 * MILLI);
+        assert_eq!(clock.at_uptime(7, 0), SECOND + 7 * MILLI);
+        assert_eq!(clock.at_uptime(7, 9 * SECOND), 9 * SECOND + 7 * MILLI);
     }
 
     #[test]
@@ -126,26 +110,16 @@ mod tests {
             ..Clock::default()
         };
         let want = 1_700_000_000 * SECOND;
-        let ntp = (1_700_000_000u64 + NTP) << 32;
+        let stamp = (1_700_000_000u64 + NTP) << 32;
+        assert_eq!(milli(1_700_000_000_000), want);
+        assert_eq!(ntp(stamp), want);
+        assert_eq!(ntp(stamp | 1 << 31), want + SECOND / 2);
+        assert_eq!(clock.before_export(1_000_000), want);
         assert_eq!(
-            Unit::Second.read(&1_700_000_000u32.to_be_bytes(), &clock),
-            want
+            (milli(u64::MAX), clock.before_export(u64::MAX), ntp(0)),
+            (0, 0, 0)
         );
-        assert_eq!(
-            Unit::Milli.read(&1_700_000_000_000u64.to_be_bytes(), &clock),
-            want
-        );
-        assert_eq!(Unit::Ntp.read(&ntp.to_be_bytes(), &clock), want);
-        assert_eq!(
-            Unit::Ntp.read(&(ntp | 1 << 31).to_be_bytes(), &clock),
-            want + SECOND / 2
-        );
-        assert_eq!(Unit::Delta.read(&1_000_000u32.to_be_bytes(), &clock), want);
-        assert_eq!(Unit::Milli.read(&[0xff; 8], &clock), 0);
         // Past 2036 the seconds begin again.
-        assert_eq!(
-            Unit::Ntp.read(&(100u64 << 32).to_be_bytes(), &clock),
-            ((1u64 << 32) + 100 - NTP) * SECOND
-        );
+        assert_eq!(ntp(100 << 32), ((1u64 << 32) + 100 - NTP) * SECOND);
     }
 }
