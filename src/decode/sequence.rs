@@ -17,14 +17,21 @@ pub enum Gap {
 }
 
 /// Follows the sequence numbers of one exporter and domain.
+///
+/// A number should tell what was sent before its datagram. Some exporters (softflowd's IPFIX)
+/// count the datagram's own units as well; those are recognised and taken as they mean it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sequence {
+    /// The number seen last, and the one that should follow.
+    last: u32,
     next: u32,
     /// Where a run of datagrams that look late would go on.
     late: Option<u32>,
     /// Units counted as lost that may still come.
     open: u32,
     known: bool,
+    /// Numbers include the units of their own datagram.
+    own: bool,
 }
 
 /// A jump ahead of more than this is a restart, not loss. Half an hour at 10 000 units a second.
@@ -35,50 +42,50 @@ const BEHIND: u32 = 1 << 12;
 impl Sequence {
     /// Takes the number of a datagram that carries `units`.
     pub fn see(&mut self, number: u32, units: u32) -> Gap {
-        let after = number.wrapping_add(units);
         if !self.known {
-            *self = Self {
-                next: after,
-                late: None,
-                open: 0,
-                known: true,
-            };
+            return self.begin(number, units, Gap::None);
+        }
+        let own = self.last.wrapping_add(units);
+        let fits = (number == self.next, number == own);
+        if fits != (false, false) {
+            self.own = if fits.0 == fits.1 { self.own } else { fits.1 };
+            self.go_on(number, units);
             return Gap::None;
         }
-        let ahead = number.wrapping_sub(self.next);
-        let behind = self.next.wrapping_sub(number);
-        if ahead == 0 {
-            self.next = after;
-            self.late = None;
-            return Gap::None;
-        }
+        let expected = if self.own { own } else { self.next };
+        let ahead = number.wrapping_sub(expected);
         if ahead < AHEAD {
-            self.next = after;
-            self.late = None;
+            self.go_on(number, units);
             self.open = self.open.saturating_add(ahead);
             return Gap::Lost(ahead);
         }
-        if behind <= BEHIND && self.late != Some(number) {
-            self.late = Some(after);
-            let found = units.min(self.open);
-            self.open = self.open.saturating_sub(found);
-            return Gap::Late(found);
-        }
+        let behind = expected.wrapping_sub(number);
         // Too far off, or a second datagram that goes on where a late one ended while nothing
         // is missing there: the exporter counts anew.
-        if behind <= BEHIND && self.open > 0 {
-            self.late = Some(after);
-            let found = units.min(self.open);
-            self.open = self.open.saturating_sub(found);
-            return Gap::Late(found);
+        let run = self.late == Some(number) && self.open == 0;
+        if behind > BEHIND || run {
+            return self.begin(number, units, Gap::Reset);
         }
+        self.late = Some(number.wrapping_add(units));
+        let found = units.min(self.open);
+        self.open = self.open.saturating_sub(found);
+        Gap::Late(found)
+    }
+
+    fn begin(&mut self, number: u32, units: u32, gap: Gap) -> Gap {
         *self = Self {
-            next: after,
-            late: None,
-            open: 0,
             known: true,
+            own: self.own,
+            ..Self::default()
         };
-        Gap::Reset
+        self.go_on(number, units);
+        gap
+    }
+
+    fn go_on(&mut self, number: u32, units: u32) {
+        self.last = number;
+        self.next = number.wrapping_add(units);
+        self.late = None;
     }
 
     /// Forgets what is expected: the units of a datagram could not be counted.
@@ -127,6 +134,16 @@ mod tests {
         assert_eq!(s.see(0, 30), Gap::Late(0));
         assert_eq!(s.see(30, 30), Gap::Reset);
         assert_eq!(s.see(60, 30), Gap::None);
+    }
+
+    #[test]
+    fn numbers_that_count_their_own_datagram_are_understood() {
+        let mut s = Sequence::default();
+        for (number, units) in [(22, 22), (45, 23), (71, 26), (95, 24), (119, 24), (137, 18)] {
+            assert_eq!(s.see(number, units), Gap::None);
+        }
+        assert_eq!(s.see(180, 20), Gap::Lost(23));
+        assert_eq!(s.see(210, 30), Gap::None);
     }
 
     #[test]
