@@ -212,6 +212,8 @@ pub struct Account {
     pub flushed: Sum,
     /// Flushes because the table was full.
     pub full: u64,
+    /// Flushes at which the table's rows and this page disagreed: a defect of weir, logged.
+    pub mismatches: u64,
 }
 
 impl Account {
@@ -234,6 +236,7 @@ impl Account {
         self.open += o.open;
         self.flushed += o.flushed;
         self.full = self.full.wrapping_add(o.full);
+        self.mismatches = self.mismatches.wrapping_add(o.mismatches);
     }
 }
 

@@ -116,6 +116,17 @@ impl Options {
         self.entries.iter().map(|e| (e.name.as_str(), &e.value))
     }
 
+    /// The settings without their places: equal when and only when they say the same.
+    pub fn mark(&self) -> String {
+        let mut all: Vec<_> = self
+            .entries
+            .iter()
+            .map(|e| format!("{}={}", e.name, e.value.show()))
+            .collect();
+        all.sort();
+        all.join(" ")
+    }
+
     /// Where a setting's value stands; the section's place when it was not given.
     pub fn place_of(&self, name: &str) -> Place {
         self.entries

@@ -10,6 +10,10 @@ pub mod primitive;
 pub mod setting;
 mod tree;
 
+pub use crate::agg::full::Full;
+pub use crate::agg::window::RecordTime;
+pub use crate::base::bins::Every;
+pub use crate::decode::Decode;
 use crate::base::options::{Options, Place};
 use crate::record::Field;
 use std::time::Duration;
@@ -58,20 +62,6 @@ pub struct Input {
     pub place: Place,
 }
 
-/// Which decoder frames go to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Decode {
-    /// By what the bytes are: datagrams by their version, frames as packets.
-    #[default]
-    Auto,
-    /// Frames as packets.
-    Packet,
-    /// NetFlow and IPFIX, out of captured frames where the source is a capture.
-    Netflow,
-    /// sFlow, likewise.
-    Sflow,
-}
-
 /// A configured aggregation.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
@@ -101,32 +91,6 @@ pub struct Aggregate {
     pub to: Vec<String>,
     /// Where it stands in the file.
     pub place: Place,
-}
-
-pub use crate::base::bins::Every;
-
-/// Which time puts a record into a bin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RecordTime {
-    /// When the frame or datagram arrived; for savefiles, when it was captured.
-    #[default]
-    Arrival,
-    /// When the flow began, as the exporter says.
-    Start,
-    /// When the flow ended, as the exporter says.
-    End,
-}
-
-/// What happens when a table is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Full {
-    /// Everything is delivered early and the table starts anew.
-    #[default]
-    Flush,
-    /// New keys are counted in one visible row of zeroes.
-    Fold,
-    /// The smallest rows are delivered early to make room.
-    Evict,
 }
 
 /// A configured output.

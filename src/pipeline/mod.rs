@@ -1,1 +1,399 @@
-//! pipeline.
+//! Joins the parts into a running whole: plan, workers, drain threads, outlets.
+
+pub mod outlet;
+pub mod plan;
+pub mod reload;
+pub mod tray;
+pub mod worker;
+
+use crate::agg::Aggregator;
+use crate::base::error::Failed;
+use crate::base::ledger::Account;
+use crate::base::time::Nanos;
+use crate::config::Config;
+use crate::decode;
+use crate::enrich::Enrichment;
+use crate::record::FieldSet;
+use crate::sink::{self, BatchId};
+use crate::source::Loss;
+use crate::sys::waker::{self, Waker};
+use outlet::{Health, Outlet};
+pub use plan::Plan;
+use reload::Kept;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use worker::{Command, InputView, Intaker, Snapshot, Worker};
+
+/// How a pipeline is run beyond what its configuration says.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// A full table or queue waits (files) rather than refuses (live input).
+    pub patient: bool,
+    /// Drawn at each start; part of every batch's identity, and seed of the tables' hash.
+    pub run: u64,
+}
+
+/// Totals of all workers, by place in the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Inputs.
+    pub inputs: Vec<InputView>,
+    /// Aggregations: page of the ledger, entries used and most.
+    pub aggregates: Vec<(Account, (usize, usize))>,
+    /// Outputs.
+    pub outputs: Vec<Health>,
+    /// Texts: bytes used, most, and how many found no room.
+    pub symbols: (usize, usize, u64),
+    /// Position in a file being read and its size.
+    pub position: Option<(u64, Option<u64>)>,
+}
+
+struct Thread {
+    handle: JoinHandle<Worker>,
+    commands: Sender<Command>,
+    waker: Waker,
+    view: Arc<Mutex<Snapshot>>,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    /// What it was built from.
+    pub config: Config,
+    /// What that means.
+    pub plan: Plan,
+    /// How it is run.
+    pub mode: Mode,
+    workers: Vec<Thread>,
+    drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
+    outlets: Vec<Arc<Outlet>>,
+    sinks: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    /// Builds and starts everything. `kept` are the parts of the pipeline before, for a reload.
+    ///
+    /// # Errors
+    /// When something can not be opened; it has been logged.
+    pub fn start(config: Config, plan: Plan, mode: Mode, kept: &mut Kept) -> Result<Self, Failed> {
+        let mut pipeline = Self {
+            workers: Vec::new(),
+            drains: Vec::new(),
+            outlets: Vec::new(),
+            sinks: Vec::new(),
+            config,
+            mode,
+            plan,
+        };
+        kept.release(&pipeline.config);
+        let mut sources = Vec::new();
+        for (at, inputs) in pipeline.plan.workers.iter().enumerate() {
+            let open = inputs
+                .iter()
+                .map(|input| pipeline.open_source(*input, at, kept));
+            sources.push(open.collect::<Result<Vec<_>, _>>()?);
+        }
+        pipeline.start_sinks(kept)?;
+        let aggregators = pipeline.aggregators(kept)?;
+        for (at, (inputs, mine)) in sources.into_iter().zip(aggregators).enumerate() {
+            pipeline.start_worker(at, inputs, mine)?;
+        }
+        Ok(pipeline)
+    }
+
+    /// Opens the source of one input for one worker, or takes over the one from before.
+    fn open_source(&self, at: usize, worker: usize, kept: &mut Kept) -> Result<Intaker, Failed> {
+        let (input, planned) = (&self.config.inputs[at], &self.plan.inputs[at]);
+        let opener = planned.opener.clone();
+        let reopen = Box::new(move || opener.open());
+        let source = match kept.source(input, worker) {
+            Some(source) => source,
+            None => reopen().map_err(|e| {
+                log::error!("input {}: {e}", input.name);
+                Failed
+            })?,
+        };
+        let mut decoder = decode::build(planned.decode, planned.opener.datagrams(), &planned.setup)
+            .map_err(|feature| {
+                log::error!("input {}: this build has no `{feature}`", input.name);
+                Failed
+            })?;
+        if let Some(saved) = kept.decoder(&input.name, worker)
+            && let Err(why) = decoder.load(&saved)
+        {
+            log::warn!("input {}: {why}", input.name);
+        }
+        let (enrichment, _) = Enrichment::plan(planned.setup.wanted);
+        Ok(Intaker {
+            input: at,
+            name: input.name.clone(),
+            source: Some(source),
+            reopen,
+            decoder,
+            frame_filters: planned.frame_filters.clone(),
+            record_filters: planned.record_filters.clone(),
+            must_pass: planned.must_pass,
+            feeds: Vec::new(),
+            enrichment,
+            ledger: kept.ledger(input, worker),
+            past_loss: Loss::default(),
+            ended: false,
+            retry_at: Default::default(),
+        })
+    }
+
+    fn start_sinks(&mut self, kept: &mut Kept) -> Result<(), Failed> {
+        for output in &self.config.outputs {
+            if let Some((outlet, thread)) = kept.outlet(output) {
+                self.outlets.push(outlet);
+                self.sinks.push(thread);
+                continue;
+            }
+            let mut options = output.options.clone();
+            let context = sink::Context {
+                zone: self.plan.zone.clone(),
+                name: output.name.clone(),
+            };
+            let opener = sink::parse(&output.kind, &mut options).ok_or(Failed)?;
+            let sink = opener.open(&context).map_err(|why| {
+                log::error!("output {}: {why}", output.name);
+                Failed
+            })?;
+            let outlet = Outlet::new(&output.name, output.queue as usize, self.mode.patient);
+            let thread = outlet.start(sink).map_err(|e| {
+                log::error!("output {}: {e}", output.name);
+                Failed
+            })?;
+            self.outlets.push(outlet);
+            self.sinks.push(thread);
+        }
+        Ok(())
+    }
+
+    /// The aggregators of each worker, joined to their drain threads.
+    fn aggregators(&mut self, kept: &mut Kept) -> Result<Vec<Vec<(usize, Aggregator)>>, Failed> {
+        let mut mine: Vec<Vec<(usize, Aggregator)>> = Vec::new();
+        mine.resize_with(self.plan.workers.len(), Vec::new);
+        for (at, planned) in self.plan.aggregates.iter().enumerate() {
+            let mut settings = planned.settings.clone();
+            settings.seed = self.mode.run;
+            let outlets = planned
+                .outputs
+                .iter()
+                .map(|o| self.outlets[*o].clone())
+                .collect();
+            let id = BatchId {
+                run: self.mode.run,
+                aggregate: at as u32,
+                sequence: 0,
+            };
+            let (mut account, unfinished) = kept.aggregate(&settings.schema.name);
+            let spares = planned
+                .workers
+                .iter()
+                .map(|_| Aggregator::table(&settings))
+                .collect();
+            let (drain, trays) = tray::drain(&settings.schema, outlets, (id, unfinished), spares);
+            for (worker, tray) in planned.workers.iter().zip(trays) {
+                let table = Aggregator::table(&settings);
+                let (settings, bins) = (settings.clone(), planned.bins.clone());
+                let tray = Box::new(tray);
+                let patient = self.mode.patient;
+                let mut aggregator = Aggregator::new(settings, bins, table, tray, patient);
+                aggregator.resume(std::mem::take(&mut account));
+                mine[*worker].push((at, aggregator));
+            }
+            self.drains.push(drain.start().map_err(|e| {
+                log::error!("aggregate {}: {e}", settings.schema.name);
+                Failed
+            })?);
+        }
+        Ok(mine)
+    }
+
+    fn start_worker(
+        &mut self,
+        at: usize,
+        mut inputs: Vec<Intaker>,
+        aggregates: Vec<(usize, Aggregator)>,
+    ) -> Result<(), Failed> {
+        let mut wanted = FieldSet::EMPTY;
+        for input in &mut inputs {
+            let planned = &self.plan.inputs[input.input];
+            wanted = wanted.union(planned.setup.wanted);
+            let place = |feed: &usize| aggregates.iter().position(|(a, _)| a == feed);
+            input.feeds = planned.feeds.iter().filter_map(place).collect();
+        }
+        for (_, aggregate) in &aggregates {
+            let schema = &aggregate.settings().schema;
+            wanted = wanted
+                .union(schema.key.needs())
+                .union(schema.counter.needs());
+        }
+        let report = |e: std::io::Error| {
+            log::error!("worker {at}: {e}");
+            Failed
+        };
+        let (waker, wakened) = waker::pair().map_err(report)?;
+        let (commands, receiver) = channel();
+        let view = Arc::new(Mutex::new(Snapshot::default()));
+        let live = inputs
+            .iter()
+            .any(|i| i.source.as_ref().is_some_and(|s| s.fd().is_some()));
+        let worker = Worker {
+            inputs,
+            aggregates,
+            symbols: self.plan.symbols.clone(),
+            batch: Worker::batch(wanted),
+            cache: Default::default(),
+            live,
+            commands: (wakened, receiver),
+            view: view.clone(),
+        };
+        let builder = std::thread::Builder::new().name(format!("worker {at}"));
+        let handle = builder
+            .stack_size(512 << 10)
+            .spawn(move || worker.run())
+            .map_err(report)?;
+        self.workers.push(Thread {
+            handle,
+            commands,
+            waker,
+            view,
+        });
+        Ok(())
+    }
+
+    /// Whether every worker has ended by itself (all inputs were files).
+    pub fn ended(&self) -> bool {
+        self.workers.iter().all(|w| w.handle.is_finished())
+    }
+
+    fn tell(&self, command: fn() -> Command) {
+        for worker in &self.workers {
+            // A worker that has ended needs no command.
+            let _ = worker.commands.send(command());
+            worker.waker.wake();
+        }
+    }
+
+    /// Hands out what all tables hold; bins go on.
+    pub fn flush(&self) {
+        self.tell(|| Command::Flush);
+    }
+
+    /// Asks the workers for fresh numbers; [`view`](Self::view) has them a moment later.
+    pub fn refresh(&self) {
+        self.tell(|| Command::Publish);
+    }
+
+    /// All numbers, as published last.
+    pub fn view(&self) -> View {
+        let mut view = View {
+            inputs: vec![InputView::default(); self.config.inputs.len()],
+            aggregates: vec![Default::default(); self.config.aggregates.len()],
+            outputs: self.outlets.iter().map(|o| o.health()).collect(),
+            symbols: self.plan.symbols.usage(),
+            position: None,
+        };
+        for worker in &self.workers {
+            let snapshot = worker
+                .view
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            view.add(snapshot);
+        }
+        view
+    }
+
+    /// Ends all workers after they have read what the kernel holds; gives their parts.
+    fn join_workers(&mut self) -> Vec<Worker> {
+        self.tell(|| Command::Stop);
+        let mut all = Vec::new();
+        for worker in std::mem::take(&mut self.workers) {
+            match worker.handle.join() {
+                Ok(parts) => all.push(parts),
+                Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
+            }
+        }
+        all
+    }
+
+    /// Stops reading, delivers everything, and waits for the outputs at the most `within`.
+    pub fn stop(mut self, within: Option<Duration>) -> View {
+        let give_up = within.map(|time| Instant::now() + time);
+        self.outlets.iter().for_each(|outlet| outlet.hurry(give_up));
+        let mut total = View {
+            inputs: vec![InputView::default(); self.config.inputs.len()],
+            aggregates: vec![Default::default(); self.config.aggregates.len()],
+            ..View::default()
+        };
+        for (at, mut worker) in self.join_workers().into_iter().enumerate() {
+            worker.finish();
+            reload::save_templates(&self.config, &worker, at);
+            let snapshot = worker
+                .view
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            total.add(snapshot);
+        }
+        // The trays went with the workers, so the drain threads come to their end, and then the
+        // outlets have got all they will get.
+        self.drains.drain(..).for_each(|thread| drop(thread.join()));
+        self.outlets.iter().for_each(|outlet| outlet.close());
+        for thread in self.sinks.drain(..) {
+            outlet::join(thread, give_up);
+        }
+        total.outputs = self.outlets.iter().map(|o| o.health()).collect();
+        total.symbols = self.plan.symbols.usage();
+        total
+    }
+
+    /// Stops the data plane for a moment: tables are handed out, all else is kept for the next
+    /// pipeline.
+    pub fn pause(mut self) -> Kept {
+        let mut kept = Kept::default();
+        for (at, mut worker) in self.join_workers().into_iter().enumerate() {
+            worker.hand_out();
+            kept.add_worker(&self.config, worker, at);
+        }
+        for (aggregate, thread) in self.config.aggregates.iter().zip(self.drains.drain(..)) {
+            kept.add_unfinished(&aggregate.name, thread.join().unwrap_or_default());
+        }
+        let running = self.outlets.drain(..).zip(self.sinks.drain(..));
+        for (output, running) in self.config.outputs.iter().zip(running) {
+            kept.add_outlet(output, running);
+        }
+        kept
+    }
+}
+
+impl View {
+    fn add(&mut self, snapshot: Snapshot) {
+        for view in snapshot.inputs {
+            let Some(slot) = self.inputs.get_mut(view.input) else {
+                continue;
+            };
+            slot.input = view.input;
+            slot.ledger.add(&view.ledger);
+            slot.open |= view.open;
+            for (name, used, most) in view.usage {
+                match slot.usage.iter_mut().find(|(known, ..)| *known == name) {
+                    Some(sum) => (sum.1, sum.2) = (sum.1 + used, sum.2 + most),
+                    None => slot.usage.push((name, used, most)),
+                }
+            }
+        }
+        for (at, account, usage) in snapshot.aggregates {
+            if let Some(slot) = self.aggregates.get_mut(at) {
+                slot.0.add(&account);
+                slot.1 = (slot.1.0 + usage.0, slot.1.1 + usage.1);
+            }
+        }
+        self.position = self.position.or(snapshot.position);
+    }
+}

@@ -12,6 +12,7 @@ pub mod signal;
 pub mod syslog;
 pub mod terminal;
 pub mod udp;
+pub mod waker;
 
 // Where libpcap's functions come from. Beside the registries and `lib.rs` this is the one place
 // that asks for a feature: a foreign library is linked, looked for, or left out.

@@ -1,0 +1,417 @@
+//! [`Table`]: sums records by key in memory taken once.
+//!
+//! Entries lie in order of arrival in one slab, so a flush is a linear walk and the order of rows
+//! is the same on every target. The index is open addressing over `u32` slots; each slot holds
+//! an entry's number and, in the bits left over, a tag of its hash, so that a probe seldom
+//! touches a wrong entry. The index uses only as much of its memory as the entries need: it
+//! doubles (within what was taken at start) as the table fills, which keeps a table with few
+//! flows small in the cache and in resident memory.
+
+use crate::record::{FlowRecord, Schema};
+use foldhash::fast::FixedState;
+use std::hash::{BuildHasher, Hasher};
+
+/// Smallest index in slots.
+const INDEX_MIN: usize = 256;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// Counted under its key.
+    Counted,
+    /// Not counted: its key is new and there is no room.
+    Full,
+}
+
+/// The table of one aggregation in one worker.
+pub struct Table {
+    slab: Vec<u64>,
+    len: usize,
+    capacity: usize,
+    reserve: usize,
+    key: usize,
+    stride: usize,
+    index: Vec<u32>,
+    slots: usize,
+    bits: u32,
+    hasher: FixedState,
+}
+
+impl Table {
+    /// A table for rows of `schema` that takes at the most `memory` bytes, with `reserve` entries
+    /// kept for keys that must find room (the fold row).
+    pub fn new(schema: &Schema, memory: usize, reserve: usize, seed: u64) -> Self {
+        let (key, stride) = (schema.key.len(), 1 + schema.row_words());
+        let capacity = Self::capacity_for(stride, memory, reserve);
+        let all = capacity + reserve;
+        let index = Self::index_for(all);
+        Self {
+            slab: vec![0; all * stride],
+            len: 0,
+            capacity,
+            reserve,
+            key,
+            stride,
+            index: vec![0; index],
+            slots: INDEX_MIN.min(index),
+            bits: usize::BITS - all.leading_zeros(),
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    /// Entries that fit into `memory` bytes, index and reserve included; at least one.
+    fn capacity_for(stride: usize, memory: usize, reserve: usize) -> usize {
+        let fits = |n: usize| {
+            let all = n + reserve;
+            all * stride * 8 + Self::index_for(all) * 4 <= memory && all < 1 << 31
+        };
+        let (mut least, mut most) = (1, (memory / (stride * 8)).max(1));
+        while least < most {
+            let middle = least + (most - least).div_ceil(2);
+            if fits(middle) {
+                least = middle
+            } else {
+                most = middle - 1
+            }
+        }
+        least
+    }
+
+    /// Slots for `entries` at the most three quarters full.
+    fn index_for(entries: usize) -> usize {
+        (entries * 4 / 3 + 1).next_power_of_two().max(INDEX_MIN)
+    }
+
+    /// Entries in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Most entries, without the reserve.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes taken.
+    pub fn memory(&self) -> usize {
+        self.slab.len() * 8 + self.index.len() * 4
+    }
+
+    /// Hash of a packed key.
+    #[inline]
+    pub fn hash(&self, key: &[u64]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for word in key {
+            hasher.write_u64(*word);
+        }
+        hasher.finish()
+    }
+
+    #[inline]
+    fn tag(&self, hash: u64) -> u32 {
+        // The index uses the low bits of the hash; the tag takes the high ones.
+        ((hash >> 32) as u32) << self.bits.min(31)
+    }
+
+    /// Reads what the next [`add`](Self::add) of this hash will need, so that the loads of a whole
+    /// batch overlap. Gives a number that depends on them, for the caller to fold away.
+    #[inline]
+    pub fn touch_index(&self, hash: u64) -> u32 {
+        self.index
+            .get(hash as usize & (self.slots - 1))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Likewise for the entry a slot points to.
+    #[inline]
+    pub fn touch_entry(&self, slot: u32) -> u64 {
+        let number = (slot & self.number_mask()) as usize;
+        self.slab
+            .get(number.saturating_sub(1) * self.stride)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    #[inline]
+    fn number_mask(&self) -> u32 {
+        (1u32 << self.bits.min(31)) - 1
+    }
+
+    /// Whether batches gain from touching ahead: the table is larger than a fast cache.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.len * self.stride * 8 > 256 << 10
+    }
+
+    /// Adds a record under its packed key.
+    #[inline]
+    pub fn add(&mut self, hash: u64, key: &[u64], record: &FlowRecord, schema: &Schema) -> Added {
+        match self.find(hash, key) {
+            Ok(entry) => {
+                let start = entry * self.stride;
+                if let Some(entry) = self.slab.get_mut(start + 1 + self.key..start + self.stride) {
+                    schema.counter.add(record, entry);
+                }
+                Added::Counted
+            }
+            Err(slot) if self.len < self.capacity => {
+                self.insert(slot, hash, key, |counters| {
+                    schema.counter.add(record, counters)
+                });
+                Added::Counted
+            }
+            Err(_) => Added::Full,
+        }
+    }
+
+    /// Adds a record under `key`, using the reserve when the table is full.
+    pub fn add_reserved(&mut self, key: &[u64], record: &FlowRecord, schema: &Schema) -> Added {
+        let hash = self.hash(key);
+        match self.find(hash, key) {
+            Err(slot) if self.len < self.capacity + self.reserve => {
+                self.insert(slot, hash, key, |counters| {
+                    schema.counter.add(record, counters)
+                });
+                Added::Counted
+            }
+            Err(_) => Added::Full,
+            Ok(_) => self.add(hash, key, record, schema),
+        }
+    }
+
+    /// Adds a whole row of another table of the same schema.
+    pub fn merge(&mut self, row: &[u64], schema: &Schema) -> Added {
+        let (key, counters) = row.split_at(self.key.min(row.len()));
+        let hash = self.hash(key);
+        match self.find(hash, key) {
+            Ok(entry) => {
+                let start = entry * self.stride;
+                if let Some(into) = self.slab.get_mut(start + 1 + self.key..start + self.stride) {
+                    schema.counter.merge(counters, into);
+                }
+                Added::Counted
+            }
+            Err(slot) if self.len < self.capacity => {
+                self.insert(slot, hash, key, |into| into.copy_from_slice(counters));
+                Added::Counted
+            }
+            Err(_) => Added::Full,
+        }
+    }
+
+    /// The entry of `key`, or the slot where it belongs.
+    #[inline]
+    fn find(&self, hash: u64, key: &[u64]) -> Result<usize, usize> {
+        let (mask, tag, numbers) = (self.slots - 1, self.tag(hash), self.number_mask());
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = self.index[at];
+            if slot == 0 {
+                return Err(at);
+            }
+            if slot & !numbers == tag {
+                let entry = (slot & numbers) as usize - 1;
+                let start = entry * self.stride + 1;
+                if self.slab[start..start + self.key]
+                    .iter()
+                    .zip(key)
+                    .all(|(a, b)| a == b)
+                {
+                    return Ok(entry);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn insert(&mut self, slot: usize, hash: u64, key: &[u64], fill: impl FnOnce(&mut [u64])) {
+        let start = self.len * self.stride;
+        let entry = &mut self.slab[start..start + self.stride];
+        entry[0] = hash;
+        entry[1..=self.key].copy_from_slice(key);
+        entry[1 + self.key..].fill(0);
+        fill(&mut entry[1 + self.key..]);
+        self.len += 1;
+        self.index[slot] = self.tag(hash) | self.len as u32;
+        if self.len * 4 > self.slots * 3 && self.slots < self.index.len() {
+            self.slots *= 2;
+            self.reindex();
+        }
+    }
+
+    /// Builds the index anew from the hashes in the entries.
+    fn reindex(&mut self) {
+        self.index[..self.slots].fill(0);
+        let mask = self.slots - 1;
+        for number in 0..self.len {
+            let hash = self.slab[number * self.stride];
+            let mut at = hash as usize & mask;
+            while self.index[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            self.index[at] = self.tag(hash) | (number as u32 + 1);
+        }
+    }
+
+    /// Row `number`: key words, then counter words.
+    #[inline]
+    pub fn row(&self, number: usize) -> &[u64] {
+        let start = number * self.stride;
+        self.slab
+            .get(start + 1..start + self.stride)
+            .unwrap_or_default()
+    }
+
+    /// All rows, in order of arrival.
+    pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
+        let used = self.slab.get(..self.len * self.stride).unwrap_or_default();
+        used.chunks_exact(self.stride).map(|entry| &entry[1..])
+    }
+
+    /// Removes entry `number`; the last entry takes its place.
+    pub fn remove(&mut self, number: usize) {
+        let Some(last) = self.len.checked_sub(1).filter(|last| number <= *last) else {
+            return;
+        };
+        self.unlink(number);
+        if number != last {
+            self.unlink(last);
+            let (from, to) = (last * self.stride, number * self.stride);
+            self.slab.copy_within(from..from + self.stride, to);
+            self.link(number);
+        }
+        self.len = last;
+    }
+
+    /// Takes entry `number` out of the index, moving back what had been pushed on behind it.
+    fn unlink(&mut self, number: usize) {
+        let (mask, numbers) = (self.slots - 1, self.number_mask());
+        let mut hole = self.slab[number * self.stride] as usize & mask;
+        while self.index[hole] & numbers != number as u32 + 1 {
+            hole = (hole + 1) & mask;
+        }
+        self.index[hole] = 0;
+        let mut at = (hole + 1) & mask;
+        while self.index[at] != 0 {
+            let entry = (self.index[at] & numbers) as usize - 1;
+            let home = self.slab[entry * self.stride] as usize & mask;
+            if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
+                self.index[hole] = self.index[at];
+                self.index[at] = 0;
+                hole = at;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn link(&mut self, number: usize) {
+        let hash = self.slab[number * self.stride];
+        let mask = self.slots - 1;
+        let mut at = hash as usize & mask;
+        while self.index[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.index[at] = self.tag(hash) | (number as u32 + 1);
+    }
+
+    /// Empties it; the memory stays.
+    pub fn clear(&mut self) {
+        self.index[..self.slots].fill(0);
+        self.len = 0;
+        self.slots = INDEX_MIN.min(self.index.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::intern::Interner;
+    use crate::record::Field;
+    use crate::record::schema::Options;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    fn schema() -> Schema {
+        let fields = [Field::SrcPort, Field::DstPort, Field::SrcAs];
+        Schema::new("t", &fields, Options::default(), Arc::new(Interner::new(0)))
+    }
+
+    fn add(table: &mut Table, schema: &Schema, key: u32, bytes: u64) -> Added {
+        let mut record = FlowRecord::new();
+        record.set_src_as(key);
+        record.set_src_port(key as u16);
+        (record.packets, record.bytes) = (1, bytes);
+        let mut packed = [0; 2];
+        schema.key.pack(&record, &mut packed);
+        table.add(table.hash(&packed), &packed, &record, schema)
+    }
+
+    fn totals(table: &Table, schema: &Schema) -> HashMap<Vec<u64>, (u64, u64)> {
+        let key = schema.key.len();
+        table
+            .rows()
+            .map(|r| (r[..key].to_vec(), (r[key], r[key + 1])))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn it_agrees_with_a_naive_map(ops in prop::collection::vec((0u32..3000, 1u64..2000, 0u8..8), 0..4000)) {
+            let schema = schema();
+            let mut table = Table::new(&schema, 1 << 20, 0, 7);
+            let mut naive: HashMap<u32, (u64, u64)> = HashMap::new();
+            let at = |r: &[u64], table: &Schema| match table.value(
+                table.column(crate::record::schema::What::Field(Field::SrcAs)).unwrap(), r) {
+                crate::record::Value::Number(n) => n as u32,
+                _ => 0,
+            };
+            for (key, bytes, what) in ops {
+                if what == 0 && !table.is_empty() {
+                    let victim = key as usize % table.len();
+                    naive.remove(&at(table.row(victim), &schema));
+                    table.remove(victim);
+                } else {
+                    prop_assert_eq!(add(&mut table, &schema, key, bytes), Added::Counted);
+                    let slot = naive.entry(key).or_default();
+                    *slot = (slot.0 + 1, slot.1 + bytes);
+                }
+            }
+            let key = schema.key.len();
+            let got: HashMap<u32, (u64, u64)> =
+                table.rows().map(|r| (at(r, &schema), (r[key], r[key + 1]))).collect();
+            prop_assert_eq!(got, naive);
+        }
+    }
+
+    #[test]
+    fn it_takes_what_it_was_given_and_says_when_it_is_full() {
+        let schema = schema();
+        for memory in [1usize << 12, 1 << 16, 1 << 20] {
+            let mut table = Table::new(&schema, memory, 1, 1);
+            assert!(
+                table.memory() <= memory.max(2048),
+                "{} > {memory}",
+                table.memory()
+            );
+            assert!(table.capacity() * 40 > memory / 3);
+            let room = table.capacity() as u32;
+            for key in 0..room {
+                assert_eq!(add(&mut table, &schema, key, 1), Added::Counted);
+            }
+            assert_eq!(add(&mut table, &schema, room, 1), Added::Full);
+            assert_eq!(add(&mut table, &schema, 0, 1), Added::Counted);
+            assert_eq!(totals(&table, &schema).len(), room as usize);
+            table.clear();
+            assert!(table.is_empty());
+            assert_eq!(add(&mut table, &schema, room, 1), Added::Counted);
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! [`Aggregator`]: one aggregation inside one worker: filter, bins, tables, policy, account.
+
+use super::full::{self, FOLD_ROWS, Full};
+use super::table::{Added, Table};
+use crate::base::bins::Bins;
+use crate::base::ledger::{Account, Sum};
+use crate::base::time::Nanos;
+use crate::record::counter::{BYTES, PACKETS};
+use crate::record::{Batch, Field, FlowRecord, Schema};
+use std::sync::Arc;
+
+/// Most rows evicted before they are handed on.
+const EVICTED_ROWS: usize = 256;
+
+/// Which time puts a record into a bin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordTime {
+    /// When the frame or datagram arrived; for savefiles, when it was captured.
+    #[default]
+    Arrival,
+    /// When the flow began, as the exporter says; arrival where it does not say.
+    Start,
+    /// When the flow ended, as the exporter says; arrival where it does not say.
+    End,
+}
+
+/// How an aggregation works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its rows.
+    pub schema: Arc<Schema>,
+    /// Bytes for both tables together.
+    pub memory: usize,
+    /// What happens when a table is full.
+    pub full: Full,
+    /// Which time puts a record into a bin.
+    pub time: RecordTime,
+    /// Whether counters are multiplied by the sampling rate.
+    pub renormalise: bool,
+    /// The bit of [`FlowRecord::pass`] that admits a record; none admits all.
+    pub filter: Option<u32>,
+    /// Seed of the hash.
+    pub seed: u64,
+}
+
+/// A table on its way out, or evicted rows.
+pub enum Drained {
+    /// A whole table, to be given back empty.
+    Table(Table),
+    /// Rows that made room for others.
+    Rows(Vec<u64>),
+}
+
+/// Why a table is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its time bin has ended, or the input has.
+    Bin,
+    /// It was full, or somebody asked for the rows; the bin goes on.
+    Early,
+}
+
+/// Takes drained tables; gives an empty one back when it has one.
+pub trait Tray {
+    /// Takes `drained`. `now` is the time of the flush.
+    fn put(&mut self, drained: Drained, cause: Cause, now: Nanos);
+    /// An empty table, if one is there; with `wait`, blocks until one is.
+    fn take(&mut self, wait: bool) -> Option<Table>;
+    /// Whether [`put`](Self::put) would not block.
+    fn ready(&self) -> bool;
+}
+
+/// One aggregation inside one worker.
+pub struct Aggregator {
+    settings: Settings,
+    bins: Option<Bins>,
+    filling: Table,
+    tray: Box<dyn Tray + Send>,
+    wait: bool,
+    account: Account,
+    bin: (Nanos, Nanos),
+    deadline: Nanos,
+    evicted: Vec<u64>,
+    hand: usize,
+    keys: Vec<u64>,
+    hashes: [u64; Batch::SIZE],
+    touched: u64,
+    last: Nanos,
+}
+
+impl Aggregator {
+    /// An aggregator with one table to fill; `tray` holds the other. With `wait` a full table
+    /// waits for the other one to come back (files); without, records are refused and counted
+    /// (live input, which must not be held up).
+    pub fn new(
+        settings: Settings,
+        bins: Option<Bins>,
+        filling: Table,
+        tray: Box<dyn Tray + Send>,
+        wait: bool,
+    ) -> Self {
+        let keys = vec![0; settings.schema.key.len() * Batch::SIZE];
+        Self {
+            evicted: Vec::with_capacity(EVICTED_ROWS * settings.schema.row_words()),
+            settings,
+            bins,
+            filling,
+            tray,
+            wait,
+            account: Account::default(),
+            bin: (Nanos(0), Nanos(0)),
+            deadline: Nanos(0),
+            hand: 0,
+            keys,
+            hashes: [0; Batch::SIZE],
+            touched: 0,
+            last: Nanos(0),
+        }
+    }
+
+    /// A table as [`new`](Self::new) and its tray want it: half of the memory each.
+    pub fn table(settings: &Settings) -> Table {
+        let reserve = if settings.full == Full::Fold {
+            FOLD_ROWS
+        } else {
+            0
+        };
+        Table::new(
+            &settings.schema,
+            settings.memory / 2,
+            reserve,
+            settings.seed,
+        )
+    }
+
+    /// Adds a batch of records, which arrived at `now` or before.
+    pub fn add(&mut self, batch: &mut Batch, now: Nanos) {
+        self.last = now;
+        if self.bins.is_some() {
+            self.advance(now);
+        }
+        if self.settings.renormalise {
+            let kept: [(u64, u64); Batch::SIZE] = renormalise(batch);
+            self.count(batch);
+            restore(batch, &kept);
+        } else {
+            self.count(batch);
+        }
+    }
+
+    fn count(&mut self, batch: &mut Batch) {
+        if self.bins.is_some() {
+            for record in batch.records_mut() {
+                let time = self.time_of(record);
+                record.set_bin(self.bin_of(time));
+            }
+        }
+        self.admit(batch.records());
+        if self.settings.schema.key.counts_both_ends() {
+            for record in batch.records_mut() {
+                if self
+                    .settings
+                    .filter
+                    .is_none_or(|bit| record.pass & bit != 0)
+                {
+                    let sum = Sum::one(record.packets, record.bytes);
+                    self.account.doubled += Sum { records: 0, ..sum };
+                }
+                *record = self.settings.schema.key.swapped(record);
+            }
+            let offered = self.account;
+            self.admit(batch.records());
+            // The second count is not a second offer.
+            self.account.offered = offered.offered;
+            self.account.filtered = offered.filtered;
+            for record in batch.records_mut() {
+                *record = self.settings.schema.key.swapped(record);
+            }
+        }
+    }
+
+    #[inline]
+    fn time_of(&self, record: &FlowRecord) -> Nanos {
+        let stated = match self.settings.time {
+            RecordTime::Arrival => return record.time,
+            RecordTime::Start => (Field::TimestampStart, record.timestamp_start()),
+            RecordTime::End => (Field::TimestampEnd, record.timestamp_end()),
+        };
+        if record.present.has(stated.0) && stated.1.0 != 0 {
+            stated.1
+        } else {
+            record.time
+        }
+    }
+
+    #[inline]
+    fn bin_of(&mut self, time: Nanos) -> Nanos {
+        if (time < self.bin.0 || time >= self.bin.1)
+            && let Some(bins) = &mut self.bins
+        {
+            self.bin = bins.of(time);
+        }
+        self.bin.0
+    }
+
+    /// Packs, hashes, touches ahead, then adds: with many flows memory latency is all that counts.
+    fn admit(&mut self, records: &[FlowRecord]) {
+        let width = self.settings.schema.key.len();
+        let keys = self.keys.chunks_exact_mut(width.max(1));
+        if width == 0 {
+            self.hashes = [self.filling.hash(&[]); Batch::SIZE];
+        }
+        for ((record, key), hash) in records.iter().zip(keys).zip(&mut self.hashes) {
+            self.settings.schema.key.pack(record, key);
+            *hash = self.filling.hash(key);
+        }
+        if self.filling.is_large() {
+            let mut slots = [0u32; Batch::SIZE];
+            for (slot, hash) in slots.iter_mut().zip(&self.hashes).take(records.len()) {
+                *slot = self.filling.touch_index(*hash);
+            }
+            for slot in slots.iter().take(records.len()) {
+                self.touched ^= self.filling.touch_entry(*slot);
+            }
+        }
+        let keys = std::mem::take(&mut self.keys);
+        let mut account = self.account;
+        for (at, record) in records.iter().enumerate() {
+            let sum = Sum::one(record.packets, record.bytes);
+            account.offered += sum;
+            if self
+                .settings
+                .filter
+                .is_some_and(|bit| record.pass & bit == 0)
+            {
+                account.filtered += sum;
+                continue;
+            }
+            let key = keys.get(at * width..at * width + width).unwrap_or_default();
+            let schema = &self.settings.schema;
+            if self.filling.add(self.hashes[at], key, record, schema) == Added::Full {
+                self.account = account;
+                self.overflow(key, record);
+                account = self.account;
+            }
+        }
+        self.account = account;
+        self.keys = keys;
+    }
+
+    /// The table is full and `record` has a new key.
+    #[cold]
+    fn overflow(&mut self, key: &[u64], record: &FlowRecord) {
+        let sum = Sum::one(record.packets, record.bytes);
+        let schema = self.settings.schema.clone();
+        let counted = match self.settings.full {
+            Full::Fold => {
+                self.account.folded += sum;
+                let mut key = key.to_vec();
+                full::fold(&mut self.filling, &mut key, record, &schema)
+            }
+            Full::Evict => {
+                if self.wait || self.tray.ready() || self.evicted.len() < self.evicted_max() {
+                    self.evict(&schema);
+                }
+                let hash = self.filling.hash(key);
+                self.filling.add(hash, key, record, &schema)
+            }
+            Full::Flush => {
+                self.account.full += 1;
+                self.drain(Cause::Early, record.time);
+                let hash = self.filling.hash(key);
+                self.filling.add(hash, key, record, &schema)
+            }
+        };
+        if counted == Added::Full {
+            self.account.refused += sum;
+        }
+    }
+
+    fn evict(&mut self, schema: &Schema) {
+        if full::evict(&mut self.filling, &mut self.hand, schema, &mut self.evicted) {
+            let row = &self.evicted[self.evicted.len() - schema.row_words()..];
+            let keys = schema.key.len();
+            self.account.evicted += Sum::one(row[keys + PACKETS], row[keys + BYTES]);
+        }
+        if self.evicted.len() >= self.evicted_max() && (self.wait || self.tray.ready()) {
+            self.hand_over_evicted();
+        }
+    }
+
+    fn evicted_max(&self) -> usize {
+        EVICTED_ROWS * self.settings.schema.row_words()
+    }
+
+    fn hand_over_evicted(&mut self) {
+        if self.evicted.is_empty() {
+            return;
+        }
+        let room = Vec::with_capacity(self.evicted.capacity());
+        let rows = std::mem::replace(&mut self.evicted, room);
+        self.account.flushed += self.sum(rows.chunks_exact(self.settings.schema.row_words()));
+        self.tray.put(Drained::Rows(rows), Cause::Early, self.last);
+    }
+
+    fn sum<'a>(&self, rows: impl Iterator<Item = &'a [u64]>) -> Sum {
+        let keys = self.settings.schema.key.len();
+        rows.fold(Sum::default(), |sum, row| {
+            sum + Sum::one(row[keys + PACKETS], row[keys + BYTES])
+        })
+    }
+
+    /// Lets time pass: a bin that has ended is handed out. A clock that jumped back by more than a
+    /// bin starts a new bin there, so that one wrong time does not hold up all that follow.
+    pub fn advance(&mut self, now: Nanos) {
+        let Some(bins) = &mut self.bins else { return };
+        if self.deadline.0 == 0 {
+            self.deadline = bins.of(now).1;
+        }
+        let (start, end) = if now >= self.deadline {
+            bins.of(now)
+        } else {
+            let (start, end) = bins.of(now);
+            let length = end.0.saturating_sub(start.0);
+            if now.0.saturating_add(length.saturating_mul(2)) >= self.deadline.0 {
+                return;
+            }
+            (start, end)
+        };
+        let _ = start;
+        self.drain(Cause::Bin, now);
+        if self.filling.is_empty() {
+            self.deadline = end;
+        }
+    }
+
+    /// When [`advance`](Self::advance) has work next; zero when never.
+    pub fn deadline(&self) -> Nanos {
+        if self.bins.is_some() {
+            self.deadline
+        } else {
+            Nanos(0)
+        }
+    }
+
+    /// Begins the first bin without a record, so that an idle daemon's clock runs too.
+    pub fn begin(&mut self, now: Nanos) {
+        if let Some(bins) = &mut self.bins
+            && self.deadline.0 == 0
+        {
+            self.deadline = bins.of(now).1;
+        }
+    }
+
+    /// Hands the table out and goes on with the other one. When that is still on its way (a slow
+    /// output) the table goes on filling, unless this aggregator may wait.
+    pub fn drain(&mut self, cause: Cause, now: Nanos) {
+        self.last = now;
+        self.hand_over_evicted();
+        if self.filling.is_empty() && cause == Cause::Early {
+            return;
+        }
+        let Some(empty) = self.tray.take(self.wait) else {
+            return;
+        };
+        let full = std::mem::replace(&mut self.filling, empty);
+        self.account.flushed += self.sum(full.rows());
+        self.tray.put(Drained::Table(full), cause, now);
+    }
+
+    /// Hands everything out and waits for it; for the end of the input.
+    pub fn finish(&mut self, now: Nanos) {
+        self.wait = true;
+        self.drain(Cause::Bin, now);
+    }
+
+    /// Hands everything out and waits for it, while the bin goes on; for a reload.
+    pub fn hand_out(&mut self, now: Nanos) {
+        self.wait = true;
+        self.drain(Cause::Early, now);
+    }
+
+    /// Goes on with the page of the aggregation before a reload.
+    pub fn resume(&mut self, account: Account) {
+        self.account = account;
+    }
+
+    /// The page of the ledger, with what lies in the table now.
+    pub fn account(&self) -> Account {
+        let mut account = self.account;
+        account.open = self.held();
+        account.open.records =
+            (self.filling.len() + self.evicted.len() / self.settings.schema.row_words()) as u64;
+        account
+    }
+
+    /// What the account says is held: all that was offered and has not left. Every flush compares
+    /// it with what really lies in the table.
+    fn held(&self) -> Sum {
+        let a = &self.account;
+        (a.offered + a.doubled) - (a.filtered + a.refused + a.flushed)
+    }
+
+    /// The latest time it has seen.
+    pub fn last(&self) -> Nanos {
+        self.last
+    }
+
+    /// Entries in the table and most entries.
+    pub fn usage(&self) -> (usize, usize) {
+        (self.filling.len(), self.filling.capacity())
+    }
+
+    /// How it works.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+/// Multiplies counters by the sampling rate; gives what they were.
+fn renormalise(batch: &mut Batch) -> [(u64, u64); Batch::SIZE] {
+    let mut kept = [(0, 0); Batch::SIZE];
+    for (record, kept) in batch.records_mut().iter_mut().zip(&mut kept) {
+        *kept = (record.packets, record.bytes);
+        let known = record.present.has(Field::SamplingRate) && !record.exact;
+        let rate = if known { record.sampling_rate() } else { 0 };
+        if rate > 1 {
+            record.packets = record.packets.saturating_mul(u64::from(rate));
+            record.bytes = record.bytes.saturating_mul(u64::from(rate));
+        }
+    }
+    kept
+}
+
+fn restore(batch: &mut Batch, kept: &[(u64, u64); Batch::SIZE]) {
+    for (record, kept) in batch.records_mut().iter_mut().zip(kept) {
+        (record.packets, record.bytes) = *kept;
+    }
+}

@@ -1,0 +1,178 @@
+//! What goes on over a reload: sockets with what the kernel holds for them, templates, pages of
+//! the ledger, outputs with their queues. So a reload loses no record.
+
+use super::outlet::Outlet;
+use super::worker::Worker;
+use crate::base::ledger::{Account, Intake};
+use crate::base::time::Nanos;
+use crate::config::{Config, Input, Output};
+use crate::source::Source;
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// An output that goes on, with the thread that empties its queue.
+pub type Running = (Arc<Outlet>, JoinHandle<()>);
+
+/// Parts of a stopped pipeline that the next one may take over.
+#[derive(Default)]
+pub struct Kept {
+    sources: HashMap<(String, usize), (String, Box<dyn Source>)>,
+    ledgers: HashMap<(String, usize), Intake>,
+    decoders: HashMap<(String, usize), Vec<u8>>,
+    outlets: HashMap<String, (String, Running)>,
+    accounts: HashMap<String, Account>,
+    unfinished: HashMap<String, BTreeSet<Nanos>>,
+}
+
+/// What must be equal for a source to go on.
+fn input_mark(input: &Input) -> String {
+    format!("{} {}", input.kind, input.options.mark())
+}
+
+fn output_mark(output: &Output) -> String {
+    format!("{} {} {}", output.kind, output.queue, output.options.mark())
+}
+
+impl Kept {
+    /// Nothing but the templates that the file of the configuration remembers.
+    pub fn from_file(config: &Config) -> Self {
+        let mut kept = Self::default();
+        let Some(file) = &config.templates else {
+            return kept;
+        };
+        for input in &config.inputs {
+            for worker in 0..input.workers.max(1) as usize {
+                if let Ok(bytes) = std::fs::read(template_file(file, &input.name, worker)) {
+                    kept.decoders.insert((input.name.clone(), worker), bytes);
+                }
+            }
+        }
+        kept
+    }
+
+    /// Takes a stopped worker apart. `nth` counts the workers of each input.
+    pub fn add_worker(&mut self, config: &Config, worker: Worker, at: usize) {
+        for input in worker.inputs {
+            let key = (input.name.clone(), at);
+            if let Some(bytes) = input.decoder.save() {
+                self.decoders.insert(key.clone(), bytes);
+            }
+            self.ledgers.insert(key.clone(), input.ledger);
+            let planned = config.inputs.get(input.input);
+            if let (Some(source), Some(planned)) = (input.source, planned) {
+                self.sources.insert(key, (input_mark(planned), source));
+            }
+        }
+        for (_, aggregate) in worker.aggregates {
+            let name = aggregate.settings().schema.name.clone();
+            self.accounts
+                .entry(name)
+                .or_default()
+                .add(&aggregate.account());
+        }
+    }
+
+    /// Keeps an output.
+    pub fn add_outlet(&mut self, output: &Output, running: Running) {
+        self.outlets
+            .insert(output.name.clone(), (output_mark(output), running));
+    }
+
+    /// Keeps the bins of which an aggregation has delivered a part.
+    pub fn add_unfinished(&mut self, aggregate: &str, bins: BTreeSet<Nanos>) {
+        self.unfinished.insert(aggregate.into(), bins);
+    }
+
+    /// The source of `input` in `worker`, if it is configured as before.
+    pub fn source(&mut self, input: &Input, worker: usize) -> Option<Box<dyn Source>> {
+        let key = (input.name.clone(), worker);
+        let (mark, source) = self.sources.remove(&key)?;
+        (mark == input_mark(input)).then_some(source)
+    }
+
+    /// The page of an input.
+    pub fn ledger(&mut self, input: &Input, worker: usize) -> Intake {
+        self.ledgers
+            .remove(&(input.name.clone(), worker))
+            .unwrap_or_default()
+    }
+
+    /// What a decoder saved.
+    pub fn decoder(&mut self, input: &str, worker: usize) -> Option<Vec<u8>> {
+        self.decoders.remove(&(input.to_string(), worker))
+    }
+
+    /// The running output, if it is configured as before.
+    pub fn outlet(&mut self, output: &Output) -> Option<Running> {
+        let (mark, _) = self.outlets.get(&output.name)?;
+        if *mark != output_mark(output) {
+            return None;
+        }
+        self.outlets
+            .remove(&output.name)
+            .map(|(_, running)| running)
+    }
+
+    /// The page of an aggregation and the bins it has delivered in part.
+    pub fn aggregate(&mut self, name: &str) -> (Account, BTreeSet<Nanos>) {
+        (
+            self.accounts.remove(name).unwrap_or_default(),
+            self.unfinished.remove(name).unwrap_or_default(),
+        )
+    }
+
+    /// Forgets sources whose settings changed, so that their addresses are free again.
+    pub fn release(&mut self, config: &Config) {
+        self.sources.retain(|(name, _), (mark, _)| {
+            config
+                .inputs
+                .iter()
+                .any(|input| input.name == *name && input_mark(input) == *mark)
+        });
+    }
+
+    /// Outputs that nobody took over.
+    pub fn left_over(&mut self) -> Vec<Running> {
+        self.outlets
+            .drain()
+            .map(|(_, (_, running))| running)
+            .collect()
+    }
+}
+
+fn template_file(file: &str, input: &str, worker: usize) -> String {
+    let suffix = if worker == 0 {
+        String::new()
+    } else {
+        format!(".{worker}")
+    };
+    format!("{file}.{input}{suffix}")
+}
+
+/// Writes the templates of a worker's inputs, each to a file of its own beside the configured
+/// name; the old file stays until the new one is complete.
+pub fn save_templates(config: &Config, worker: &Worker, at: usize) {
+    let Some(file) = &config.templates else {
+        return;
+    };
+    for input in &worker.inputs {
+        let Some(bytes) = input.decoder.save() else {
+            continue;
+        };
+        let path = template_file(file, &input.name, at);
+        if let Err(e) = write_whole(Path::new(&path), &bytes) {
+            log::error!("templates of input {}: {path}: {e}", input.name);
+        }
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = std::fs::File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)
+}

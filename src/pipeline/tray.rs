@@ -1,0 +1,292 @@
+//! Where drained tables go: one thread for each aggregation takes them from all workers, merges
+//! them by key, cuts them into batches of rows, and gives the tables back empty.
+
+use super::outlet::Outlet;
+use crate::agg::window::{Cause, Drained, Tray};
+use crate::agg::{Table, table::Added};
+use crate::base::time::Nanos;
+use crate::record::schema::What;
+use crate::record::{Field, Schema, Value};
+use crate::sink::{BatchId, Rows};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Bytes of rows in one batch, at the most: small beside any queue, large beside a system call.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Drained tables and row blocks that may wait for the thread, for each worker.
+const WAITING: usize = 2;
+
+/// How long tables of one flush wait for those of the other workers.
+const MEET: Duration = Duration::from_secs(2);
+
+struct Message {
+    worker: usize,
+    drained: Drained,
+    cause: Cause,
+    now: Nanos,
+}
+
+/// A worker's end.
+pub struct WorkerTray {
+    worker: usize,
+    to: SyncSender<Message>,
+    waiting: Arc<AtomicUsize>,
+    back: Receiver<Table>,
+    spare: Option<Table>,
+}
+
+impl Tray for WorkerTray {
+    fn put(&mut self, drained: Drained, cause: Cause, now: Nanos) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let message = Message {
+            worker: self.worker,
+            drained,
+            cause,
+            now,
+        };
+        if self.to.send(message).is_err() {
+            log::error!("an aggregation's thread is gone; its rows are lost");
+        }
+    }
+
+    fn take(&mut self, wait: bool) -> Option<Table> {
+        if let Some(table) = self.spare.take() {
+            return Some(table);
+        }
+        if wait {
+            self.back.recv().ok()
+        } else {
+            self.back.try_recv().ok()
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < WAITING
+    }
+}
+
+/// The thread's end.
+pub struct Drain {
+    schema: Arc<Schema>,
+    outlets: Vec<Arc<Outlet>>,
+    from: Receiver<Message>,
+    back: Vec<Sender<Table>>,
+    waiting: Vec<Arc<AtomicUsize>>,
+    id: BatchId,
+    unfinished: BTreeSet<Nanos>,
+    unbinned: Option<Nanos>,
+}
+
+/// A drain thread's parts: itself, and a tray for each worker, filled with that worker's spare.
+/// `start` is the identity of the first batch and the bins delivered in part before.
+pub fn drain(
+    schema: &Arc<Schema>,
+    outlets: Vec<Arc<Outlet>>,
+    start: (BatchId, BTreeSet<Nanos>),
+    spares: Vec<Table>,
+) -> (Drain, Vec<WorkerTray>) {
+    let (to, from) = sync_channel(spares.len() * (WAITING + 1));
+    let (mut back, mut trays, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+    for (worker, spare) in spares.into_iter().enumerate() {
+        let (give, take) = channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        back.push(give);
+        waiting.push(count.clone());
+        trays.push(WorkerTray {
+            worker,
+            to: to.clone(),
+            waiting: count,
+            back: take,
+            spare: Some(spare),
+        });
+    }
+    let drain = Drain {
+        schema: schema.clone(),
+        outlets,
+        from,
+        back,
+        waiting,
+        id: start.0,
+        unfinished: start.1,
+        unbinned: None,
+    };
+    (drain, trays)
+}
+
+impl Drain {
+    /// Starts the thread; it ends when every worker's tray is gone, and gives the bins that it has
+    /// delivered in part.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(self) -> std::io::Result<JoinHandle<BTreeSet<Nanos>>> {
+        let name = format!("agg {}", self.schema.name);
+        std::thread::Builder::new()
+            .name(name)
+            .stack_size(256 << 10)
+            .spawn(move || self.run())
+    }
+
+    fn run(mut self) -> BTreeSet<Nanos> {
+        let workers = self.back.len();
+        let mut met: Vec<Option<Table>> = (0..workers).map(|_| None).collect();
+        let mut now = Nanos(0);
+        loop {
+            let some = met.iter().any(Option::is_some);
+            let message = if some {
+                match self.from.recv_timeout(MEET) {
+                    Ok(message) => Some(message),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => {
+                        self.deliver(&mut met, Cause::Bin, now);
+                        return self.unfinished;
+                    }
+                }
+            } else {
+                match self.from.recv() {
+                    Ok(message) => Some(message),
+                    Err(_) => return self.unfinished,
+                }
+            };
+            let Some(message) = message else {
+                self.deliver(&mut met, Cause::Bin, now);
+                continue;
+            };
+            if let Some(waiting) = self.waiting.get(message.worker) {
+                waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+            match (message.drained, message.cause) {
+                (Drained::Rows(rows), _) => self.rows(&rows, message.now),
+                (Drained::Table(table), Cause::Early) => {
+                    let mut one: Vec<Option<Table>> = (0..workers).map(|_| None).collect();
+                    one[message.worker] = Some(table);
+                    self.deliver(&mut one, Cause::Early, message.now);
+                }
+                (Drained::Table(table), Cause::Bin) => {
+                    now = message.now;
+                    if met[message.worker].is_some() {
+                        self.deliver(&mut met, Cause::Bin, now);
+                    }
+                    met[message.worker] = Some(table);
+                    if met.iter().all(Option::is_some) {
+                        self.deliver(&mut met, Cause::Bin, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Merges what met, hands the rows out, and gives the tables back.
+    fn deliver(&mut self, met: &mut [Option<Table>], cause: Cause, now: Nanos) {
+        let mut tables: Vec<(usize, Table)> = Vec::new();
+        for (worker, slot) in met.iter_mut().enumerate() {
+            tables.extend(slot.take().map(|table| (worker, table)));
+        }
+        tables.sort_by_key(|(_, table)| std::cmp::Reverse(table.len()));
+        let mut left: Vec<u64> = Vec::new();
+        if let Some(((_, into), others)) = tables.split_first_mut() {
+            for (_, other) in others {
+                for row in other.rows() {
+                    if into.merge(row, &self.schema) == Added::Full {
+                        left.extend_from_slice(row);
+                    }
+                }
+                other.clear();
+            }
+            let words = self.schema.row_words();
+            let all = || into.rows().chain(left.chunks_exact(words));
+            self.cut(&all, cause, now);
+        }
+        for (worker, mut table) in tables {
+            table.clear();
+            if let Some(back) = self.back.get(worker) {
+                // A worker that has ended needs no table.
+                let _ = back.send(table);
+            }
+        }
+    }
+
+    fn rows(&mut self, rows: &[u64], now: Nanos) {
+        let words = self.schema.row_words();
+        self.cut(&|| rows.chunks_exact(words), Cause::Early, now);
+    }
+
+    /// Rows by bin, in order of bins and within one in order of arrival, in batches.
+    fn cut<'a, I: Iterator<Item = &'a [u64]>>(
+        &mut self,
+        all: &dyn Fn() -> I,
+        cause: Cause,
+        now: Nanos,
+    ) {
+        let schema = self.schema.clone();
+        let column = schema
+            .column(What::Field(Field::Bin))
+            .filter(|_| schema.binned);
+        let Some(column) = column else {
+            let bin = *self.unbinned.get_or_insert(now);
+            self.bin(bin, all(), cause, now);
+            if cause == Cause::Bin {
+                self.unbinned = None;
+            }
+            return;
+        };
+        let bin_of = |row: &[u64]| match schema.value(column, row) {
+            Value::Time(bin) => bin,
+            _ => Nanos(0),
+        };
+        let mut bins: BTreeSet<Nanos> = all().map(&bin_of).collect();
+        if cause == Cause::Bin {
+            bins.append(&mut self.unfinished);
+        } else {
+            self.unfinished.extend(bins.iter().copied());
+        }
+        for bin in bins {
+            self.bin(bin, all().filter(|row| bin_of(row) == bin), cause, now);
+        }
+    }
+
+    fn bin<'a>(
+        &mut self,
+        bin: Nanos,
+        rows: impl Iterator<Item = &'a [u64]>,
+        cause: Cause,
+        now: Nanos,
+    ) {
+        let most = BATCH_BYTES / 8 / self.schema.row_words() * self.schema.row_words();
+        let mut words: Vec<u64> = Vec::with_capacity(most);
+        for row in rows {
+            if words.len() >= most {
+                let full = std::mem::replace(&mut words, Vec::with_capacity(most));
+                self.send(bin, full, false, now);
+            }
+            words.extend_from_slice(row);
+        }
+        let last = cause == Cause::Bin;
+        if last || !words.is_empty() {
+            words.shrink_to_fit();
+            self.send(bin, words, last, now);
+        }
+    }
+
+    fn send(&mut self, bin: Nanos, words: Vec<u64>, last: bool, now: Nanos) {
+        let id = self.id;
+        self.id.sequence += 1;
+        let rows = Rows {
+            id,
+            schema: self.schema.clone(),
+            bin,
+            flushed: now,
+            words,
+            last,
+        };
+        let rows = Arc::new(rows);
+        for outlet in &self.outlets {
+            outlet.push(rows.clone());
+        }
+    }
+}

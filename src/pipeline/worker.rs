@@ -1,0 +1,455 @@
+//! [`Worker`]: one thread of the data plane. It waits for its sources, decodes, and adds to its
+//! own tables; nothing is shared per record.
+
+use crate::agg::Aggregator;
+use crate::agg::window::Cause;
+use crate::base::intern::{Interner, SymCache};
+use crate::base::ledger::{Account, Intake, Reason};
+use crate::base::time::{Nanos, SECOND, wall};
+use crate::decode::{Decoder, Emit};
+use crate::enrich::Enrichment;
+use crate::record::{Batch, FieldSet};
+use crate::rule::filter::Filter;
+use crate::source::{Frame, Loss, Progress, Source, SourceError};
+use crate::sys::poll::{Interest, Poll};
+use crate::sys::waker::Wakened;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Rounds over a socket that stays full before timers are looked at again.
+const ROUNDS: usize = 16;
+
+/// Pause before a source that failed is opened again.
+const REOPEN: u64 = 2 * SECOND;
+
+/// One input's part in a worker.
+pub struct Intaker {
+    /// Place of the input in the configuration.
+    pub input: usize,
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where frames come from; none while it is being opened again.
+    pub source: Option<Box<dyn Source>>,
+    /// Opens the source again after a failure.
+    pub reopen: Box<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send>,
+    /// What turns them into records.
+    pub decoder: Box<dyn Decoder>,
+    /// Filters on frames, each with its bit.
+    pub frame_filters: Vec<(u32, Arc<Filter>)>,
+    /// Filters on records, each with its bit.
+    pub record_filters: Vec<(u32, Arc<Filter>)>,
+    /// Bits of which a frame must pass one; zero when some aggregation takes every frame.
+    pub must_pass: u32,
+    /// Places (in the worker) of the aggregations it feeds.
+    pub feeds: Vec<usize>,
+    /// What is added to its records before they are counted.
+    pub enrichment: Enrichment,
+    /// Its page of the ledger.
+    pub ledger: Intake,
+    /// What sources before the present one lost.
+    pub past_loss: Loss,
+    /// Whether the input has come to its end.
+    pub ended: bool,
+    /// When to try to open it again; zero when open.
+    pub retry_at: Nanos,
+}
+
+/// What others may see of a worker, published about once a second.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// For each of its inputs: place in the configuration, page of the ledger, bounded stores.
+    pub inputs: Vec<InputView>,
+    /// For each of its aggregations: place in the configuration, page, entries used and most.
+    pub aggregates: Vec<(usize, Account, (usize, usize))>,
+    /// Position in a file being read and its size, for a progress display.
+    pub position: Option<(u64, Option<u64>)>,
+}
+
+/// One input in a [`Snapshot`].
+#[derive(Clone, Debug, Default)]
+pub struct InputView {
+    /// Place in the configuration.
+    pub input: usize,
+    /// Its page of the ledger.
+    pub ledger: Intake,
+    /// Bounded stores of its decoder: name, used, most.
+    pub usage: Vec<(&'static str, usize, usize)>,
+    /// Whether its source is open.
+    pub open: bool,
+}
+
+/// What a worker may be told.
+pub enum Command {
+    /// Hand out what the tables hold; the bins go on.
+    Flush,
+    /// Read what the kernel still holds, then end and give all parts back.
+    Stop,
+    /// Publish a snapshot now.
+    Publish,
+}
+
+/// One thread of the data plane.
+pub struct Worker {
+    /// Inputs.
+    pub inputs: Vec<Intaker>,
+    /// Aggregations, each with its place in the configuration.
+    pub aggregates: Vec<(usize, Aggregator)>,
+    /// The store of texts, shared by all.
+    pub symbols: Arc<Interner>,
+    /// The batch in work.
+    pub batch: Batch,
+    /// Recent texts.
+    pub cache: SymCache,
+    /// Whether time comes from the clock (some source is live) or from the frames.
+    pub live: bool,
+    /// Commands, and what tells of them.
+    pub commands: (Wakened, Receiver<Command>),
+    /// Where snapshots go.
+    pub view: Arc<Mutex<Snapshot>>,
+}
+
+/// The rest of the pipeline behind a decoder, for one input.
+struct Stage<'a> {
+    aggregates: &'a mut [(usize, Aggregator)],
+    feeds: &'a [usize],
+    filters: &'a [(u32, Arc<Filter>)],
+    enrichment: &'a Enrichment,
+}
+
+impl Stage<'_> {
+    fn run(&mut self, batch: &mut Batch, ledger: &mut Intake) {
+        let mut now = Nanos(0);
+        for record in batch.records() {
+            ledger.decoded.records = ledger.decoded.records.wrapping_add(1);
+            ledger.decoded.packets = ledger.decoded.packets.wrapping_add(record.packets);
+            ledger.decoded.bytes = ledger.decoded.bytes.wrapping_add(record.bytes);
+            now = record.time;
+        }
+        if !self.enrichment.is_empty() {
+            self.enrichment.run(batch);
+        }
+        if !self.filters.is_empty() {
+            for record in batch.records_mut() {
+                for (bit, filter) in self.filters {
+                    if filter.matches_record(record) {
+                        record.pass |= bit;
+                    }
+                }
+            }
+        }
+        for feed in self.feeds {
+            if let Some((_, aggregate)) = self.aggregates.get_mut(*feed) {
+                aggregate.add(batch, now);
+            }
+        }
+        batch.clear();
+    }
+}
+
+impl Intaker {
+    fn judge(filters: &[(u32, Arc<Filter>)], frame: &Frame<'_>) -> u32 {
+        let passed = filters
+            .iter()
+            .filter(|(_, filter)| filter.matches_frame(frame));
+        passed.fold(0, |bits, (bit, _)| bits | bit)
+    }
+
+    fn loss(&mut self) {
+        let now = self
+            .source
+            .as_ref()
+            .map(|source| source.loss())
+            .unwrap_or_default();
+        let (past, ledger) = (&self.past_loss, &mut self.ledger);
+        ledger.kernel_lost = past.kernel.wrapping_add(now.kernel);
+        let refused = past.refused.wrapping_add(now.refused);
+        ledger.dropped[Reason::Refused as usize].units = refused;
+        let oversize = past.oversize.wrapping_add(now.oversize);
+        ledger.dropped[Reason::Oversize as usize].units = oversize;
+    }
+
+    /// Puts the source away, keeping what it had lost.
+    fn shut(&mut self) {
+        let Some(source) = self.source.take() else {
+            return;
+        };
+        let loss = source.loss();
+        self.past_loss.kernel = self.past_loss.kernel.wrapping_add(loss.kernel);
+        self.past_loss.refused = self.past_loss.refused.wrapping_add(loss.refused);
+        self.past_loss.oversize = self.past_loss.oversize.wrapping_add(loss.oversize);
+    }
+
+    fn failed(&mut self, error: &SourceError, now: Nanos) {
+        match error {
+            SourceError::Format(what) => {
+                log::warn!("input {}: {what}", self.name);
+                self.ledger.drop(Reason::Savefile, 0);
+                self.ended = true;
+            }
+            SourceError::Io(e) => {
+                log::error!("input {}: {e}; opening it again", self.name);
+                self.retry_at = Nanos(now.0 + REOPEN);
+            }
+        }
+        self.shut();
+    }
+
+    fn try_reopen(&mut self, now: Nanos) {
+        match (self.reopen)() {
+            Ok(source) => {
+                log::info!("input {}: open again", self.name);
+                self.source = Some(source);
+                self.retry_at = Nanos(0);
+            }
+            Err(e) => {
+                log::warn!("input {}: {e}", self.name);
+                self.retry_at = Nanos(now.0 + REOPEN);
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Fields that must be clean in every record: all that anybody wants.
+    pub fn batch(wanted: FieldSet) -> Batch {
+        Batch::new(wanted)
+    }
+
+    /// Runs until every input has ended or it is told to stop; gives itself back, with its
+    /// tables as they are.
+    pub fn run(mut self) -> Self {
+        let mut poll = Poll::new();
+        let mut published = Nanos(0);
+        if self.live {
+            let now = wall();
+            self.aggregates.iter_mut().for_each(|(_, a)| a.begin(now));
+        }
+        loop {
+            let busy = self.read_ready(&poll);
+            let now = self.pass_time();
+            match self.command() {
+                Some(Command::Stop) => {
+                    self.read_rest();
+                    break;
+                }
+                Some(Command::Flush) => {
+                    let at = if self.live { now } else { self.latest() };
+                    self.aggregates
+                        .iter_mut()
+                        .for_each(|(_, a)| a.drain(Cause::Early, at));
+                    self.publish();
+                }
+                Some(Command::Publish) => self.publish(),
+                None => {}
+            }
+            if self.inputs.iter().all(|input| input.ended) {
+                break;
+            }
+            if now.0 >= published.0.saturating_add(SECOND) || now < published || !busy {
+                self.publish();
+                published = now;
+            }
+            self.wait(&mut poll, busy, now);
+        }
+        self.publish();
+        self
+    }
+
+    fn command(&mut self) -> Option<Command> {
+        self.commands.1.try_recv().ok()
+    }
+
+    fn latest(&self) -> Nanos {
+        self.aggregates
+            .iter()
+            .map(|(_, a)| a.last())
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Reads from every source that is ready; true when one may have more at once.
+    fn read_ready(&mut self, poll: &Poll) -> bool {
+        let mut busy = false;
+        let mut file_read = false;
+        for at in 0..self.inputs.len() {
+            let Some(input) = self.inputs.get_mut(at) else {
+                continue;
+            };
+            let Some(source) = &input.source else {
+                continue;
+            };
+            match source.fd() {
+                // Files are read one after the other, in the order of the configuration.
+                None if file_read => busy = true,
+                None => {
+                    file_read = true;
+                    busy |= self.read(at);
+                }
+                Some(_) if poll.ready(at + 1) => busy |= self.read(at),
+                Some(_) => {}
+            }
+        }
+        busy
+    }
+
+    /// Reads a bounded share from one source; true when there may be more.
+    fn read(&mut self, at: usize) -> bool {
+        let Self {
+            inputs,
+            aggregates,
+            symbols,
+            batch,
+            cache,
+            ..
+        } = self;
+        let Some(input) = inputs.get_mut(at) else {
+            return false;
+        };
+        let Some(source) = &mut input.source else {
+            return false;
+        };
+        let mut stage = Stage {
+            aggregates,
+            feeds: &input.feeds,
+            filters: &input.record_filters,
+            enrichment: &input.enrichment,
+        };
+        let mut run = |batch: &mut Batch, ledger: &mut Intake| stage.run(batch, ledger);
+        let mut emit = Emit::new(batch, &mut run, &mut input.ledger, symbols, cache);
+        let (decoder, filters, must) = (&mut input.decoder, &input.frame_filters, input.must_pass);
+        let mut progress = Ok(Progress::More);
+        for _ in 0..ROUNDS {
+            progress = source.read(&mut |frame| {
+                emit.ledger.frames = emit.ledger.frames.wrapping_add(1);
+                let bytes = u64::from(frame.wire_len);
+                emit.ledger.frame_bytes = emit.ledger.frame_bytes.wrapping_add(bytes);
+                emit.time = frame.time;
+                if !filters.is_empty() {
+                    emit.pass = Intaker::judge(filters, frame);
+                    if emit.pass & must == 0 && must != 0 {
+                        emit.drop(Reason::Filter, frame.wire_len as usize);
+                        return;
+                    }
+                }
+                if let Err(error) = decoder.decode(frame, &mut emit) {
+                    emit.drop(error.into(), frame.wire_len as usize);
+                }
+            });
+            if !matches!(progress, Ok(Progress::More)) {
+                break;
+            }
+        }
+        if matches!(progress, Ok(Progress::End)) {
+            decoder.finish(&mut emit);
+        }
+        emit.flush();
+        match progress {
+            Ok(Progress::More) => true,
+            Ok(Progress::Idle) => false,
+            Ok(Progress::End) => {
+                input.loss();
+                input.shut();
+                input.ended = true;
+                false
+            }
+            Err(error) => {
+                input.loss();
+                input.failed(&error, wall());
+                false
+            }
+        }
+    }
+
+    /// Lets time pass: ended bins are handed out, failed sources opened again.
+    fn pass_time(&mut self) -> Nanos {
+        let now = wall();
+        if self.live {
+            self.aggregates.iter_mut().for_each(|(_, a)| a.advance(now));
+        }
+        for input in &mut self.inputs {
+            if input.source.is_none() && !input.ended && now >= input.retry_at {
+                input.try_reopen(now);
+            }
+        }
+        now
+    }
+
+    /// Sleeps until a source is ready, a command comes, or a deadline is there.
+    fn wait(&mut self, poll: &mut Poll, busy: bool, now: Nanos) {
+        poll.clear();
+        poll.add(self.commands.0.fd(), Interest::Read);
+        for input in &self.inputs {
+            let fd = input.source.as_ref().and_then(|source| source.fd());
+            poll.add(fd.unwrap_or(-1), Interest::Read);
+        }
+        let live = self
+            .aggregates
+            .iter()
+            .filter(|_| self.live)
+            .map(|(_, a)| a.deadline());
+        let deadlines = live.chain(self.inputs.iter().map(|i| i.retry_at));
+        let next = deadlines.filter(|at| at.0 != 0).min();
+        let timeout = if busy {
+            Some(Duration::ZERO)
+        } else {
+            next.map(|at| Duration::from_nanos(at.0.saturating_sub(now.0)))
+        };
+        if let Err(e) = poll.wait(timeout) {
+            log::error!("poll: {e}");
+        }
+        if poll.ready(0) {
+            self.commands.0.clear();
+        }
+    }
+
+    /// Reads what the kernel holds already, at the most for as long as a full buffer takes.
+    fn read_rest(&mut self) {
+        for at in 0..self.inputs.len() {
+            let live = |input: &Intaker| input.source.as_ref().is_some_and(|s| s.fd().is_some());
+            for _ in 0..64 {
+                if !self.inputs.get(at).is_some_and(live) || !self.read(at) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Hands every table out and waits until it is taken.
+    pub fn finish(&mut self) {
+        let now = if self.live { wall() } else { self.latest() };
+        self.aggregates.iter_mut().for_each(|(_, a)| a.finish(now));
+        self.publish();
+    }
+
+    /// Hands every table out while its bin goes on, and waits until it is taken.
+    pub fn hand_out(&mut self) {
+        let now = if self.live { wall() } else { self.latest() };
+        self.aggregates
+            .iter_mut()
+            .for_each(|(_, a)| a.hand_out(now));
+        self.inputs.iter_mut().for_each(Intaker::loss);
+    }
+
+    fn publish(&mut self) {
+        self.inputs.iter_mut().for_each(Intaker::loss);
+        let inputs = self.inputs.iter().map(|input| InputView {
+            input: input.input,
+            ledger: input.ledger,
+            usage: input.decoder.usage(),
+            open: input.source.is_some(),
+        });
+        let aggregates = self.aggregates.iter();
+        let snapshot = Snapshot {
+            inputs: inputs.collect(),
+            aggregates: aggregates
+                .map(|(at, a)| (*at, a.account(), a.usage()))
+                .collect(),
+            position: self
+                .inputs
+                .iter()
+                .find_map(|i| i.source.as_ref()?.position()),
+        };
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+}
