@@ -1,8 +1,28 @@
 //! `weir read`: savefiles in, rows out, once.
 
+mod ledger;
+mod rows;
+mod table;
+
 use super::arg::{Args, Command, Flag, Operands, Take};
 use super::out;
 use crate::base::error::Exit;
+use crate::base::options::{Options, Place, Raw};
+use crate::base::text::nearest;
+use crate::base::zone::Zone;
+use crate::config::{Aggregate, Config, Decode, Full, Input, every, primitive};
+use crate::encode::value::Style;
+use crate::pipeline::outlet::Outlet;
+use crate::pipeline::reload::Kept;
+use crate::pipeline::{Mode, Pipeline, Plan};
+use crate::record::schema::What;
+use crate::record::{FIELDS, Field};
+use ledger::Ledger;
+use rows::{Format, Report, Trouble, Wanted};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::time::Duration;
 
 /// The table of `weir read`.
 pub static COMMAND: Command = Command {
@@ -24,15 +44,15 @@ pub static COMMAND: Command = Command {
         Flag::new("by", Take::Fields, "LIST", "Fields to sum by, with commas; `weir fields` lists them.")
             .short('b')
             .default("src_host,dst_host"),
-        Flag::new("decode", Take::Choice(&["auto", "packets|packet", "netflow", "sflow"]), "WHAT", "What the savefile holds.")
+        Flag::new("decode", Take::Choice(&["packets|packet", "netflow", "sflow"]), "WHAT", "What the savefile holds.")
             .short('d')
-            .default("auto"),
+            .default("packets"),
         Flag::new("filter", Take::Text, "EXPR", "Count only what passes this pcap filter expression.")
             .short('f'),
         Flag::new("bin", Take::Text, "TIME", "Sum by time bins of this length: 10s, 5m, 1h, day, week, month.")
             .alias("every"),
         Flag::new("sort", Take::Text, "COLUMN", "Sort by this column, largest first; bytes where --top is given."),
-        Flag::new("top", Take::Number, "N", "Print the first N rows only, then one for the others and the total.")
+        Flag::new("top", Take::Number, "N", "Print the first N rows only, then one for the others and the total; a table has 20, 0 means all.")
             .short('n'),
         Flag::new("format", Take::Choice(&["table", "csv", "json", "formatted"]), "FORMAT", "How rows are written.")
             .default("table"),
@@ -63,6 +83,206 @@ pub static COMMAND: Command = Command {
     run,
 };
 
-fn run(_args: Args) -> Exit {
-    out::fail("this build can not read yet")
+fn run(args: Args) -> Exit {
+    match job(&args) {
+        Ok(job) => job.run(),
+        Err(exit) => exit,
+    }
+}
+
+/// Rows that a table prints unless `--top` says otherwise.
+const TABLE_ROWS: u64 = 20;
+
+/// How often the progress is shown anew.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+/// One run of the command, with its arguments understood.
+struct Job {
+    config: Config,
+    wanted: Wanted,
+    output: Option<PathBuf>,
+    json_ledger: bool,
+    quiet: bool,
+    memory: usize,
+}
+
+fn job(args: &Args) -> Result<Job, Exit> {
+    let wrong = |message: String| args.wrong(&message);
+    let mut problems = Vec::new();
+    let items: Vec<_> = args.list("by").into_iter().map(|name| (name, Place::default())).collect();
+    let by = primitive::list(&items, &mut problems);
+    if let Some(problem) = problems.first() {
+        return Err(wrong(format!("--by: {}", problem.message)));
+    }
+    let every = args.text("bin").map(every::parse).transpose();
+    let every = every.map_err(|why| wrong(format!("--bin: {why}")))?;
+    let zone = args.text("timezone").unwrap_or("local");
+    let zone = Zone::named(zone).map_err(|why| wrong(format!("--timezone: {why}")))?;
+    let decode = match args.text("decode") {
+        Some("netflow") => Decode::Netflow,
+        Some("sflow") => Decode::Sflow,
+        _ => Decode::Packet,
+    };
+    let format = match args.text("format") {
+        Some("csv") => Format::Csv,
+        Some("json") => Format::Json,
+        Some("formatted") => Format::Formatted,
+        _ => Format::Table,
+    };
+    let sort = args.text("sort").map(column).transpose().map_err(wrong)?;
+    let table = format == Format::Table;
+    let top = args.number("top").or(table.then_some(TABLE_ROWS)).filter(|n| *n > 0);
+    let total = args.size("memory").unwrap_or(64 << 20);
+    let sorts = table || sort.is_some() || top.is_some();
+    let memory = if sorts { total as usize / 3 } else { 0 };
+    let mut config = Config {
+        memory: total.saturating_sub(memory as u64),
+        timezone: args.text("timezone").unwrap_or("local").into(),
+        ..Config::default()
+    };
+    for n in 0..args.operands().len() {
+        let path = args.operands()[n].clone();
+        let mut options = Options::new(&format!("input.{n}"), Place::default());
+        options.set("file", Raw::Text(path.to_string_lossy().into_owned()));
+        config.inputs.push(Input {
+            name: path.to_string_lossy().into_owned(),
+            kind: "file".into(),
+            decode,
+            workers: 1,
+            options,
+            place: Place::default(),
+        });
+    }
+    config.aggregates.push(Aggregate {
+        name: "rows".into(),
+        from: Vec::new(),
+        by: by.fields,
+        flows: by.flows,
+        both_ends: by.both_ends,
+        every,
+        time: Default::default(),
+        filter: args.text("filter").unwrap_or_default().into(),
+        memory: None,
+        full: match args.text("full") {
+            Some("fold") => Full::Fold,
+            Some("evict") => Full::Evict,
+            _ => Full::Flush,
+        },
+        renormalise: false,
+        to: vec![ROWS.into()],
+        place: Place::default(),
+    });
+    let style = Style { zone, ..Style::default() };
+    let colour = args.path("output").is_none() && out::colour();
+    let by_bytes = What::Bytes;
+    let wanted = Wanted {
+        format,
+        sort: sort.or((table || top.is_some()).then_some(by_bytes)),
+        top,
+        colour,
+        style,
+    };
+    Ok(Job {
+        config,
+        wanted,
+        output: args.path("output").map(PathBuf::from),
+        json_ledger: args.text("ledger") == Some("json"),
+        quiet: args.flag("quiet"),
+        memory,
+    })
+}
+
+/// Name of the one output.
+const ROWS: &str = "rows";
+
+/// Bytes of rows that may wait for the output.
+const QUEUE: usize = 512 << 10;
+
+fn column(name: &str) -> Result<What, String> {
+    match name {
+        "packets" => return Ok(What::Packets),
+        "bytes" => return Ok(What::Bytes),
+        "flows" => return Ok(What::Flows),
+        _ => {}
+    }
+    let field = Field::by_name(name).or_else(|| Field::by_json(name));
+    field.map(What::Field).ok_or_else(|| {
+        let known = FIELDS.iter().map(|i| i.name).chain(["packets", "bytes", "flows"]);
+        let near = nearest(name, known).map(|n| format!("; did you mean `{n}`?"));
+        format!("--sort: no column `{name}`{}", near.unwrap_or_default())
+    })
+}
+
+impl Job {
+    fn run(self) -> Exit {
+        if let Err(e) = crate::ctl::log::init(crate::ctl::log::Target::Stderr, log::LevelFilter::Warn) {
+            return out::fail(&format!("log: {e}"));
+        }
+        let mut config = self.config;
+        config.memory = config.memory.saturating_sub(QUEUE as u64);
+        let plan = match Plan::new(&config) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                problems.iter().for_each(|p| out::say(&format!("weir read: {}\n", p.message)));
+                return Exit::Usage;
+            }
+        };
+        let sorted = self.wanted.sort.map(|what| plan.aggregates[0].settings.schema.column(what).is_some());
+        if sorted == Some(false) {
+            return out::usage("weir read", "--sort: the column is not among --by", "weir read --help");
+        }
+        let to: Box<dyn Write + Send> = match &self.output {
+            None => Box::new(std::io::stdout()),
+            Some(path) => match std::fs::File::create(path) {
+                Ok(file) => Box::new(file),
+                Err(e) => return out::fail(&format!("{}: {e}", path.display())),
+            },
+        };
+        let packets = config.inputs.iter().all(|i| i.decode == Decode::Packet);
+        let trouble = Trouble::default();
+        let report = Report::new(to, self.wanted, self.memory, trouble.clone());
+        let outlet = Outlet::new(ROWS, QUEUE, true);
+        let Ok(thread) = outlet.start(Box::new(report)) else {
+            return out::fail("no thread left");
+        };
+        let mut kept = Kept::default();
+        kept.lend(outlet, thread);
+        let mode = Mode { patient: true, run: crate::base::time::wall().0 };
+        let Ok(pipeline) = Pipeline::start(config, plan, mode, &mut kept) else {
+            return Exit::Failure;
+        };
+        let progress = !self.quiet && std::io::stderr().is_terminal();
+        while !pipeline.wait(None, progress.then_some(PROGRESS)) {
+            show_progress(&pipeline);
+        }
+        let ended = pipeline.inputs_failed();
+        let view = pipeline.stop(None);
+        if progress {
+            out::say("\r\x1b[K");
+        }
+        let ledger = Ledger::new(&view, packets);
+        if !self.quiet || ledger.lost() {
+            let line = if self.json_ledger { ledger.json() } else { ledger.text() };
+            out::say(&format!("{line}\n"));
+        }
+        let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match trouble {
+            Some(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Exit::Fine,
+            Some(e) => out::fail(&format!("output: {e}")),
+            None if ended => Exit::Failure,
+            None if !ledger.balanced() => Exit::Failure,
+            None => Exit::Fine,
+        }
+    }
+}
+
+fn show_progress(pipeline: &Pipeline) {
+    let view = pipeline.view();
+    let frames: u64 = view.inputs.iter().map(|i| i.ledger.frames).sum();
+    let done = match view.position {
+        Some((at, Some(size))) if size > 0 => format!("{:3} % ", (at * 100 / size).min(100)),
+        Some((at, _)) => format!("{} ", crate::base::text::show_size(at)),
+        None => String::new(),
+    };
+    out::say(&format!("\r{done}{frames} frames\x1b[K"));
 }

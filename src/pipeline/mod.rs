@@ -16,7 +16,8 @@ use crate::enrich::Enrichment;
 use crate::record::FieldSet;
 use crate::sink::{self, BatchId};
 use crate::source::Loss;
-use crate::sys::waker::{self, Waker};
+use crate::sys::poll::{Interest, Poll};
+use crate::sys::waker::{self, Wakened, Waker};
 use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
@@ -66,6 +67,8 @@ pub struct Pipeline {
     pub plan: Plan,
     /// How it is run.
     pub mode: Mode,
+    /// Woken when a worker ends, and how one waits for that.
+    done: (Arc<Waker>, Wakened),
     workers: Vec<Thread>,
     drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
     outlets: Vec<Arc<Outlet>>,
@@ -78,7 +81,12 @@ impl Pipeline {
     /// # Errors
     /// When something can not be opened; it has been logged.
     pub fn start(config: Config, plan: Plan, mode: Mode, kept: &mut Kept) -> Result<Self, Failed> {
+        let (done, wakened) = waker::pair().map_err(|e| {
+            log::error!("pipeline: {e}");
+            Failed
+        })?;
         let mut pipeline = Self {
+            done: (Arc::new(done), wakened),
             workers: Vec::new(),
             drains: Vec::new(),
             outlets: Vec::new(),
@@ -269,6 +277,36 @@ impl Pipeline {
     /// Whether every worker has ended by itself (all inputs were files).
     pub fn ended(&self) -> bool {
         self.workers.iter().all(|w| w.handle.is_finished())
+    }
+
+    /// Waits until every worker has ended, `also` is readable, or the time is over; true when
+    /// every worker has ended.
+    pub fn wait(&self, also: Option<i32>, time: Option<Duration>) -> bool {
+        if self.ended() {
+            return true;
+        }
+        let mut poll = Poll::new();
+        poll.add(self.done.1.fd(), Interest::Read);
+        poll.add(also.unwrap_or(-1), Interest::Read);
+        if let Err(e) = poll.wait(time) {
+            log::error!("poll: {e}");
+        }
+        if poll.ready(0) {
+            self.done.1.clear();
+            // The thread wakes us a moment before it has ended.
+            for _ in 0..100 {
+                if self.ended() {
+                    return true;
+                }
+                std::thread::yield_now();
+            }
+            if self.workers.len() == 1 {
+                while !self.ended() {
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+            }
+        }
+        self.ended()
     }
 
     fn tell(&self, command: fn() -> Command) {

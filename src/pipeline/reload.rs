@@ -81,6 +81,12 @@ impl Kept {
             .insert(output.name.clone(), (output_mark(output), running));
     }
 
+    /// Takes an output that the command itself made, for the first output of the configuration
+    /// that has its name.
+    pub fn lend(&mut self, outlet: Arc<Outlet>, thread: JoinHandle<()>) {
+        self.outlets.insert(outlet.name.clone(), (String::new(), (outlet, thread)));
+    }
+
     /// Keeps the bins of which an aggregation has delivered a part.
     pub fn add_unfinished(&mut self, aggregate: &str, bins: BTreeSet<Nanos>) {
         self.unfinished.insert(aggregate.into(), bins);

@@ -35,8 +35,8 @@ impl Wakened {
     }
 
     /// Forgets all wakings so far.
-    pub fn clear(&mut self) {
+    pub fn clear(&self) {
         let mut bytes = [0; 64];
-        while matches!(self.0.read(&mut bytes), Ok(n) if n == bytes.len()) {}
+        while matches!((&self.0).read(&mut bytes), Ok(n) if n == bytes.len()) {}
     }
 }

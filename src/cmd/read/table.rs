@@ -1,0 +1,164 @@
+//! The table of `weir read`: top talkers with their share, the others, the total.
+
+use super::rows::{Format, Wanted};
+use crate::base::ledger::Sum;
+use crate::encode::order::{CSV_ORDER, arrange};
+use crate::encode::pen::Pen;
+use crate::encode::value::Show;
+use crate::record::counter::BYTES;
+use crate::record::schema::{Column, What};
+use crate::record::{Kind, Schema};
+use std::io::Write;
+
+/// Blocks of a bar, from empty to one whole character.
+const BLOCKS: [&str; 9] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+
+/// Characters of a full bar.
+const BAR: usize = 20;
+
+/// One table.
+pub struct Page<'a> {
+    /// What rows contain.
+    pub schema: &'a Schema,
+    /// How they are wanted.
+    pub wanted: &'a Wanted,
+    /// Rows that are not shown; `records` counts them.
+    pub rest: Sum,
+    /// All rows.
+    pub total: Sum,
+}
+
+impl Page<'_> {
+    /// Writes heading, rows, the others and the total.
+    pub fn write<'a>(&self, rows: impl Iterator<Item = &'a [u64]>, out: &mut Vec<u8>) {
+        let columns: Vec<Column> =
+            arrange(self.schema, CSV_ORDER, false).filter_map(|(_, column)| column).collect();
+        let mut show = Show::new(&self.wanted.style);
+        let bytes_at = self.schema.key.len() + BYTES;
+        let mut lines: Vec<(Vec<String>, u64)> = Vec::new();
+        for row in rows {
+            let cells = columns.iter().map(|column| cell(self.schema, &mut show, column, row));
+            lines.push((cells.collect(), row.get(bytes_at).copied().unwrap_or(0)));
+        }
+        let shown = lines.len();
+        if self.rest.records > 0 {
+            let name = format!("other ({} rows)", self.rest.records);
+            lines.push((self.sums(&columns, name, self.rest), self.rest.bytes));
+        }
+        lines.push((self.sums(&columns, "total".into(), self.total), self.total.bytes));
+        let head: Vec<String> = columns.iter().map(heading).collect();
+        let width = |n: usize| {
+            let cells = lines.iter().map(|(cells, _)| cells[n].chars().count());
+            cells.max().unwrap_or(0).max(head[n].len())
+        };
+        let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+        self.line(&columns, &widths, &head, None, "1", out);
+        for (n, (cells, bytes)) in lines.iter().enumerate() {
+            let colour = if n < shown { "" } else { "2" };
+            self.line(&columns, &widths, cells, Some(*bytes), colour, out);
+        }
+    }
+
+    /// The cells of a line of sums: its name in the first column that is no counter.
+    fn sums(&self, columns: &[Column], name: String, sum: Sum) -> Vec<String> {
+        let mut name = Some(name);
+        let cells = columns.iter().map(|column| match column.what {
+            What::Packets => sum.packets.to_string(),
+            What::Bytes => sum.bytes.to_string(),
+            What::Flows => String::new(),
+            What::Field(_) => name.take().unwrap_or_default(),
+        });
+        cells.collect()
+    }
+
+    fn line(
+        &self,
+        columns: &[Column],
+        widths: &[usize],
+        cells: &[String],
+        bytes: Option<u64>,
+        colour: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let paint = self.wanted.colour && !colour.is_empty();
+        if paint {
+            // Writing to memory does not fail.
+            let _ = write!(out, "\x1b[{colour}m");
+        }
+        for ((column, width), cell) in columns.iter().zip(widths).zip(cells) {
+            let pad = width.saturating_sub(cell.chars().count());
+            let (left, right) = if is_number(column) { (pad, 0) } else { (0, pad) };
+            let _ = write!(out, "{:left$}{cell}{:right$}  ", "", "");
+        }
+        match bytes {
+            None => out.extend_from_slice(b" SHARE"),
+            Some(bytes) => {
+                let mille = u128::from(bytes) * 1000 / u128::from(self.total.bytes.max(1));
+                let _ = write!(out, "{:>3}.{} %", mille / 10, mille % 10);
+                if self.wanted.colour && colour.is_empty() {
+                    let _ = write!(out, "  \x1b[36m{}\x1b[0m", bar(mille as usize));
+                }
+            }
+        }
+        if paint {
+            out.extend_from_slice(b"\x1b[0m");
+        }
+        while out.last() == Some(&b' ') {
+            out.pop();
+        }
+        out.push(b'\n');
+    }
+}
+
+/// A bar of `mille` thousandths.
+fn bar(mille: usize) -> String {
+    let eighths = (mille.min(1000) * BAR * 8).div_ceil(1000);
+    format!("{}{}", BLOCKS[8].repeat(eighths / 8), BLOCKS[eighths % 8])
+}
+
+fn is_number(column: &Column) -> bool {
+    matches!(
+        column.kind,
+        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText
+    )
+}
+
+fn heading(column: &Column) -> String {
+    match column.what {
+        What::Field(field) => field.info().csv.into(),
+        What::Packets => "PACKETS".into(),
+        What::Flows => "FLOWS".into(),
+        What::Bytes => "BYTES".into(),
+    }
+}
+
+fn cell(schema: &Schema, show: &mut Show, column: &Column, row: &[u64]) -> String {
+    let mut bytes = Vec::new();
+    let mut pen = Pen::new(&mut bytes);
+    let text = show.value(&mut pen, schema, column, row);
+    drop(pen);
+    let bytes = if text { &show.text } else { &bytes };
+    // What a terminal would obey is not printed.
+    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect()
+}
+
+/// The two lines behind `--top` in formats that machines read.
+pub fn ends(schema: &Schema, format: Format, rest: Sum, total: Sum, out: &mut Vec<u8>) {
+    for (name, sum) in [("other", rest), ("total", total)] {
+        if format == Format::Json {
+            let _ = writeln!(
+                out,
+                "{{\"event_type\":\"{name}\",\"rows\":{},\"packets\":{},\"bytes\":{}}}",
+                sum.records, sum.packets, sum.bytes
+            );
+            continue;
+        }
+        let mut name = Some(name);
+        let cells = arrange(schema, CSV_ORDER, true).map(|(_, column)| match column.map(|c| c.what) {
+            Some(What::Packets) => sum.packets.to_string(),
+            Some(What::Bytes) => sum.bytes.to_string(),
+            _ => name.take().unwrap_or_default().to_string(),
+        });
+        let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join(","));
+    }
+}
