@@ -140,8 +140,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         timezone: args.text("timezone").unwrap_or("local").into(),
         ..Config::default()
     };
-    for n in 0..args.operands().len() {
-        let path = args.operands()[n].clone();
+    for (n, path) in args.operands.iter().enumerate() {
         let mut options = Options::new(&format!("input.{n}"), Place::default());
         options.set("file", Raw::Text(path.to_string_lossy().into_owned()));
         config.inputs.push(Input {
@@ -156,7 +155,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
     config.aggregates.push(Aggregate {
         name: "rows".into(),
         from: Vec::new(),
-        by: by.fields,
+        by: by.by,
         flows: by.flows,
         both_ends: by.both_ends,
         every,
@@ -178,7 +177,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
     let wanted = Wanted {
         format,
         sort: sort.or((table || top.is_some()).then_some(by_bytes)),
-        top,
+        top: top.map(|n| n as usize),
         colour,
         style,
     };
@@ -255,7 +254,6 @@ impl Job {
         while !pipeline.wait(None, progress.then_some(PROGRESS)) {
             show_progress(&pipeline);
         }
-        let ended = pipeline.inputs_failed();
         let view = pipeline.stop(None);
         if progress {
             out::say("\r\x1b[K");
@@ -269,7 +267,7 @@ impl Job {
         match trouble {
             Some(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Exit::Fine,
             Some(e) => out::fail(&format!("output: {e}")),
-            None if ended => Exit::Failure,
+            None if view.inputs.iter().any(|input| input.failed) => Exit::Failure,
             None if !ledger.balanced() => Exit::Failure,
             None => Exit::Fine,
         }

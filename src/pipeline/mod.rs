@@ -148,6 +148,7 @@ impl Pipeline {
             ledger: kept.ledger(input, worker),
             past_loss: Loss::default(),
             ended: false,
+            broken: false,
             retry_at: Default::default(),
         })
     }
@@ -419,6 +420,7 @@ impl View {
             slot.input = view.input;
             slot.ledger.add(&view.ledger);
             slot.open |= view.open;
+            slot.failed |= view.failed;
             for (name, used, most) in view.usage {
                 match slot.usage.iter_mut().find(|(known, ..)| *known == name) {
                     Some(sum) => (sum.1, sum.2) = (sum.1 + used, sum.2 + most),

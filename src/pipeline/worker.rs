@@ -51,6 +51,8 @@ pub struct Intaker {
     pub past_loss: Loss,
     /// Whether the input has come to its end.
     pub ended: bool,
+    /// Whether the system failed to read a file to its end.
+    pub broken: bool,
     /// When to try to open it again; zero when open.
     pub retry_at: Nanos,
 }
@@ -77,6 +79,8 @@ pub struct InputView {
     pub usage: Vec<(&'static str, usize, usize)>,
     /// Whether its source is open.
     pub open: bool,
+    /// Whether the system failed to read it to its end.
+    pub failed: bool,
 }
 
 /// What a worker may be told.
@@ -185,6 +189,13 @@ impl Intaker {
             SourceError::Format(what) => {
                 log::warn!("input {}: {what}", self.name);
                 self.ledger.drop(Reason::Savefile, 0);
+                self.ended = true;
+            }
+            SourceError::Io(e) if self.source.as_ref().is_some_and(|s| s.fd().is_none()) => {
+                // A file would begin anew.
+                log::error!("input {}: {e}", self.name);
+                self.ledger.drop(Reason::Savefile, 0);
+                self.broken = true;
                 self.ended = true;
             }
             SourceError::Io(e) => {
@@ -438,6 +449,7 @@ impl Worker {
             ledger: input.ledger,
             usage: input.decoder.usage(),
             open: input.source.is_some(),
+            failed: input.broken,
         });
         let aggregates = self.aggregates.iter();
         let snapshot = Snapshot {
