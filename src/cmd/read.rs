@@ -10,7 +10,7 @@ use crate::base::error::Exit;
 use crate::base::options::{Options, Place, Raw};
 use crate::base::text::nearest;
 use crate::base::zone::Zone;
-use crate::config::{Aggregate, Config, Decode, Full, Input, every, primitive};
+use crate::config::{Aggregate, Config, Decode, Full, Input, Output, every, primitive};
 use crate::encode::value::Style;
 use crate::pipeline::outlet::Outlet;
 use crate::pipeline::reload::Kept;
@@ -171,6 +171,14 @@ fn job(args: &Args) -> Result<Job, Exit> {
         to: vec![ROWS.into()],
         place: Place::default(),
     });
+    // The command makes this output itself and lends it to the pipeline.
+    config.outputs.push(Output {
+        name: ROWS.into(),
+        kind: String::new(),
+        queue: QUEUE as u64,
+        options: Options::default(),
+        place: Place::default(),
+    });
     let style = Style { zone, ..Style::default() };
     let colour = args.path("output").is_none() && out::colour();
     let by_bytes = What::Bytes;
@@ -217,8 +225,7 @@ impl Job {
         if let Err(e) = crate::ctl::log::init(crate::ctl::log::Target::Stderr, log::LevelFilter::Warn) {
             return out::fail(&format!("log: {e}"));
         }
-        let mut config = self.config;
-        config.memory = config.memory.saturating_sub(QUEUE as u64);
+        let config = self.config;
         let plan = match Plan::new(&config) {
             Ok(plan) => plan,
             Err(problems) => {
@@ -245,7 +252,7 @@ impl Job {
             return out::fail("no thread left");
         };
         let mut kept = Kept::default();
-        kept.lend(outlet, thread);
+        kept.add_outlet(&config.outputs[0], (outlet, thread));
         let mode = Mode { patient: true, run: crate::base::time::wall().0 };
         let Ok(pipeline) = Pipeline::start(config, plan, mode, &mut kept) else {
             return Exit::Failure;

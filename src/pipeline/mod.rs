@@ -262,10 +262,13 @@ impl Pipeline {
             view: view.clone(),
         };
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
-        let handle = builder
-            .stack_size(512 << 10)
-            .spawn(move || worker.run())
-            .map_err(report)?;
+        let done = self.done.0.clone();
+        let run = move || {
+            let worker = worker.run();
+            done.wake();
+            worker
+        };
+        let handle = builder.stack_size(512 << 10).spawn(run).map_err(report)?;
         self.workers.push(Thread {
             handle,
             commands,
@@ -294,17 +297,12 @@ impl Pipeline {
         }
         if poll.ready(0) {
             self.done.1.clear();
-            // The thread wakes us a moment before it has ended.
+            // A worker wakes us a moment before its thread has ended.
             for _ in 0..100 {
                 if self.ended() {
                     return true;
                 }
-                std::thread::yield_now();
-            }
-            if self.workers.len() == 1 {
-                while !self.ended() {
-                    std::thread::sleep(Duration::from_micros(50));
-                }
+                std::thread::sleep(Duration::from_micros(50));
             }
         }
         self.ended()

@@ -75,16 +75,10 @@ impl Kept {
         }
     }
 
-    /// Keeps an output.
+    /// Keeps an output, or lends one that a command made itself.
     pub fn add_outlet(&mut self, output: &Output, running: Running) {
         self.outlets
             .insert(output.name.clone(), (output_mark(output), running));
-    }
-
-    /// Takes an output that the command itself made, for the first output of the configuration
-    /// that has its name.
-    pub fn lend(&mut self, outlet: Arc<Outlet>, thread: JoinHandle<()>) {
-        self.outlets.insert(outlet.name.clone(), (String::new(), (outlet, thread)));
     }
 
     /// Keeps the bins of which an aggregation has delivered a part.
