@@ -76,6 +76,7 @@ impl Compiled {
         if at == 0 || at > usize::from(u16::MAX) {
             return None;
         }
+        inside_out(&mut items);
         let lens = if variable {
             specs.iter().map(|s| s.len).collect()
         } else {
@@ -118,6 +119,29 @@ impl Compiled {
         };
         what.saturating_add(self.lens.len().saturating_mul(2))
             .saturating_add(size_of::<Self>())
+    }
+}
+
+/// Headers of two packets in one template, with addresses of both families (SRv6 carrying IPv4,
+/// as Cisco exports it): the inner packet, which comes later, is the flow, and the outer one the
+/// tunnel. Where the family does not change, the second occurrence is the tunnel's.
+fn inside_out(items: &mut [Item]) {
+    let at = |id: u16, nth: usize| {
+        items
+            .iter()
+            .position(|i| i.pen == 0 && !i.scope && i.id == id && i.nth == nth)
+    };
+    let (Some(four), Some(six), Some(_)) = (at(8, 0), at(27, 0), at(4, 1)) else {
+        return;
+    };
+    let outer: [u16; 2] = if six < four { [27, 28] } else { [8, 12] };
+    let twice = [4, 5, 6, 7, 11, 31].map(|id| (id, at(id, 1).is_some()));
+    for item in items.iter_mut().filter(|i| i.pen == 0 && i.nth < 2) {
+        if outer.contains(&item.id) {
+            item.nth = 1;
+        } else if twice.contains(&(item.id, true)) {
+            item.nth ^= 1;
+        }
     }
 }
 

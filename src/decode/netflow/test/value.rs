@@ -184,6 +184,16 @@ fn tunnels_are_second_occurrences() {
         (v4(10, 0, 0, 1), v4(10, 0, 0, 2))
     );
     assert_eq!((r.tunnel_proto(), r.tunnel_tcp_flags()), (6, 0x18));
+    // IPv4 in IPv6: the flow is what is inside.
+    let outer: &[(u16, &[u8])] = &[(27, &SIX), (7, &[0, 1]), (4, &[4])];
+    let inner: &[(u16, &[u8])] = &[(8, &[10, 0, 0, 2]), (7, &[0, 53]), (4, &[17])];
+    let wanted = [&wanted[..], &[Field::Proto, Field::SrcPort]].concat();
+    let (_, r) = one(&wanted, &[outer, inner].concat());
+    assert_eq!(
+        (r.src_host(), r.src_port(), r.proto()),
+        (v4(10, 0, 0, 2), 53, 17)
+    );
+    assert_eq!((r.tunnel_src_host(), r.tunnel_proto()), (Ip(SIX), 4));
     let wanted = [Field::Vxlan, Field::Nvgre];
     let (_, r) = one(&wanted, &[(351, &[1, 0, 0, 0, 0, 0, 1, 2])]);
     assert_eq!((r.vxlan(), r.present.has(Field::Nvgre)), (0x0102, false));
