@@ -584,7 +584,11 @@ fn a_build_without_gzip_says_so() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Whatever happens to the bytes: no panic, no more frames than fit, and the size of the
     /// reads makes no difference.

@@ -364,7 +364,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn it_agrees_with_a_naive_map(ops in prop::collection::vec((0u32..3000, 1u64..2000, 0u8..8), 0..4000)) {
+        fn it_agrees_with_a_naive_map(
+            ops in prop::collection::vec((0u32..3000, 1u64..2000, 0u8..8), 0..4000)
+        ) {
             let schema = schema();
             let mut table = Table::new(&schema, 1 << 20, 0, 7);
             let mut naive: HashMap<u32, (u64, u64)> = HashMap::new();

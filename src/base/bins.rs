@@ -11,7 +11,8 @@ use super::zone::Zone;
 /// Length of time bins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
-    /// Seconds; bins begin at multiples of it since midnight where it divides a day, else since 1970.
+    /// Seconds; bins begin at multiples of it since midnight where it divides a day, else since
+    /// 1970.
     Seconds(u32),
     /// From midnight to midnight in the configured zone.
     Day,

@@ -26,9 +26,10 @@ impl Pattern {
     pub const LEN_MAX: usize = 4096;
 
     /// Reads a pattern. `%Y %m %d %H %M %S` are the parts of the time, `%s` seconds since 1970,
-    /// `%j` day of the year, `%y` year of the century, `%G` and `%V` year and week of ISO 8601, `%u` day
-    /// of the week from 1 for Monday, `%F` is `%Y-%m-%d`, `%T` is `%H%M%S`, `%z` the offset from UTC; `%%` is a
-    /// percent sign. `$name` and `${name}` are values; `$$` is a dollar sign.
+    /// `%j` day of the year, `%y` year of the century, `%G` and `%V` year and week of ISO 8601,
+    /// `%u` day of the week from 1 for Monday, `%F` is `%Y-%m-%d`, `%T` is `%H%M%S`, `%z` the
+    /// offset from UTC; `%%` is a percent sign. `$name` and `${name}` are values; `$$` is a dollar
+    /// sign.
     ///
     /// # Errors
     /// A sentence that says which part is wrong.

@@ -109,7 +109,11 @@ struct Job {
 fn job(args: &Args) -> Result<Job, Exit> {
     let wrong = |message: String| args.wrong(&message);
     let mut problems = Vec::new();
-    let items: Vec<_> = args.list("by").into_iter().map(|name| (name, Place::default())).collect();
+    let items: Vec<_> = args
+        .list("by")
+        .into_iter()
+        .map(|name| (name, Place::default()))
+        .collect();
     let by = primitive::list(&items, &mut problems);
     if let Some(problem) = problems.first() {
         return Err(wrong(format!("--by: {}", problem.message)));
@@ -131,7 +135,10 @@ fn job(args: &Args) -> Result<Job, Exit> {
     };
     let sort = args.text("sort").map(column).transpose().map_err(wrong)?;
     let table = format == Format::Table;
-    let top = args.number("top").or(table.then_some(TABLE_ROWS)).filter(|n| *n > 0);
+    let top = args
+        .number("top")
+        .or(table.then_some(TABLE_ROWS))
+        .filter(|n| *n > 0);
     let total = args.size("memory").unwrap_or(64 << 20);
     let sorts = table || sort.is_some() || top.is_some();
     let memory = if sorts { total as usize / 3 } else { 0 };
@@ -179,7 +186,10 @@ fn job(args: &Args) -> Result<Job, Exit> {
         options: Options::default(),
         place: Place::default(),
     });
-    let style = Style { zone, ..Style::default() };
+    let style = Style {
+        zone,
+        ..Style::default()
+    };
     let colour = args.path("output").is_none() && out::colour();
     let by_bytes = What::Bytes;
     let wanted = Wanted {
@@ -214,7 +224,10 @@ fn column(name: &str) -> Result<What, String> {
     }
     let field = Field::by_name(name).or_else(|| Field::by_json(name));
     field.map(What::Field).ok_or_else(|| {
-        let known = FIELDS.iter().map(|i| i.name).chain(["packets", "bytes", "flows"]);
+        let known = FIELDS
+            .iter()
+            .map(|i| i.name)
+            .chain(["packets", "bytes", "flows"]);
         let near = nearest(name, known).map(|n| format!("; did you mean `{n}`?"));
         format!("--sort: no column `{name}`{}", near.unwrap_or_default())
     })
@@ -222,20 +235,31 @@ fn column(name: &str) -> Result<What, String> {
 
 impl Job {
     fn run(self) -> Exit {
-        if let Err(e) = crate::ctl::log::init(crate::ctl::log::Target::Stderr, log::LevelFilter::Warn) {
+        if let Err(e) =
+            crate::ctl::log::init(crate::ctl::log::Target::Stderr, log::LevelFilter::Warn)
+        {
             return out::fail(&format!("log: {e}"));
         }
         let config = self.config;
         let plan = match Plan::new(&config) {
             Ok(plan) => plan,
             Err(problems) => {
-                problems.iter().for_each(|p| out::say(&format!("weir read: {}\n", p.message)));
+                problems
+                    .iter()
+                    .for_each(|p| out::say(&format!("weir read: {}\n", p.message)));
                 return Exit::Usage;
             }
         };
-        let sorted = self.wanted.sort.map(|what| plan.aggregates[0].settings.schema.column(what).is_some());
+        let sorted = self
+            .wanted
+            .sort
+            .map(|what| plan.aggregates[0].settings.schema.column(what).is_some());
         if sorted == Some(false) {
-            return out::usage("weir read", "--sort: the column is not among --by", "weir read --help");
+            return out::usage(
+                "weir read",
+                "--sort: the column is not among --by",
+                "weir read --help",
+            );
         }
         let to: Box<dyn Write + Send> = match &self.output {
             None => Box::new(std::io::stdout()),
@@ -253,7 +277,10 @@ impl Job {
         };
         let mut kept = Kept::default();
         kept.add_outlet(&config.outputs[0], (outlet, thread));
-        let mode = Mode { patient: true, run: crate::base::time::wall().0 };
+        let mode = Mode {
+            patient: true,
+            run: crate::base::time::wall().0,
+        };
         let Ok(pipeline) = Pipeline::start(config, plan, mode, &mut kept) else {
             return Exit::Failure;
         };
@@ -267,10 +294,17 @@ impl Job {
         }
         let ledger = Ledger::new(&view, packets);
         if !self.quiet || ledger.lost() {
-            let line = if self.json_ledger { ledger.json() } else { ledger.text() };
+            let line = if self.json_ledger {
+                ledger.json()
+            } else {
+                ledger.text()
+            };
             out::say(&format!("{line}\n"));
         }
-        let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let trouble = trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         match trouble {
             Some(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Exit::Fine,
             Some(e) => out::fail(&format!("output: {e}")),

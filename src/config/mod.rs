@@ -13,8 +13,8 @@ mod tree;
 pub use crate::agg::full::Full;
 pub use crate::agg::window::RecordTime;
 pub use crate::base::bins::Every;
-pub use crate::decode::Decode;
 use crate::base::options::{Options, Place};
+pub use crate::decode::Decode;
 use crate::record::Field;
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ pub struct Config {
     pub limits: Limits,
     /// File in which templates survive a restart.
     pub templates: Option<String>,
-    /// Time zone of calendar bins and printed times: `local`, `UTC`, or a name of the zone database.
+    /// Time zone of calendar bins and printed times: `local`, `UTC`, or a name of the zone
+    /// database.
     pub timezone: String,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,

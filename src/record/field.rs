@@ -171,8 +171,9 @@ macro_rules! rust_type {
 }
 
 macro_rules! fields {
-    ($($id:ident / $set:ident / $get:ident : $kind:ident @ $off:literal, $name:literal, $json:literal, $csv:literal,
-       $sql:literal, $merge:ident, $giver:ident, [$($ie:literal),*], $doc:literal;)*) => {
+    ($($id:ident / $set:ident / $get:ident : $kind:ident @ $off:literal,
+       $name:literal, $json:literal, $csv:literal, $sql:literal,
+       $merge:ident, $giver:ident, [$($ie:literal),*], $doc:literal;)*) => {
         /// Every primitive, in the order of the table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
@@ -181,7 +182,8 @@ macro_rules! fields {
         /// The table of all primitives, indexed by `Field as usize`.
         pub static FIELDS: &[Info] = &[$(Info {
             field: Field::$id, name: $name, json: $json, csv: $csv, sql: $sql, kind: Kind::$kind,
-            offset: $off, merge: Merge::$merge, giver: Giver::$giver, elements: &[$($ie),*], doc: $doc,
+            offset: $off, merge: Merge::$merge, giver: Giver::$giver, elements: &[$($ie),*],
+            doc: $doc,
         }),*];
 
         /// Setters and getters, one pair per field; a setter marks the field as present.

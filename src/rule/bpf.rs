@@ -141,8 +141,8 @@ enum Op {
         jf: u8,
     },
     /// A load near the begin of the packet and the comparison behind it, which are most of most
-    /// programs: protocols and addresses, ports, fragments. The comparison also stays where it was, for jumps that go there; `jt` and `jf`
-    /// count from there.
+    /// programs: protocols and addresses, ports, fragments. The comparison also stays where it
+    /// was, for jumps that go there; `jt` and `jf` count from there.
     LdJeqW {
         at: u8,
         jt: u8,

@@ -7,10 +7,10 @@
 
 pub mod flowset;
 pub mod netflow5;
-pub mod sflow;
 pub mod packet;
 pub mod pcapng;
 pub mod savefile;
+pub mod sflow;
 
 use crate::base::cursor::Short;
 

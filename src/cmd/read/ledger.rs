@@ -20,11 +20,17 @@ impl Ledger {
     /// packets, so frames can be accounted one by one.
     pub fn new(view: &View, packets: bool) -> Self {
         let mut intake = Intake::default();
-        view.inputs.iter().for_each(|input| intake.add(&input.ledger));
+        view.inputs
+            .iter()
+            .for_each(|input| intake.add(&input.ledger));
         let account = view.aggregates.first().map(|a| a.0).unwrap_or_default();
         let decoded = intake.decoded;
         let offered = (decoded.records, decoded.packets, decoded.bytes)
-            == (account.offered.records, account.offered.packets, account.offered.bytes);
+            == (
+                account.offered.records,
+                account.offered.packets,
+                account.offered.bytes,
+            );
         let emptied = account.open == Sum::default() && account.mismatches == 0;
         let delivered = view.outputs.iter().all(|out| {
             let d = &out.delivery;
@@ -35,12 +41,17 @@ impl Ledger {
         });
         let framed = !packets || {
             let detail: u64 = DETAILS.iter().map(|r| intake.dropped(*r).units).sum();
-            let outside = intake.dropped(Reason::Oversize).units + intake.dropped(Reason::Refused).units;
+            let outside =
+                intake.dropped(Reason::Oversize).units + intake.dropped(Reason::Refused).units;
             intake.frames + outside + detail == decoded.records + intake.dropped_units()
         };
-        let balanced =
-            offered && emptied && delivered && framed && account.imbalance() == (0, 0);
-        Self { intake, account, frames: packets, balanced }
+        let balanced = offered && emptied && delivered && framed && account.imbalance() == (0, 0);
+        Self {
+            intake,
+            account,
+            frames: packets,
+            balanced,
+        }
     }
 
     /// Whether all that was seen is accounted for.
@@ -73,8 +84,15 @@ impl Ledger {
             if dropped.units == 0 && dropped.bytes == 0 {
                 continue;
             }
-            let unit = if self.frames || whole(*reason) { "frames" } else { "units" };
-            all.push((reason.name(), Drop::Units(unit, dropped.units, dropped.bytes)));
+            let unit = if self.frames || whole(*reason) {
+                "frames"
+            } else {
+                "units"
+            };
+            all.push((
+                reason.name(),
+                Drop::Units(unit, dropped.units, dropped.bytes),
+            ));
         }
         if self.account.filtered.records > 0 {
             all.push((Reason::Filter.name(), Drop::Sum(self.account.filtered)));
@@ -103,7 +121,11 @@ impl Ledger {
                 Drop::Sum(sum) => write!(line, "; dropped {name} {}", words(sum)),
             };
         }
-        let state = if self.balanced { "balanced" } else { "NOT BALANCED" };
+        let state = if self.balanced {
+            "balanced"
+        } else {
+            "NOT BALANCED"
+        };
         let _ = write!(line, "; missing {}; {state}", self.missing());
         line
     }
@@ -122,17 +144,29 @@ impl Ledger {
             String::new()
         };
         let _ = write!(line, ",\"counted\":{{{frames}{}}}", members(counted));
-        let _ = write!(line, ",\"folded\":{{{}}},\"dropped\":{{", members(self.account.folded));
+        let _ = write!(
+            line,
+            ",\"folded\":{{{}}},\"dropped\":{{",
+            members(self.account.folded)
+        );
         for (n, (name, drop)) in self.drops().into_iter().enumerate() {
             let comma = if n > 0 { "," } else { "" };
             let _ = match drop {
                 Drop::Units(unit, count, bytes) => {
-                    write!(line, "{comma}\"{name}\":{{\"{unit}\":{count},\"frame_bytes\":{bytes}}}")
+                    write!(
+                        line,
+                        "{comma}\"{name}\":{{\"{unit}\":{count},\"frame_bytes\":{bytes}}}"
+                    )
                 }
                 Drop::Sum(sum) => write!(line, "{comma}\"{name}\":{{{}}}", members(sum)),
             };
         }
-        let _ = write!(line, "}},\"missing\":{},\"balanced\":{}}}", self.missing(), self.balanced);
+        let _ = write!(
+            line,
+            "}},\"missing\":{},\"balanced\":{}}}",
+            self.missing(),
+            self.balanced
+        );
         line
     }
 }
@@ -151,9 +185,15 @@ fn whole(reason: Reason) -> bool {
 }
 
 fn words(sum: Sum) -> String {
-    format!("{} records, {} packets, {} bytes", sum.records, sum.packets, sum.bytes)
+    format!(
+        "{} records, {} packets, {} bytes",
+        sum.records, sum.packets, sum.bytes
+    )
 }
 
 fn members(sum: Sum) -> String {
-    format!("\"records\":{},\"packets\":{},\"bytes\":{}", sum.records, sum.packets, sum.bytes)
+    format!(
+        "\"records\":{},\"packets\":{},\"bytes\":{}",
+        sum.records, sum.packets, sum.bytes
+    )
 }

@@ -85,12 +85,7 @@ impl Writer {
 
 impl Report {
     /// Writes to `to`; collected rows take at the most `memory` bytes.
-    pub fn new(
-        to: Box<dyn Write + Send>,
-        wanted: Wanted,
-        memory: usize,
-        trouble: Trouble,
-    ) -> Self {
+    pub fn new(to: Box<dyn Write + Send>, wanted: Wanted, memory: usize, trouble: Trouble) -> Self {
         Self {
             to,
             wanted,
@@ -138,7 +133,9 @@ impl Report {
     }
 
     fn collect(&mut self, rows: &Rows) {
-        let Some(table) = &mut self.collected else { return };
+        let Some(table) = &mut self.collected else {
+            return;
+        };
         let keys = rows.schema.key.len();
         for row in rows.iter() {
             if table.merge(row, &rows.schema) == Added::Full {
@@ -163,18 +160,28 @@ impl Report {
         let (first, others) = order.split_at(shown);
         let keys = schema.key.len();
         let sum = |rows: &[u32]| {
-            rows.iter().map(|n| table.row(*n as usize)).fold(Sum::default(), |sum, row| {
-                sum + Sum::one(row[keys + PACKETS], row[keys + BYTES])
-            })
+            rows.iter()
+                .map(|n| table.row(*n as usize))
+                .fold(Sum::default(), |sum, row| {
+                    sum + Sum::one(row[keys + PACKETS], row[keys + BYTES])
+                })
         };
         let rest = sum(others) + self.beyond.1;
-        let rest = Sum { records: others.len() as u64 + self.beyond.0, ..rest };
+        let rest = Sum {
+            records: others.len() as u64 + self.beyond.0,
+            ..rest
+        };
         let total = sum(first) + rest;
         let rows = || first.iter().map(|n| table.row(*n as usize));
         let ends = self.wanted.top.is_some();
         match (&mut self.writer, self.wanted.format) {
             (_, Format::Table) | (None, _) => {
-                let page = table::Page { schema: &schema, wanted: &self.wanted, rest, total };
+                let page = table::Page {
+                    schema: &schema,
+                    wanted: &self.wanted,
+                    rest,
+                    total,
+                };
                 page.write(rows(), &mut self.out);
             }
             (Some(writer), format) => {

@@ -31,13 +31,16 @@ pub struct Page<'a> {
 impl Page<'_> {
     /// Writes heading, rows, the others and the total.
     pub fn write<'a>(&self, rows: impl Iterator<Item = &'a [u64]>, out: &mut Vec<u8>) {
-        let columns: Vec<Column> =
-            arrange(self.schema, CSV_ORDER, false).filter_map(|(_, column)| column).collect();
+        let columns: Vec<Column> = arrange(self.schema, CSV_ORDER, false)
+            .filter_map(|(_, column)| column)
+            .collect();
         let mut show = Show::new(&self.wanted.style);
         let bytes_at = self.schema.key.len() + BYTES;
         let mut lines: Vec<(Vec<String>, u64)> = Vec::new();
         for row in rows {
-            let cells = columns.iter().map(|column| cell(self.schema, &mut show, column, row));
+            let cells = columns
+                .iter()
+                .map(|column| cell(self.schema, &mut show, column, row));
             lines.push((cells.collect(), row.get(bytes_at).copied().unwrap_or(0)));
         }
         let shown = lines.len();
@@ -45,7 +48,10 @@ impl Page<'_> {
             let name = format!("other ({} rows)", self.rest.records);
             lines.push((self.sums(&columns, name, self.rest), self.rest.bytes));
         }
-        lines.push((self.sums(&columns, "total".into(), self.total), self.total.bytes));
+        lines.push((
+            self.sums(&columns, "total".into(), self.total),
+            self.total.bytes,
+        ));
         let head: Vec<String> = columns.iter().map(heading).collect();
         let width = |n: usize| {
             let cells = lines.iter().map(|(cells, _)| cells[n].chars().count());
@@ -87,7 +93,11 @@ impl Page<'_> {
         }
         for ((column, width), cell) in columns.iter().zip(widths).zip(cells) {
             let pad = width.saturating_sub(cell.chars().count());
-            let (left, right) = if is_number(column) { (pad, 0) } else { (0, pad) };
+            let (left, right) = if is_number(column) {
+                (pad, 0)
+            } else {
+                (0, pad)
+            };
             let _ = write!(out, "{:left$}{cell}{:right$}  ", "", "");
         }
         match bytes {
@@ -139,7 +149,10 @@ fn cell(schema: &Schema, show: &mut Show, column: &Column, row: &[u64]) -> Strin
     drop(pen);
     let bytes = if text { &show.text } else { &bytes };
     // What a terminal would obey is not printed.
-    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect()
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
 }
 
 /// The two lines behind `--top` in formats that machines read.
@@ -154,11 +167,12 @@ pub fn ends(schema: &Schema, format: Format, rest: Sum, total: Sum, out: &mut Ve
             continue;
         }
         let mut name = Some(name);
-        let cells = arrange(schema, CSV_ORDER, true).map(|(_, column)| match column.map(|c| c.what) {
-            Some(What::Packets) => sum.packets.to_string(),
-            Some(What::Bytes) => sum.bytes.to_string(),
-            _ => name.take().unwrap_or_default().to_string(),
-        });
+        let cells =
+            arrange(schema, CSV_ORDER, true).map(|(_, column)| match column.map(|c| c.what) {
+                Some(What::Packets) => sum.packets.to_string(),
+                Some(What::Bytes) => sum.bytes.to_string(),
+                _ => name.take().unwrap_or_default().to_string(),
+            });
         let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join(","));
     }
 }

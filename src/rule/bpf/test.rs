@@ -279,7 +279,8 @@ proptest! {
         raw in prop::collection::vec((any::<u16>(), any::<u8>(), any::<u8>(), any::<u32>()), 0..20),
         bytes in prop::collection::vec(any::<u8>(), 0..64),
     ) {
-        let mut insns: Vec<_> = raw.iter().map(|i| jump(i.0 & 0xff, i.1 % 8, i.2 % 8, i.3)).collect();
+        let jumps = raw.iter().map(|i| jump(i.0 & 0xff, i.1 % 8, i.2 % 8, i.3));
+        let mut insns: Vec<_> = jumps.collect();
         insns.push(RET_A);
         if let Ok(program) = Program::new(&insns) {
             program.run(&bytes, 64);
