@@ -1,9 +1,11 @@
 //! `weir check`: is the configuration right, and what does it mean?
 
+use crate::pipeline::Plan;
 use super::arg::{Args, Command, Flag, Operands, Take};
 use super::out;
 use crate::base::error::Exit;
 use crate::base::options::Problem;
+use crate::config::Config;
 use crate::config::{explain, native, setting};
 use std::fs::File;
 use std::io::{self, Read};
@@ -43,23 +45,47 @@ fn run(args: Args) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let outcome = native::parse(&text);
-    let mut problems = outcome.problems;
-    problems.extend(setting::check(&outcome.config));
-    problems.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
-    problems.dedup();
-    report(&name, "warning: ", &outcome.warnings);
-    report(&name, "", &problems);
-    if !problems.is_empty() {
-        let s = if problems.len() == 1 { "" } else { "s" };
-        out::say(&format!("{name}: {} mistake{s}\n", problems.len()));
-        return Exit::Config;
-    }
+    let (config, plan) = match understand(&name, &text) {
+        Ok(understood) => understood,
+        Err(exit) => return exit,
+    };
     if args.flag("quiet") {
         return Exit::Fine;
     }
-    let shown = explain::show(&outcome.config);
-    out::print(&format!("# {name}: ok. In effect is:\n{shown}"))
+    let shown = explain::show(&config);
+    let parts = plan.parts.iter();
+    let parts = parts.map(|p| (p.name.as_str(), p.bytes as u64, p.holds.as_str()));
+    let memory = explain::memory(config.memory, parts);
+    out::print(&format!("# {name}: ok. In effect is:\n{shown}\n{memory}"))
+}
+
+/// The configuration in `text` and what it means. All that is wrong with it is said.
+///
+/// # Errors
+/// How the command ends then.
+pub fn understand(name: &str, text: &str) -> Result<(Config, Plan), Exit> {
+    let outcome = native::parse(text);
+    let mut problems = outcome.problems;
+    problems.extend(setting::check(&outcome.config));
+    let plan = match Plan::new(&outcome.config) {
+        Ok(plan) => Some(plan),
+        Err(more) => {
+            problems.extend(more);
+            None
+        }
+    };
+    problems.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
+    problems.dedup();
+    report(name, "warning: ", &outcome.warnings);
+    report(name, "", &problems);
+    match plan {
+        Some(plan) if problems.is_empty() => Ok((outcome.config, plan)),
+        _ => {
+            let s = if problems.len() == 1 { "" } else { "s" };
+            out::say(&format!("{name}: {} mistake{s}\n", problems.len()));
+            Err(Exit::Config)
+        }
+    }
 }
 
 /// The configuration that a command line names, and its text. What hinders is said.

@@ -1,8 +1,18 @@
 //! `weir run`: the daemon.
 
 use super::arg::{Args, Command, Flag, Operands, Take};
-use super::out;
+use super::{check, out};
 use crate::base::error::Exit;
+use crate::base::time::wall;
+use crate::config::Config;
+use crate::ctl::log::Target;
+use crate::ctl::{self, Shared};
+use crate::pipeline::reload::Kept;
+use crate::pipeline::{Mode, Pipeline, Plan};
+use crate::sys::notify::{Notify, State, watchdog};
+use crate::sys::signal::{Signal, Signals};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 /// The table of `weir run`.
 pub static COMMAND: Command = Command {
@@ -29,6 +39,163 @@ pub static COMMAND: Command = Command {
     run,
 };
 
-fn run(_args: Args) -> Exit {
-    out::fail("this build can not run yet")
+fn run(args: Args) -> Exit {
+    let (name, text) = match check::text(&args) {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    let (config, plan) = match check::understand(&name, &text) {
+        Ok(understood) => understood,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = open_log(&config) {
+        return exit;
+    }
+    // Before the first thread, so that every thread has signals where they belong.
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(e) => return out::fail(&format!("signals: {e}")),
+    };
+    let mut kept = Kept::from_file(&config);
+    let pipeline = match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
+        Ok(pipeline) => pipeline,
+        Err(exit) => return exit,
+    };
+    let shared = Arc::new(Shared::new());
+    shared.set(pipeline);
+    let notify = Notify::from_env();
+    notify.send(State::Ready);
+    log::info!("runs {name}: {}", summary(&config));
+    Daemon { name, config, shared, notify, signals }.run()
+}
+
+fn summary(config: &Config) -> String {
+    let (inputs, aggregates, outputs) =
+        (config.inputs.len(), config.aggregates.len(), config.outputs.len());
+    format!("{inputs} inputs, {aggregates} aggregations, {outputs} outputs")
+}
+
+fn open_log(config: &Config) -> Result<(), Exit> {
+    let target = if config.log.syslog {
+        Target::Syslog { path: None, facility: DAEMON }
+    } else {
+        Target::Stderr
+    };
+    ctl::log::init(target, config.log.level).map_err(|e| out::fail(&format!("log: {e}")))
+}
+
+/// The facility *daemon* of RFC 3164.
+const DAEMON: u8 = 3;
+
+/// Live input is not held up by a slow output; a configuration of files alone waits.
+fn mode(config: &Config) -> Mode {
+    let files = config.inputs.iter().all(|input| input.kind == "file");
+    Mode { patient: files, run: RandomState::new().hash_one(wall().0) }
+}
+
+/// The running daemon: waits for signals and for the end of its inputs.
+struct Daemon {
+    name: String,
+    config: Config,
+    shared: Arc<Shared>,
+    notify: Notify,
+    signals: Signals,
+}
+
+impl Daemon {
+    fn run(mut self) -> Exit {
+        // Twice within the time after which the service manager would think us dead.
+        let pause = watchdog().map(|time| time / 2);
+        loop {
+            let fd = self.signals.fd();
+            let ended = self.shared.with(|pipeline| pipeline.wait(Some(fd), pause));
+            self.notify.send(State::Watchdog);
+            ctl::log::flush();
+            match self.signals.take() {
+                Some(Signal::Hangup) => {
+                    if !self.reload() {
+                        return Exit::Failure;
+                    }
+                }
+                Some(Signal::Terminate | Signal::Interrupt) => return self.stop(),
+                Some(Signal::User1) => {}
+                None if ended != Some(false) => return self.stop(),
+                None => {}
+            }
+        }
+    }
+
+    /// Delivers what is open, within the configured time.
+    fn stop(&mut self) -> Exit {
+        self.notify.send(State::Stopping);
+        let Some(pipeline) = self.shared.take() else { return Exit::Failure };
+        let patient = pipeline.mode.patient;
+        let view = pipeline.stop((!patient).then_some(self.config.stop_within));
+        let lost = view.outputs.iter().any(|output| output.delivery.dropped.records > 0);
+        for (output, health) in self.config.outputs.iter().zip(&view.outputs) {
+            let delivery = &health.delivery;
+            log::info!(
+                "output {}: {} rows stored, {} dropped",
+                output.name, delivery.written.records, delivery.dropped.records
+            );
+        }
+        if lost { Exit::Failure } else { Exit::Fine }
+    }
+
+    /// Reads the configuration anew; a wrong one changes nothing. False when nothing runs any more.
+    fn reload(&mut self) -> bool {
+        self.notify.send(State::Reloading);
+        log::info!("reads {} again", self.name);
+        let read = std::fs::read_to_string(&self.name);
+        let understood = match read {
+            Ok(text) => check::understand(&self.name, &text),
+            Err(e) => {
+                log::error!("{}: {e}", self.name);
+                Err(Exit::Config)
+            }
+        };
+        let running = match understood {
+            Ok((config, plan)) => self.replace(config, plan),
+            Err(_) => {
+                log::error!("{}: the configuration before stays in force", self.name);
+                true
+            }
+        };
+        self.notify.send(State::Ready);
+        running
+    }
+
+    fn replace(&mut self, config: Config, plan: Plan) -> bool {
+        let Some(before) = self.shared.take() else { return false };
+        let mut kept = before.pause();
+        match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
+            Ok(pipeline) => {
+                self.shared.set(pipeline);
+                kept.end(config.stop_within);
+                if open_log(&config).is_err() {
+                    log::error!("the log stays where it was");
+                }
+                self.config = config;
+                true
+            }
+            Err(_) => {
+                log::error!("{}: can not start; the configuration before goes on", self.name);
+                self.go_back(kept)
+            }
+        }
+    }
+
+    /// Starts the configuration before anew, with whatever parts are left.
+    fn go_back(&mut self, mut kept: Kept) -> bool {
+        let Ok(plan) = Plan::new(&self.config) else { return false };
+        let config = self.config.clone();
+        match Pipeline::start(config, plan, mode(&self.config), &mut kept) {
+            Ok(pipeline) => {
+                self.shared.set(pipeline);
+                kept.end(self.config.stop_within);
+                true
+            }
+            Err(_) => false,
+        }
+    }
 }

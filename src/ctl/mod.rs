@@ -1,3 +1,6 @@
 //! Control: what runs beside the data path.
 
 pub mod log;
+pub mod shared;
+
+pub use shared::Shared;

@@ -7,7 +7,7 @@ pub mod tray;
 pub mod worker;
 
 use crate::agg::Aggregator;
-use crate::base::error::Failed;
+use crate::base::error::Exit;
 use crate::base::ledger::Account;
 use crate::base::time::Nanos;
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::decode;
 use crate::enrich::Enrichment;
 use crate::record::FieldSet;
 use crate::sink::{self, BatchId};
-use crate::source::Loss;
+use crate::source::{Loss, SourceError};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::waker::{self, Wakened, Waker};
 use outlet::{Health, Outlet};
@@ -80,10 +80,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// When something can not be opened; it has been logged.
-    pub fn start(config: Config, plan: Plan, mode: Mode, kept: &mut Kept) -> Result<Self, Failed> {
+    pub fn start(config: Config, plan: Plan, mode: Mode, kept: &mut Kept) -> Result<Self, Exit> {
         let (done, wakened) = waker::pair().map_err(|e| {
             log::error!("pipeline: {e}");
-            Failed
+            Exit::Failure
         })?;
         let mut pipeline = Self {
             done: (Arc::new(done), wakened),
@@ -112,7 +112,7 @@ impl Pipeline {
     }
 
     /// Opens the source of one input for one worker, or takes over the one from before.
-    fn open_source(&self, at: usize, worker: usize, kept: &mut Kept) -> Result<Intaker, Failed> {
+    fn open_source(&self, at: usize, worker: usize, kept: &mut Kept) -> Result<Intaker, Exit> {
         let (input, planned) = (&self.config.inputs[at], &self.plan.inputs[at]);
         let opener = planned.opener.clone();
         let reopen = Box::new(move || opener.open());
@@ -120,13 +120,18 @@ impl Pipeline {
             Some(source) => source,
             None => reopen().map_err(|e| {
                 log::error!("input {}: {e}", input.name);
-                Failed
+                match e {
+                    SourceError::Io(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                        Exit::Permission
+                    }
+                    _ => Exit::Failure,
+                }
             })?,
         };
         let mut decoder = decode::build(planned.decode, planned.opener.datagrams(), &planned.setup)
             .map_err(|feature| {
                 log::error!("input {}: this build has no `{feature}`", input.name);
-                Failed
+                Exit::Failure
             })?;
         if let Some(saved) = kept.decoder(&input.name, worker)
             && let Err(why) = decoder.load(&saved)
@@ -153,7 +158,7 @@ impl Pipeline {
         })
     }
 
-    fn start_sinks(&mut self, kept: &mut Kept) -> Result<(), Failed> {
+    fn start_sinks(&mut self, kept: &mut Kept) -> Result<(), Exit> {
         for output in &self.config.outputs {
             if let Some((outlet, thread)) = kept.outlet(output) {
                 self.outlets.push(outlet);
@@ -165,15 +170,15 @@ impl Pipeline {
                 zone: self.plan.zone.clone(),
                 name: output.name.clone(),
             };
-            let opener = sink::parse(&output.kind, &mut options).ok_or(Failed)?;
+            let opener = sink::parse(&output.kind, &mut options).ok_or(Exit::Failure)?;
             let sink = opener.open(&context).map_err(|why| {
                 log::error!("output {}: {why}", output.name);
-                Failed
+                Exit::Failure
             })?;
             let outlet = Outlet::new(&output.name, output.queue as usize, self.mode.patient);
             let thread = outlet.start(sink).map_err(|e| {
                 log::error!("output {}: {e}", output.name);
-                Failed
+                Exit::Failure
             })?;
             self.outlets.push(outlet);
             self.sinks.push(thread);
@@ -182,7 +187,7 @@ impl Pipeline {
     }
 
     /// The aggregators of each worker, joined to their drain threads.
-    fn aggregators(&mut self, kept: &mut Kept) -> Result<Vec<Vec<(usize, Aggregator)>>, Failed> {
+    fn aggregators(&mut self, kept: &mut Kept) -> Result<Vec<Vec<(usize, Aggregator)>>, Exit> {
         let mut mine: Vec<Vec<(usize, Aggregator)>> = Vec::new();
         mine.resize_with(self.plan.workers.len(), Vec::new);
         for (at, planned) in self.plan.aggregates.iter().enumerate() {
@@ -216,7 +221,7 @@ impl Pipeline {
             }
             self.drains.push(drain.start().map_err(|e| {
                 log::error!("aggregate {}: {e}", settings.schema.name);
-                Failed
+                Exit::Failure
             })?);
         }
         Ok(mine)
@@ -227,7 +232,7 @@ impl Pipeline {
         at: usize,
         mut inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Exit> {
         let mut wanted = FieldSet::EMPTY;
         for input in &mut inputs {
             let planned = &self.plan.inputs[input.input];
@@ -243,7 +248,7 @@ impl Pipeline {
         }
         let report = |e: std::io::Error| {
             log::error!("worker {at}: {e}");
-            Failed
+            Exit::Failure
         };
         let (waker, wakened) = waker::pair().map_err(report)?;
         let (commands, receiver) = channel();

@@ -12,6 +12,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// An output that goes on, with the thread that empties its queue.
 pub type Running = (Arc<Outlet>, JoinHandle<()>);
@@ -43,8 +44,9 @@ impl Kept {
         let Some(file) = &config.templates else {
             return kept;
         };
+        let workers = config.inputs.iter().map(|input| input.workers.max(1) as usize).sum();
         for input in &config.inputs {
-            for worker in 0..input.workers.max(1) as usize {
+            for worker in 0..workers {
                 if let Ok(bytes) = std::fs::read(template_file(file, &input.name, worker)) {
                     kept.decoders.insert((input.name.clone(), worker), bytes);
                 }
@@ -134,12 +136,17 @@ impl Kept {
         });
     }
 
-    /// Outputs that nobody took over.
-    pub fn left_over(&mut self) -> Vec<Running> {
-        self.outlets
-            .drain()
-            .map(|(_, (_, running))| running)
-            .collect()
+    /// Ends outputs that nobody took over, at the most `within` from now.
+    pub fn end(&mut self, within: Duration) {
+        let give_up = Some(Instant::now() + within);
+        let left: Vec<Running> = self.outlets.drain().map(|(_, (_, running))| running).collect();
+        for (outlet, _) in &left {
+            outlet.hurry(give_up);
+            outlet.close();
+        }
+        for (_, thread) in left {
+            super::outlet::join(thread, give_up);
+        }
     }
 }
 
