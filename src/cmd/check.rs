@@ -1,12 +1,12 @@
 //! `weir check`: is the configuration right, and what does it mean?
 
-use crate::pipeline::Plan;
 use super::arg::{Args, Command, Flag, Operands, Take};
 use super::out;
 use crate::base::error::Exit;
 use crate::base::options::Problem;
 use crate::config::Config;
 use crate::config::{explain, native, setting};
+use crate::pipeline::Plan;
 use std::fs::File;
 use std::io::{self, Read};
 

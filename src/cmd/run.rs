@@ -66,18 +66,31 @@ fn run(args: Args) -> Exit {
     let notify = Notify::from_env();
     notify.send(State::Ready);
     log::info!("runs {name}: {}", summary(&config));
-    Daemon { name, config, shared, notify, signals }.run()
+    Daemon {
+        name,
+        config,
+        shared,
+        notify,
+        signals,
+    }
+    .run()
 }
 
 fn summary(config: &Config) -> String {
-    let (inputs, aggregates, outputs) =
-        (config.inputs.len(), config.aggregates.len(), config.outputs.len());
+    let (inputs, aggregates, outputs) = (
+        config.inputs.len(),
+        config.aggregates.len(),
+        config.outputs.len(),
+    );
     format!("{inputs} inputs, {aggregates} aggregations, {outputs} outputs")
 }
 
 fn open_log(config: &Config) -> Result<(), Exit> {
     let target = if config.log.syslog {
-        Target::Syslog { path: None, facility: DAEMON }
+        Target::Syslog {
+            path: None,
+            facility: DAEMON,
+        }
     } else {
         Target::Stderr
     };
@@ -90,7 +103,10 @@ const DAEMON: u8 = 3;
 /// Live input is not held up by a slow output; a configuration of files alone waits.
 fn mode(config: &Config) -> Mode {
     let files = config.inputs.iter().all(|input| input.kind == "file");
-    Mode { patient: files, run: RandomState::new().hash_one(wall().0) }
+    Mode {
+        patient: files,
+        run: RandomState::new().hash_one(wall().0),
+    }
 }
 
 /// The running daemon: waits for signals and for the end of its inputs.
@@ -112,11 +128,8 @@ impl Daemon {
             self.notify.send(State::Watchdog);
             ctl::log::flush();
             match self.signals.take() {
-                Some(Signal::Hangup) => {
-                    if !self.reload() {
-                        return Exit::Failure;
-                    }
-                }
+                Some(Signal::Hangup) if self.reload() => {}
+                Some(Signal::Hangup) => return Exit::Failure,
                 Some(Signal::Terminate | Signal::Interrupt) => return self.stop(),
                 Some(Signal::User1) => {}
                 None if ended != Some(false) => return self.stop(),
@@ -128,15 +141,22 @@ impl Daemon {
     /// Delivers what is open, within the configured time.
     fn stop(&mut self) -> Exit {
         self.notify.send(State::Stopping);
-        let Some(pipeline) = self.shared.take() else { return Exit::Failure };
+        let Some(pipeline) = self.shared.take() else {
+            return Exit::Failure;
+        };
         let patient = pipeline.mode.patient;
         let view = pipeline.stop((!patient).then_some(self.config.stop_within));
-        let lost = view.outputs.iter().any(|output| output.delivery.dropped.records > 0);
+        let lost = view
+            .outputs
+            .iter()
+            .any(|output| output.delivery.dropped.records > 0);
         for (output, health) in self.config.outputs.iter().zip(&view.outputs) {
             let delivery = &health.delivery;
             log::info!(
                 "output {}: {} rows stored, {} dropped",
-                output.name, delivery.written.records, delivery.dropped.records
+                output.name,
+                delivery.written.records,
+                delivery.dropped.records
             );
         }
         if lost { Exit::Failure } else { Exit::Fine }
@@ -166,7 +186,9 @@ impl Daemon {
     }
 
     fn replace(&mut self, config: Config, plan: Plan) -> bool {
-        let Some(before) = self.shared.take() else { return false };
+        let Some(before) = self.shared.take() else {
+            return false;
+        };
         let mut kept = before.pause();
         match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
             Ok(pipeline) => {
@@ -179,7 +201,10 @@ impl Daemon {
                 true
             }
             Err(_) => {
-                log::error!("{}: can not start; the configuration before goes on", self.name);
+                log::error!(
+                    "{}: can not start; the configuration before goes on",
+                    self.name
+                );
                 self.go_back(kept)
             }
         }
@@ -187,7 +212,9 @@ impl Daemon {
 
     /// Starts the configuration before anew, with whatever parts are left.
     fn go_back(&mut self, mut kept: Kept) -> bool {
-        let Ok(plan) = Plan::new(&self.config) else { return false };
+        let Ok(plan) = Plan::new(&self.config) else {
+            return false;
+        };
         let config = self.config.clone();
         match Pipeline::start(config, plan, mode(&self.config), &mut kept) {
             Ok(pipeline) => {

@@ -168,7 +168,7 @@ impl<'a> Emit<'a> {
         if self.batch.is_full() {
             (self.run)(self.batch, self.ledger);
         }
-        let record = self.batch.next();
+        let record = self.batch.slot();
         record.pass = self.pass;
         record.time = self.time;
         record

@@ -7,6 +7,9 @@ use crate::record::FieldSet;
 use crate::source::Frame;
 use crate::wire;
 
+/// Builds a decoder.
+pub type Build = fn(&Setup) -> Box<dyn Decoder>;
+
 /// A decoder.
 pub struct Kind {
     /// Its name in the configuration.
@@ -14,7 +17,7 @@ pub struct Kind {
     /// The feature it needs.
     pub feature: &'static str,
     /// Builds it; none where this build has not got it.
-    pub build: Option<fn(&Setup) -> Box<dyn Decoder>>,
+    pub build: Option<Build>,
     /// Fields it can supply.
     pub gives: FieldSet,
     /// Bytes that its stores take.

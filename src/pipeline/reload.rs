@@ -44,7 +44,11 @@ impl Kept {
         let Some(file) = &config.templates else {
             return kept;
         };
-        let workers = config.inputs.iter().map(|input| input.workers.max(1) as usize).sum();
+        let workers = config
+            .inputs
+            .iter()
+            .map(|input| input.workers.max(1) as usize)
+            .sum();
         for input in &config.inputs {
             for worker in 0..workers {
                 if let Ok(bytes) = std::fs::read(template_file(file, &input.name, worker)) {
@@ -139,7 +143,11 @@ impl Kept {
     /// Ends outputs that nobody took over, at the most `within` from now.
     pub fn end(&mut self, within: Duration) {
         let give_up = Some(Instant::now() + within);
-        let left: Vec<Running> = self.outlets.drain().map(|(_, (_, running))| running).collect();
+        let left: Vec<Running> = self
+            .outlets
+            .drain()
+            .map(|(_, (_, running))| running)
+            .collect();
         for (outlet, _) in &left {
             outlet.hurry(give_up);
             outlet.close();

@@ -41,7 +41,7 @@ impl Batch {
     /// The next free record, with wanted words, counters and presence zeroed. When the batch is
     /// full the last slot is handed out again, so a caller must empty it first.
     #[inline]
-    pub fn next(&mut self) -> &mut FlowRecord {
+    pub fn slot(&mut self) -> &mut FlowRecord {
         let at = self.len.min(Self::SIZE - 1);
         self.len = at + 1;
         let record = &mut self.records[at];

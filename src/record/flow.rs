@@ -99,4 +99,4 @@ impl Default for FlowRecord {
     }
 }
 
-const _: () = assert!(size_of::<FlowRecord>() % 64 == 0 && size_of::<FlowRecord>() <= 576);
+const _: () = assert!(size_of::<FlowRecord>().is_multiple_of(64) && size_of::<FlowRecord>() <= 576);
