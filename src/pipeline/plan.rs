@@ -281,10 +281,7 @@ fn filter(
         }
         Ok(filter) => Some((1 << used, Arc::new(filter))),
         Err(why) => {
-            let message = format!(
-                "aggregate.{}: filter {:?}: {why}",
-                aggregate.name, aggregate.filter
-            );
+            let message = format!("aggregate.{}: {why}", aggregate.name);
             problems.push(Problem {
                 place: aggregate.place,
                 message,
@@ -420,6 +417,17 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
         let given = fed.fold(engine(), |all, input| {
             all.union(decode::gives(input.decode, input.opener.datagrams()))
         });
+        let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
+        if aggregate.flows && fed.all(InputPlan::judges_frames) {
+            let message = format!(
+                "aggregate.{}: its inputs are packets, which count no `flows`",
+                aggregate.name
+            );
+            problems.push(Problem {
+                place: aggregate.place,
+                message,
+            });
+        }
         for field in aggregate.by.iter().filter(|field| !given.has(**field)) {
             let name = field.info().name;
             let message = format!(

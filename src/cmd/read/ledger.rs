@@ -8,6 +8,7 @@ use std::fmt::Write;
 pub struct Ledger {
     intake: Intake,
     account: Account,
+    undelivered: Sum,
     frames: bool,
     balanced: bool,
 }
@@ -39,6 +40,10 @@ impl Ledger {
                 && (d.offered.packets, d.offered.bytes)
                     == (account.flushed.packets, account.flushed.bytes)
         });
+        let undelivered = view
+            .outputs
+            .iter()
+            .fold(Sum::default(), |s, o| s + o.delivery.dropped);
         let framed = !packets || {
             let detail: u64 = DETAILS.iter().map(|r| intake.dropped(*r).units).sum();
             let outside =
@@ -49,6 +54,7 @@ impl Ledger {
         Self {
             intake,
             account,
+            undelivered,
             frames: packets,
             balanced,
         }
@@ -64,6 +70,7 @@ impl Ledger {
         self.intake.dropped_units() > 0
             || self.missing() > 0
             || self.account.refused.records > 0
+            || self.undelivered.records > 0
             || !self.balanced
     }
 
@@ -99,6 +106,9 @@ impl Ledger {
         }
         if self.account.refused.records > 0 {
             all.push(("table_full", Drop::Sum(self.account.refused)));
+        }
+        if self.undelivered.records > 0 {
+            all.push(("output", Drop::Sum(self.undelivered)));
         }
         all
     }

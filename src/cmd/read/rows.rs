@@ -117,7 +117,8 @@ impl Report {
         }
     }
 
-    /// Writes what is ready; what went wrong is noted once, and nothing is written any more.
+    /// Writes what is ready; what went wrong is noted once, and nothing is written any more. Who
+    /// reads a pipe may have seen enough: that is no failure.
     fn write_out(&mut self) -> Result<(), SinkError> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.is_none()
@@ -127,6 +128,7 @@ impl Report {
         }
         self.out.clear();
         match &*trouble {
+            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Some(error) => Err(SinkError::Refused(error.to_string())),
             None => Ok(()),
         }
@@ -220,12 +222,11 @@ impl Sink for Report {
     fn sync(&mut self) -> Result<(), SinkError> {
         self.close();
         self.write_out()?;
-        self.to.flush().map_err(|error| {
+        if let Err(error) = self.to.flush() {
             let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-            let why = error.to_string();
             trouble.get_or_insert(error);
-            SinkError::Refused(why)
-        })
+        }
+        self.write_out()
     }
 }
 
