@@ -1,6 +1,17 @@
 //! Control: what runs beside the data path.
 
+pub mod frame;
+#[cfg(feature = "ctl-http")]
+pub mod http;
+#[cfg(not(feature = "ctl-http"))]
+#[path = "absent.rs"]
+pub mod http;
 pub mod log;
+pub mod metric;
+pub mod query;
 pub mod shared;
+pub mod socket;
+pub mod status;
+pub mod timed;
 
 pub use shared::Shared;

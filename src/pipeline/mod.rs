@@ -70,6 +70,8 @@ pub struct Pipeline {
     /// Woken when a worker ends, and how one waits for that.
     done: (Arc<Waker>, Wakened),
     workers: Vec<Thread>,
+    /// Commands given to the workers so far.
+    told: Mutex<usize>,
     drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
     outlets: Vec<Arc<Outlet>>,
     sinks: Vec<JoinHandle<()>>,
@@ -88,6 +90,7 @@ impl Pipeline {
         let mut pipeline = Self {
             done: (Arc::new(done), wakened),
             workers: Vec::new(),
+            told: Mutex::new(0),
             drains: Vec::new(),
             outlets: Vec::new(),
             sinks: Vec::new(),
@@ -264,6 +267,7 @@ impl Pipeline {
             cache: Default::default(),
             live,
             commands: (wakened, receiver),
+            obeyed: 0,
             view: view.clone(),
         };
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
@@ -313,7 +317,9 @@ impl Pipeline {
         self.ended()
     }
 
-    fn tell(&self, command: fn() -> Command) {
+    fn tell(&self, command: impl Fn() -> Command) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = told.wrapping_add(1);
         for worker in &self.workers {
             // A worker that has ended needs no command.
             let _ = worker.commands.send(command());
@@ -321,12 +327,43 @@ impl Pipeline {
         }
     }
 
-    /// Hands out what all tables hold; bins go on.
-    pub fn flush(&self) {
-        self.tell(|| Command::Flush);
+    /// Whether the workers have done all that they were told, and published their numbers after.
+    pub fn obeyed(&self) -> bool {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        self.workers.iter().all(|worker| {
+            let view = worker.view.lock().unwrap_or_else(PoisonError::into_inner);
+            view.obeyed == told || worker.handle.is_finished()
+        })
     }
 
-    /// Asks the workers for fresh numbers; [`view`](Self::view) has them a moment later.
+    /// Hands out what all tables hold; bins go on.
+    pub fn flush(&self) {
+        let all: Vec<usize> = (0..self.config.aggregates.len()).collect();
+        self.tell(|| Command::Flush(all.clone()));
+    }
+
+    /// Hands out what is on its way to the live table of an output, for whoever asks for it now:
+    /// the aggregations whose rows go to outputs of kind `memory` alone, since other outputs
+    /// would get their rows in pieces. False when there is none.
+    pub fn flush_to(&self, output: &str) -> bool {
+        let config = &self.config;
+        let live = |name: &String| {
+            let mut outputs = config.outputs.iter();
+            outputs.any(|o| o.name == *name && o.kind == "memory")
+        };
+        let aggregates = config.aggregates.iter().enumerate();
+        let meant =
+            aggregates.filter(|(_, a)| a.to.iter().any(|to| to == output) && a.to.iter().all(live));
+        let meant: Vec<usize> = meant.map(|(at, _)| at).collect();
+        if meant.is_empty() {
+            return false;
+        }
+        self.tell(|| Command::Flush(meant.clone()));
+        true
+    }
+
+    /// Asks the workers for fresh numbers; [`view`](Self::view) has them when
+    /// [`obeyed`](Self::obeyed) says so.
     pub fn refresh(&self) {
         self.tell(|| Command::Publish);
     }

@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub aggregates: Vec<(usize, Account, (usize, usize))>,
     /// Position in a file being read and its size, for a progress display.
     pub position: Option<(u64, Option<u64>)>,
+    /// Commands obeyed before it was published.
+    pub obeyed: usize,
 }
 
 /// One input in a [`Snapshot`].
@@ -85,8 +87,9 @@ pub struct InputView {
 
 /// What a worker may be told.
 pub enum Command {
-    /// Hand out what the tables hold; the bins go on.
-    Flush,
+    /// Hand out what the tables of these aggregations (places in the configuration) hold; their
+    /// bins go on.
+    Flush(Vec<usize>),
     /// Read what the kernel still holds, then end and give all parts back.
     Stop,
     /// Publish a snapshot now.
@@ -109,6 +112,8 @@ pub struct Worker {
     pub live: bool,
     /// Commands, and what tells of them.
     pub commands: (Wakened, Receiver<Command>),
+    /// Commands obeyed.
+    pub obeyed: usize,
     /// Where snapshots go.
     pub view: Arc<Mutex<Snapshot>>,
 }
@@ -239,20 +244,9 @@ impl Worker {
         loop {
             let busy = self.read_ready(&poll);
             let now = self.pass_time();
-            match self.command() {
-                Some(Command::Stop) => {
-                    self.read_rest();
-                    break;
-                }
-                Some(Command::Flush) => {
-                    let at = if self.live { now } else { self.latest() };
-                    self.aggregates
-                        .iter_mut()
-                        .for_each(|(_, a)| a.drain(Cause::Early, at));
-                    self.publish();
-                }
-                Some(Command::Publish) => self.publish(),
-                None => {}
+            if !self.obey(now) {
+                self.read_rest();
+                break;
             }
             if self.inputs.iter().all(|input| input.ended) {
                 break;
@@ -267,8 +261,23 @@ impl Worker {
         self
     }
 
-    fn command(&mut self) -> Option<Command> {
-        self.commands.1.try_recv().ok()
+    /// Does all that it was told since; false when that is to stop.
+    fn obey(&mut self, now: Nanos) -> bool {
+        while let Ok(command) = self.commands.1.try_recv() {
+            match command {
+                Command::Stop => return false,
+                Command::Flush(which) => {
+                    let at = if self.live { now } else { self.latest() };
+                    let all = self.aggregates.iter_mut();
+                    all.filter(|(place, _)| which.contains(place))
+                        .for_each(|(_, a)| a.drain(Cause::Early, at));
+                }
+                Command::Publish => {}
+            }
+            self.obeyed = self.obeyed.wrapping_add(1);
+            self.publish();
+        }
+        true
     }
 
     fn latest(&self) -> Nanos {
@@ -461,6 +470,7 @@ impl Worker {
                 .inputs
                 .iter()
                 .find_map(|i| i.source.as_ref()?.position()),
+            obeyed: self.obeyed,
         };
         *self.view.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }

@@ -5,7 +5,9 @@
 
 #[cfg(feature = "sink-file")]
 mod child;
+pub mod condition;
 pub mod format;
+pub mod live;
 #[cfg(feature = "sink-file")]
 mod part;
 pub mod registry;
@@ -37,6 +39,7 @@ macro_rules! registry {
 registry! {
     "print": print if "sink-print";
     "file": file if "sink-file";
+    "memory": memory if "sink-memory";
 }
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.
