@@ -6,7 +6,7 @@ use crate::base::error::Exit;
 use crate::base::time::wall;
 use crate::config::Config;
 use crate::ctl::log::Target;
-use crate::ctl::{self, Shared};
+use crate::ctl::{self, Doors, Shared};
 use crate::pipeline::reload::Kept;
 use crate::pipeline::{Mode, Pipeline, Plan};
 use crate::sys::notify::{Notify, State, watchdog};
@@ -56,12 +56,18 @@ fn run(args: Args) -> Exit {
         Ok(signals) => signals,
         Err(e) => return out::fail(&format!("signals: {e}")),
     };
+    let shared = Arc::new(Shared::new());
+    let mut doors = Doors::default();
+    if let Err(why) = doors.set(config.control.as_deref(), config.http.as_deref(), &shared) {
+        log::error!("{why}");
+        ctl::log::flush();
+        return Exit::Failure;
+    }
     let mut kept = Kept::from_file(&config);
     let pipeline = match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
         Ok(pipeline) => pipeline,
         Err(exit) => return exit,
     };
-    let shared = Arc::new(Shared::new());
     shared.set(pipeline);
     let notify = Notify::from_env();
     notify.send(State::Ready);
@@ -70,6 +76,7 @@ fn run(args: Args) -> Exit {
         name,
         config,
         shared,
+        doors,
         notify,
         signals,
     }
@@ -114,6 +121,7 @@ struct Daemon {
     name: String,
     config: Config,
     shared: Arc<Shared>,
+    doors: Doors,
     notify: Notify,
     signals: Signals,
 }
@@ -141,6 +149,7 @@ impl Daemon {
     /// Delivers what is open, within the configured time.
     fn stop(&mut self) -> Exit {
         self.notify.send(State::Stopping);
+        self.doors = Doors::default();
         let Some(pipeline) = self.shared.take() else {
             return Exit::Failure;
         };
@@ -196,6 +205,10 @@ impl Daemon {
                 kept.end(config.stop_within);
                 if open_log(&config).is_err() {
                     log::error!("the log stays where it was");
+                }
+                let (control, http) = (config.control.as_deref(), config.http.as_deref());
+                if let Err(why) = self.doors.set(control, http, &self.shared) {
+                    log::error!("{why}");
                 }
                 self.config = config;
                 true

@@ -169,6 +169,11 @@ fn inputs(report: &Report, page: &mut Page) {
         let values = all().map(|(input, view)| (input.clone(), get(&view.ledger)));
         page.each((name, "counter", help), "input", values);
     }
+    drops(report, page);
+}
+
+fn drops(report: &Report, page: &mut Page) {
+    let all = || report.inputs.iter().map(|i| &i.0).zip(&report.view.inputs);
     for (name, help, bytes) in [
         (
             "weir_dropped_total",
@@ -304,6 +309,12 @@ fn outputs(report: &Report, page: &mut Page) {
         let help = format!("{what} waiting.");
         page.each((&name, "gauge", &help), "output", queued);
     }
+    healths(report, page);
+    tables(report, page);
+}
+
+fn healths(report: &Report, page: &mut Page) {
+    let all = || report.outputs.iter().zip(&report.view.outputs);
     type Of = fn(&crate::pipeline::outlet::Health) -> u64;
     let rest: [(&str, &str, &str, Of); 5] = [
         (
@@ -338,6 +349,10 @@ fn outputs(report: &Report, page: &mut Page) {
         let values = all().map(|(output, health)| (output.0.clone(), get(health)));
         page.each((name, kind, help), "output", values);
     }
+}
+
+/// Live tables.
+fn tables(report: &Report, page: &mut Page) {
     type Live = fn(&crate::sink::live::Usage) -> u64;
     let tables: [(&str, &str, &str, Live); 4] = [
         ("weir_live_rows", "gauge", "Rows of a live table.", |u| {

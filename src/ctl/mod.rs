@@ -1,5 +1,6 @@
 //! Control: what runs beside the data path.
 
+pub mod door;
 pub mod frame;
 #[cfg(feature = "ctl-http")]
 pub mod http;
@@ -14,4 +15,5 @@ pub mod socket;
 pub mod status;
 pub mod timed;
 
+pub use door::Doors;
 pub use shared::Shared;
