@@ -5,7 +5,7 @@ use super::out;
 use crate::base::error::Exit;
 use crate::base::options::Problem;
 use crate::config::Config;
-use crate::config::{explain, native, setting};
+use crate::config::{explain, native};
 use crate::pipeline::Plan;
 use std::fs::File;
 use std::io::{self, Read};
@@ -66,7 +66,6 @@ fn run(args: Args) -> Exit {
 pub fn understand(name: &str, text: &str) -> Result<(Config, Plan), Exit> {
     let outcome = native::parse(text);
     let mut problems = outcome.problems;
-    problems.extend(setting::check(&outcome.config));
     let plan = match Plan::new(&outcome.config) {
         Ok(plan) => Some(plan),
         Err(more) => {

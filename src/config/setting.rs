@@ -24,7 +24,8 @@ pub fn check(config: &Config) -> Vec<Problem> {
             problems.extend(options.problems());
         }
     }
-    for output in &config.outputs {
+    // An output without a kind is one that a command makes itself.
+    for output in config.outputs.iter().filter(|o| !o.kind.is_empty()) {
         let mut options = output.options.clone();
         let kinds = sink::KINDS.iter();
         let kinds: Vec<Row> = kinds

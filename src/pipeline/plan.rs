@@ -10,7 +10,7 @@ use crate::base::intern::Interner;
 use crate::base::options::Problem;
 use crate::base::text::show_size;
 use crate::base::zone::Zone;
-use crate::config::{Aggregate, Config, Decode};
+use crate::config::{Aggregate, Config, Decode, setting};
 use crate::decode::{self, Setup};
 use crate::enrich::Enrichment;
 use crate::record::schema::{Options, Schema};
@@ -101,7 +101,8 @@ impl Plan {
     /// # Errors
     /// All that is wrong with it beyond its grammar.
     pub fn new(config: &Config) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
+        // What kinds and their own settings have to say is the registries' business.
+        let mut problems = setting::check(config);
         let zone = Zone::named(&config.timezone).unwrap_or_else(|why| {
             problems.push(Problem {
                 place: Default::default(),
@@ -123,17 +124,15 @@ impl Plan {
         for output in &config.outputs {
             let mut options = output.options.clone();
             let opener = sink::parse(&output.kind, &mut options);
-            problems.extend(options.finish());
             sinks.push(opener.map_or(0, |opener| opener.memory()));
         }
         let mut inputs = Vec::new();
         for at in 0..config.inputs.len() {
-            inputs.extend(plan_input(config, at, &aggregates, &filters, &mut problems));
+            inputs.extend(plan_input(config, at, &aggregates, &filters));
         }
-        if !problems.is_empty() {
-            return Err(problems);
+        if inputs.len() == config.inputs.len() {
+            ungiven(config, &inputs, &mut problems);
         }
-        ungiven(config, &inputs, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -352,12 +351,10 @@ fn plan_input(
     at: usize,
     aggregates: &[AggregatePlan],
     filters: &[Option<(u32, Arc<Filter>)>],
-    problems: &mut Vec<Problem>,
 ) -> Option<InputPlan> {
     let input = &config.inputs[at];
     let mut options = input.options.clone();
     let opener = source::parse(&input.kind, &mut options, input.workers.max(1) as usize);
-    problems.extend(options.finish());
     let opener = opener?;
     let feeds = feeds(config, at);
     let datagrams = opener.datagrams();
