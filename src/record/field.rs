@@ -2,7 +2,7 @@
 //!
 //! The configuration parser, copy plans, key plans, writers, filters, help and documentation are
 //! derived from [`FIELDS`]. Adding a primitive is one row here and the line in a decoder or
-//! enricher that sets it. Not for values: those live in [`FlowRecord`](super::FlowRecord).
+//! enricher that sets it. Not for values: those live in [`FlowRecord`].
 
 use super::flow::FlowRecord;
 use crate::base::addr::{Ip, Mac};

@@ -3,7 +3,7 @@
 //! A file is written under another name beside its own and renamed when the last rows of its
 //! flush are in it, so nobody reads half a file; with `append`, rows go to the file itself.
 //!
-//! Settings, beside those of [`format::text`](super::format::text):
+//! Settings, beside those of [`format::text`]:
 //!
 //! - `path`: the name, a [`Pattern`]: `"/var/log/weir/%Y%m%d-%H%M.csv"`, with the start of the
 //!   bin as its time, and `$peer_src_ip`-like values of primitives of the rows, or `$aggregate`.

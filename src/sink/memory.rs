@@ -9,7 +9,7 @@
 //! - `size`: memory of the table; default 1 MiB. A query takes as much again while it lasts.
 //! - `expire`: rows that nothing was added to for so long are removed; default never.
 //! - `bins`: whether rows of different time bins stay apart; default false.
-//! - those of [`format::values`](super::format::values).
+//! - those of [`format::values`].
 
 mod table;
 

@@ -1,6 +1,6 @@
 //! Rows to standard output, as a table, CSV or JSON.
 //!
-//! Settings: those of [`format::text`](super::format::text); the default format is a table. A
+//! Settings: those of [`format::text`]; the default format is a table. A
 //! table is written when the last rows of its flush have come.
 
 use super::format::{self, Shape};

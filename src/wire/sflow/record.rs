@@ -1,5 +1,5 @@
 //! The records inside sFlow samples (sFlow version 5, section 5; registry of structure numbers
-//! at sflow.org). Each type is one structure; [`format`] holds their numbers.
+//! at sflow.org). Each type is one structure; [`mod@format`] holds their numbers.
 //!
 //! Not here, hence skipped by length: user, URL, 802.11, outer tunnel headers (1021–1028), and
 //! all records of enterprises.
