@@ -8,6 +8,8 @@ mod child;
 pub mod condition;
 pub mod format;
 pub mod live;
+#[cfg(feature = "sink-sqlite")]
+mod name;
 #[cfg(feature = "sink-file")]
 mod part;
 pub mod registry;
@@ -40,6 +42,7 @@ registry! {
     "print": print if "sink-print";
     "file": file if "sink-file";
     "memory": memory if "sink-memory";
+    "sqlite": sqlite if "sink-sqlite";
 }
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.

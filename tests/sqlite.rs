@@ -1,0 +1,299 @@
+//! The SQLite output against real database files: locks, repeated batches, sums, foreign tables.
+
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::Arc;
+use weir::base::addr::Ip;
+use weir::base::intern::Interner;
+use weir::base::options::{Options, Raw};
+use weir::base::time::Nanos;
+use weir::base::zone::Zone;
+use weir::record::schema::{Options as Choices, Schema};
+use weir::record::{Field, FlowRecord};
+use weir::sink::{BatchId, Context, Rows, Sink, SinkError};
+
+fn open(name: &str, settings: &[(&str, Raw)]) -> Box<dyn Sink> {
+    let mut options = Options::new("output.db", Default::default());
+    for (key, value) in settings {
+        options.set(key, value.clone());
+    }
+    let opener = weir::sink::parse("sqlite", &mut options).expect("settings");
+    assert_eq!(options.finish(), []);
+    let context = Context {
+        name: name.into(),
+        zone: Zone::UTC,
+    };
+    opener.open(&context).expect("open")
+}
+
+fn text(text: &str) -> Raw {
+    Raw::Text(text.into())
+}
+
+fn at(path: &Path) -> (&'static str, Raw) {
+    ("path", text(path.to_str().unwrap()))
+}
+
+fn quick() -> (&'static str, Raw) {
+    ("busy_timeout", text("50ms"))
+}
+
+fn schema(fields: &[Field]) -> Arc<Schema> {
+    let choices = Choices {
+        flows: true,
+        binned: true,
+        ..Choices::default()
+    };
+    Arc::new(Schema::new(
+        "talkers",
+        fields,
+        choices,
+        Arc::new(Interner::new(4096)),
+    ))
+}
+
+fn usual() -> Arc<Schema> {
+    schema(&[Field::SrcHost, Field::PeerSrcIp, Field::TcpFlags])
+}
+
+/// Rows of hosts 192.0.2.x with flags, behind exporter 10.0.0.(x % 3), 10 packets and 1000 bytes.
+fn rows(schema: &Arc<Schema>, sequence: u64, bin: u64, hosts: &[(u8, u8)]) -> Rows {
+    let mut words = Vec::new();
+    for (host, flags) in hosts {
+        let mut r = FlowRecord::new();
+        r.set_src_host(Ip::v4([192, 0, 2, *host]));
+        r.set_peer_src_ip(Ip::v4([10, 0, 0, host % 3]));
+        r.set_tcp_flags(*flags);
+        r.set_bin(Nanos::new(bin, 0));
+        (r.packets, r.bytes, r.flows) = (10, 1000, 1);
+        let mut row = vec![0; schema.row_words()];
+        let (key, counters) = row.split_at_mut(schema.key.len());
+        schema.key.pack(&r, key);
+        schema.counter.add(&r, counters);
+        words.extend(row);
+    }
+    Rows {
+        id: BatchId {
+            run: u64::MAX - 5,
+            aggregate: 0,
+            sequence,
+        },
+        schema: schema.clone(),
+        bin: Nanos::new(bin, 0),
+        flushed: Nanos::new(bin + 60, 0),
+        words,
+        last: true,
+    }
+}
+
+fn number(db: &Connection, sql: &str) -> i64 {
+    db.query_row(sql, [], |row| row.get(0))
+        .unwrap_or_else(|e| panic!("{sql}: {e}"))
+}
+
+fn retried(result: Result<(), SinkError>) -> String {
+    match result {
+        Err(SinkError::Retry { why, .. }) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let schema = usual();
+    let mut sink = open("db", &[at(&path)]);
+    let first = rows(&schema, 0, 300, &[(1, 2), (2, 16)]);
+    sink.write(&first).unwrap();
+    sink.write(&first).unwrap();
+    sink.write(&rows(&schema, 1, 300, &[(1, 1)])).unwrap();
+    sink.write(&first).unwrap();
+    // Over a restart of the sink as well.
+    let mut again = open("db", &[at(&path)]);
+    again.write(&rows(&schema, 1, 300, &[(1, 1)])).unwrap();
+    let db = Connection::open(&path).unwrap();
+    assert_eq!(number(&db, "SELECT count(*) FROM talkers"), 2);
+    let one = "WHERE ip_src = '192.0.2.1' AND stamp_inserted = '1970-01-01 00:05:00'";
+    assert_eq!(
+        number(&db, &format!("SELECT bytes FROM talkers {one}")),
+        2000
+    );
+    assert_eq!(
+        number(&db, &format!("SELECT packets FROM talkers {one}")),
+        20
+    );
+    assert_eq!(number(&db, &format!("SELECT flows FROM talkers {one}")), 2);
+    assert_eq!(
+        number(&db, &format!("SELECT tcp_flags FROM talkers {one}")),
+        3
+    );
+    // Another output to the same file has its own account.
+    let mut other = open("other", &[at(&path), ("table", text("copy"))]);
+    other.write(&first).unwrap();
+    assert_eq!(number(&db, "SELECT sum(bytes) FROM copy"), 2000);
+}
+
+#[test]
+fn a_locked_database_costs_time_and_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let schema = usual();
+    for journal in ["wal", "delete"] {
+        let _ = std::fs::remove_file(&path);
+        let mut sink = open("db", &[at(&path), quick(), ("journal", text(journal))]);
+        sink.write(&rows(&schema, 0, 300, &[(1, 2)])).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let late = rows(&schema, 1, 300, &[(1, 2), (3, 2)]);
+        for _ in 0..3 {
+            assert!(retried(sink.write(&late)).contains("locked by another program"));
+        }
+        other.execute_batch("COMMIT").unwrap();
+        sink.write(&late).unwrap();
+        assert_eq!(
+            number(&other, "SELECT sum(bytes) FROM talkers"),
+            3000,
+            "{journal}"
+        );
+        drop((sink, other));
+        let _ = std::fs::remove_file(dir.path().join("weir.db-wal"));
+    }
+}
+
+#[test]
+fn a_database_that_can_not_be_opened_yet_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("later/weir.db");
+    let schema = usual();
+    let mut sink = open("db", &[at(&path)]);
+    let batch = rows(&schema, 0, 300, &[(1, 2)]);
+    assert!(retried(sink.write(&batch)).contains("is its folder there"));
+    std::fs::create_dir(dir.path().join("later")).unwrap();
+    sink.write(&batch).unwrap();
+    assert_eq!(
+        number(
+            &Connection::open(&path).unwrap(),
+            "SELECT bytes FROM talkers"
+        ),
+        1000
+    );
+}
+
+#[test]
+fn what_is_no_database_is_said_so_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    let notes = "my notes, and nothing else ".repeat(100);
+    std::fs::write(&path, &notes).unwrap();
+    let mut sink = open("db", &[at(&path)]);
+    let why = retried(sink.write(&rows(&usual(), 0, 300, &[(1, 2)])));
+    assert!(why.contains("is no database"), "{why}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), notes);
+}
+
+#[test]
+fn a_table_of_other_columns_is_left_alone_until_it_is_renamed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE talkers (a, b); INSERT INTO talkers VALUES (1, 2)")
+        .unwrap();
+    let mut sink = open("db", &[at(&path)]);
+    let batch = rows(&usual(), 0, 300, &[(1, 2)]);
+    let why = retried(sink.write(&batch));
+    assert!(
+        why.contains("`talkers` is there with other columns"),
+        "{why}"
+    );
+    assert!(
+        why.contains("rename it, or give the output another `table`"),
+        "{why}"
+    );
+    db.execute_batch("ALTER TABLE talkers RENAME TO old")
+        .unwrap();
+    sink.write(&batch).unwrap();
+    assert_eq!(number(&db, "SELECT bytes FROM talkers"), 1000);
+    assert_eq!(number(&db, "SELECT b FROM old"), 2);
+}
+
+#[test]
+fn rows_a_table_forbids_are_refused_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let schema = usual();
+    let mut sink = open("db", &[at(&path)]);
+    sink.write(&rows(&schema, 0, 300, &[(1, 2)])).unwrap();
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER no BEFORE INSERT ON talkers WHEN new.ip_src = '192.0.2.9'
+         BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+    )
+    .unwrap();
+    let refused = sink.write(&rows(&schema, 1, 300, &[(1, 2), (9, 2)]));
+    assert!(matches!(&refused, Err(SinkError::Refused(why)) if why.contains("not this one")));
+    sink.write(&rows(&schema, 2, 300, &[(1, 2)])).unwrap();
+    assert_eq!(number(&db, "SELECT sum(bytes) FROM talkers"), 2000);
+}
+
+#[test]
+fn tables_are_named_by_time_and_value_and_their_number_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let schema = usual();
+    let table = ("table", text("acct_$peer_src_ip\"; DROP TABLE x;-- %Y%m%d"));
+    let mut sink = open("db", &[at(&path), table, ("tables", Raw::Number(2))]);
+    let hosts: Vec<_> = (0..9).map(|host| (host, 2)).collect();
+    sink.write(&rows(&schema, 0, 300, &hosts)).unwrap();
+    sink.write(&rows(&schema, 1, 90_000, &hosts[..1])).unwrap();
+    let db = Connection::open(&path).unwrap();
+    let names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'acct%'";
+    let mut names = db.prepare(names).unwrap();
+    let names = names.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut names: Vec<_> = names.map(Result::unwrap).collect();
+    names.sort();
+    let want = [
+        "10.0.0.0%19700101",
+        "10.0.0.0%19700102",
+        "10.0.0.1%19700101",
+        "other%19700101",
+    ];
+    let want = want.map(|w| format!("acct_{}", w.replace('%', "\"; DROP TABLE x;-- ")));
+    assert_eq!(names, want);
+    let all: i64 = (names.iter())
+        .map(|n| {
+            number(
+                &db,
+                &format!("SELECT sum(packets) FROM \"{}\"", n.replace('"', "\"\"")),
+            )
+        })
+        .sum();
+    assert_eq!(all, 100);
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    for (settings, want) in [
+        (vec![], "needs `path`"),
+        (
+            vec![("path", text("x.db")), ("table", text("weir_batch"))],
+            "that name is taken",
+        ),
+        (
+            vec![("path", text("x.db")), ("table", text("$peer_ip"))],
+            "no primitive",
+        ),
+        (
+            vec![("path", text("x.db")), ("journal", text("wall"))],
+            "did you mean \"wal\"?",
+        ),
+    ] {
+        let mut options = Options::new("output.db", Default::default());
+        for (key, value) in settings {
+            options.set(key, value);
+        }
+        weir::sink::parse("sqlite", &mut options);
+        let all: Vec<_> = options.finish().into_iter().map(|p| p.message).collect();
+        assert!(all.len() == 1 && all[0].contains(want), "{want}: {all:?}");
+    }
+}
