@@ -193,7 +193,7 @@ fn expand(text: &str) -> Vec<String> {
     }
     let parts = parts.into_iter().filter(|part| !part.is_empty());
     parts
-        .flat_map(|part| expand(part))
+        .flat_map(expand)
         .map(|part| format!("{head}{part}"))
         .collect()
 }
