@@ -1,0 +1,412 @@
+//! Damaged input: real captures cut, flipped, spliced and with lengths tampered, through every
+//! decoder and through the program itself. Nothing may panic, nothing may grow, and the ledger
+//! must balance. What is done to the bytes comes from a seeded generator, so a failure repeats;
+//! `MUTATIONS=100000 cargo test --test mutate` does more than the usual.
+#![cfg(all(
+    feature = "src-savefile",
+    feature = "dec-netflow",
+    feature = "dec-sflow"
+))]
+
+mod rig;
+
+use rig::{Rig, Want};
+use std::io::Cursor;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use weir::agg::full::Full;
+use weir::base::ledger::{Intake, Reason};
+use weir::base::time::Nanos;
+use weir::decode::Decode;
+use weir::decode::datagram::Unwrap;
+use weir::record::Field;
+use weir::source::savefile::SavefileSource;
+use weir::source::{Frame, Link, Peer, Progress, Source};
+
+/// Numbers that repeat (xorshift).
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below `n`; zero where there is none.
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// Rounds of a test: its own number, or what the environment says.
+fn rounds(usual: usize) -> usize {
+    std::env::var("MUTATIONS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(usual)
+}
+
+/// Does one thing to the bytes; `other` is what a splice takes from.
+fn damage(rng: &mut Rng, bytes: &mut Vec<u8>, other: &[u8]) {
+    let len = bytes.len();
+    let at = rng.below(len);
+    match rng.below(8) {
+        0 => bytes.truncate(at),
+        1 | 2 if len > 0 => bytes[at] ^= 1 << rng.below(8),
+        3 if len > 0 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][rng.below(5)],
+        // What looks like a length, a count or a type, in both widths.
+        4 | 5 if len >= 4 => {
+            let at = at.min(len - 4) & !1;
+            let near = [
+                0,
+                1,
+                2,
+                3,
+                4,
+                len as u32,
+                len as u32 + 1,
+                0xfffe,
+                0xffff,
+                0x7fff_ffff,
+            ];
+            let value = near[rng.below(near.len())];
+            if rng.below(2) == 0 {
+                bytes[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
+            } else {
+                bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+            }
+        }
+        6 => {
+            bytes.truncate(at);
+            bytes.extend_from_slice(&other[rng.below(other.len()).min(other.len())..]);
+        }
+        _ => {
+            let end = (at + 1 + rng.below(64)).min(len);
+            let part = bytes[at.min(end)..end].to_vec();
+            let to = rng.below(len);
+            bytes.splice(to..to, part);
+        }
+    }
+}
+
+/// One to four things.
+fn damaged(rng: &mut Rng, bytes: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=rng.below(4) {
+        damage(rng, &mut bytes, other);
+    }
+    bytes
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
+}
+
+/// The frames of a capture.
+fn frames(name: &str) -> Vec<Vec<u8>> {
+    let mut source = SavefileSource::open(data(name)).unwrap();
+    let mut frames = Vec::new();
+    while source.read(&mut |f| frames.push(f.bytes.to_vec())).unwrap() != Progress::End {}
+    frames
+}
+
+/// The datagrams in the frames of a capture.
+fn datagrams(name: &str) -> Vec<Vec<u8>> {
+    let mut unwrap = Unwrap::default();
+    let mut ledger = Intake::default();
+    let frames = frames(name);
+    let payload = |f: &Vec<u8>| {
+        let found = unwrap.unwrap(&frame(f, Link::Ethernet, 0), &mut ledger)?;
+        Some(found.bytes.to_vec())
+    };
+    let found: Vec<_> = frames.iter().filter_map(payload).collect();
+    assert!(!found.is_empty(), "{name}");
+    found
+}
+
+/// A frame of these bytes, or a datagram from one of a few exporters.
+fn frame(bytes: &[u8], link: Link, from: usize) -> Frame<'_> {
+    let ip = IpAddr::V4(Ipv4Addr::new(192, 0, 2, from as u8));
+    Frame {
+        bytes,
+        wire_len: bytes.len() as u32,
+        link,
+        time: Nanos(1_700_000_000_000_000_000 + from as u64 * 1_000_000_000),
+        from: Peer {
+            ip,
+            port: 2055,
+            iface: 0,
+        },
+    }
+}
+
+/// Aggregations that between them want everything, at sizes that fill up.
+fn wants() -> Vec<Want> {
+    let small = |full| Want {
+        memory: 16 << 10,
+        full,
+        every: Some(60),
+        ..Want::everything()
+    };
+    let both_ends = true;
+    vec![
+        Want {
+            both_ends,
+            ..Want::by(&[Field::SrcHost])
+        },
+        small(Full::Flush),
+        small(Full::Fold),
+        small(Full::Evict),
+    ]
+}
+
+/// Whole sequences of damaged datagrams, all exporters through one decoder.
+fn datagrams_survive(decode: Decode, captures: &[&str], usual: usize) {
+    let all: Vec<Vec<u8>> = captures.iter().flat_map(|name| datagrams(name)).collect();
+    let mut rng = Rng(0x5eed_0001 + usual as u64);
+    for round in 0..rounds(usual) {
+        let mut rig = Rig::new(decode, true, &wants());
+        let count = 1 + rng.below(24);
+        let batch: Vec<_> = (0..count)
+            .map(|_| {
+                let (one, other) = (&all[rng.below(all.len())], &all[rng.below(all.len())]);
+                let whole = rng.below(3) == 0;
+                let bytes = if whole {
+                    one.clone()
+                } else {
+                    damaged(&mut rng, one, other)
+                };
+                (bytes, rng.below(12))
+            })
+            .collect();
+        rig.feed(
+            batch
+                .iter()
+                .map(|(bytes, from)| frame(bytes, Link::Datagram, *from)),
+        );
+        rig.finish();
+        assert_eq!(rig.ledger.frames, count as u64, "round {round}");
+        let saved = rig.saved();
+        if let Some(saved) = saved {
+            let mut next = Rig::new(decode, true, &wants());
+            next.load(&saved).expect("what was saved can be loaded");
+            // Damaged, it is refused or taken, and nothing else.
+            let _ = next.load(&damaged(&mut rng, &saved, &saved));
+            next.finish();
+        }
+    }
+}
+
+#[test]
+fn netflow_survives() {
+    let captures = [
+        "softflowd-v5.pcap",
+        "softflowd-v9.pcap",
+        "softflowd-ipfix.pcap",
+        "ovs-ipfix.pcap",
+    ];
+    datagrams_survive(Decode::Netflow, &captures, 300);
+}
+
+#[test]
+fn sflow_survives() {
+    datagrams_survive(Decode::Sflow, &["ovs-sflow.pcap"], 300);
+}
+
+#[test]
+fn packets_survive() {
+    const LINKS: [Link; 8] = [
+        Link::Ethernet,
+        Link::Raw,
+        Link::Null,
+        Link::Loop,
+        Link::Ppp,
+        Link::PppEther,
+        Link::LinuxSll,
+        Link::LinuxSll2,
+    ];
+    let all = frames("office.pcap");
+    let mut rng = Rng(0x5eed_0002);
+    for _ in 0..rounds(100) {
+        let mut rig = Rig::new(Decode::Packet, false, &wants());
+        let batch: Vec<_> = (0..1 + rng.below(200))
+            .map(|_| {
+                let (one, other) = (&all[rng.below(all.len())], &all[rng.below(all.len())]);
+                // Mostly as captured; else the same bytes under another name.
+                let link = LINKS[rng.below(16).saturating_sub(8)];
+                let skip = if link == Link::Raw { 14 } else { 0 };
+                (damaged(&mut rng, &one[skip.min(one.len())..], other), link)
+            })
+            .collect();
+        rig.feed(batch.iter().map(|(bytes, link)| frame(bytes, *link, 0)));
+        rig.finish();
+        let (page, _) = rig.result();
+        assert!(page.decoded.records <= page.frames);
+    }
+}
+
+/// Frames of a damaged file through a decoder; what the source refuses ends it.
+fn read_all(file: Vec<u8>, rig: &mut Rig) {
+    let Ok(mut source) = SavefileSource::from_reader(Cursor::new(file)) else {
+        return;
+    };
+    let mut reads = 0;
+    loop {
+        let more = source.read(&mut |frame| rig.feed(std::iter::once(*frame)));
+        reads += 1;
+        assert!(reads < 100_000, "a savefile without end");
+        if !matches!(more, Ok(Progress::More)) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn savefiles_survive() {
+    let names = [
+        "softflowd-v9.pcap",
+        "ovs-sflow.pcap",
+        "ovs-ipfix.pcap",
+        "office.pcap",
+    ];
+    let files: Vec<Vec<u8>> = names
+        .iter()
+        .map(|name| std::fs::read(data(name)).unwrap())
+        .collect();
+    let mut rng = Rng(0x5eed_0003);
+    for round in 0..rounds(60) {
+        let (one, other) = (
+            &files[rng.below(files.len())],
+            &files[rng.below(files.len())],
+        );
+        let end = one.len().min(20_000);
+        let file = damaged(&mut rng, &one[..end], &other[..other.len().min(4000)]);
+        let decode = [Decode::Packet, Decode::Netflow, Decode::Sflow][round % 3];
+        let mut rig = Rig::new(decode, false, &wants());
+        read_all(file, &mut rig);
+        rig.finish();
+    }
+}
+
+#[test]
+fn a_savefile_may_end_anywhere() {
+    let whole = std::fs::read(data("softflowd-v5.pcap")).unwrap();
+    let mut records = 0;
+    for end in 0..=whole.len() {
+        let mut rig = Rig::new(Decode::Netflow, false, &[Want::by(&[Field::SrcHost])]);
+        read_all(whole[..end].to_vec(), &mut rig);
+        rig.finish();
+        assert!(
+            rig.ledger.decoded.records >= records,
+            "more of the file, fewer records"
+        );
+        records = rig.ledger.decoded.records;
+    }
+    assert_eq!(records, 69);
+}
+
+/// What one exporter sends broken does not reach what another sends.
+#[test]
+fn good_exporters_are_unharmed_by_bad_ones() {
+    let good: Vec<Vec<u8>> = [
+        "softflowd-v9.pcap",
+        "softflowd-ipfix.pcap",
+        "softflowd-v5.pcap",
+    ]
+    .iter()
+    .flat_map(|name| datagrams(name))
+    .collect();
+    let run = |parts: &[(&Vec<u8>, usize)]| {
+        let mut rig = Rig::new(Decode::Netflow, true, &[Want::by(&[Field::SrcHost])]);
+        rig.feed(
+            parts
+                .iter()
+                .map(|(bytes, from)| frame(bytes, Link::Datagram, *from)),
+        );
+        rig.finish();
+        rig.result().0
+    };
+    let of_good: Vec<_> = good.iter().map(|bytes| (bytes, 1)).collect();
+    let alone = run(&of_good);
+    assert_eq!(alone.decoded.records, 137 + 137 + 69);
+    let mut rng = Rng(0x5eed_0004);
+    for _ in 0..rounds(60) {
+        let bad: Vec<Vec<u8>> = good
+            .iter()
+            .map(|one| damaged(&mut rng, one, &good[0]))
+            .collect();
+        let of_bad: Vec<_> = bad.iter().map(|bytes| (bytes, 2)).collect();
+        let mixed: Vec<_> = of_good
+            .iter()
+            .zip(&of_bad)
+            .flat_map(|(g, b)| [*b, *g, *b])
+            .collect();
+        let twice: Vec<_> = of_bad.iter().flat_map(|b| [*b, *b]).collect();
+        let (mixed, bad) = (run(&mixed), run(&twice));
+        assert_eq!(mixed.decoded, alone.decoded + bad.decoded);
+        let units = |page: &Intake, why| page.dropped(why).units;
+        for why in [
+            Reason::NoTemplate,
+            Reason::Length,
+            Reason::Truncated,
+            Reason::Version,
+        ] {
+            assert_eq!(
+                units(&mixed, why),
+                units(&alone, why) + units(&bad, why),
+                "{}",
+                why.name()
+            );
+        }
+    }
+}
+
+/// The program itself, on a handful: it ends by itself, and its ledger balances.
+#[test]
+fn the_program_survives() {
+    let jobs = [
+        ("office.pcap", "packets"),
+        ("softflowd-v9.pcap", "netflow"),
+        ("ovs-ipfix.pcap", "netflow"),
+        ("ovs-sflow.pcap", "sflow"),
+        ("office.pcapng.gz", "packets"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let mut rng = Rng(0x5eed_0005);
+    for round in 0..15 {
+        let (name, decode) = jobs[round % jobs.len()];
+        let file = std::fs::read(data(name)).unwrap();
+        let path = dir.path().join(format!("{round}-{name}"));
+        std::fs::write(&path, damaged(&mut rng, &file, &file)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args([
+            "read", "--decode", decode, "--format", "json", "--ledger", "json",
+        ]);
+        command.arg(&path).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let code = output
+            .status
+            .code()
+            .unwrap_or_else(|| panic!("a signal: {said}"));
+        assert!(code <= 2 && !said.contains("panicked"), "{code}: {said}");
+        let ledger = said.lines().last().unwrap_or_default();
+        if code == 0 {
+            assert!(
+                ledger.starts_with('{') && ledger.contains("\"balanced\":true"),
+                "{said}"
+            );
+        }
+        let rows = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            rows.lines()
+                .all(|row| row.starts_with('{') && row.ends_with('}')),
+            "{rows}"
+        );
+    }
+}
