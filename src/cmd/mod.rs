@@ -16,6 +16,7 @@ pub mod out;
 pub mod query;
 pub mod read;
 pub mod run;
+pub mod socket;
 pub mod status;
 #[cfg(feature = "cmd-top")]
 pub mod top;

@@ -135,7 +135,7 @@ impl Report {
                 }
             }
             for (name, used, most) in &input.usage {
-                writeln!(to, "  {name:<10} {used} of {most}")?;
+                writeln!(to, "  {name:<14} {used} of {most}")?;
             }
         }
         for (name, (page, (used, most))) in self.aggregates.iter().zip(&self.view.aggregates) {

@@ -54,7 +54,7 @@ fn text_shows_what_is_wrong_first() {
         "input routers (udp)\n",
         "  dropped    1 no_template (120 B)\n",
         "  4 lost before us, say sequence numbers\n",
-        "  templates  3 of 512\n",
+        "  templates      3 of 512\n",
         "  offered    1 records, 40 packets, 4.9 KiB\n",
         "  entries    5 of 100, full 2 times\n",
         "  queued     1 rows, 40 packets, 4.9 KiB\n",

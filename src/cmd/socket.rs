@@ -1,0 +1,87 @@
+//! Where the running weir is to be found: what `query`, `status` and `top` have in common.
+
+use super::arg::{Args, Flag, Take};
+use super::out;
+use crate::base::error::Exit;
+use crate::config::native;
+use crate::ctl::frame::{self, Request};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// `--socket`.
+pub const SOCKET: Flag = Flag::new("socket", Take::Path, "PATH", "The control socket.")
+    .short('s')
+    .default("/run/weir.sock");
+
+/// `--config`, in place of `--socket`.
+pub const CONFIG: Flag = Flag::new(
+    "config",
+    Take::Path,
+    "FILE",
+    "Take the control socket from this configuration.",
+)
+.short('c');
+
+/// The socket that is meant.
+///
+/// # Errors
+/// How to end; it has been said why.
+pub fn path(args: &Args) -> Result<PathBuf, Exit> {
+    if let Some(file) = args.path("config").filter(|_| !args.given("socket")) {
+        let name = file.display();
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(|e| out::fail(&format!("{name}: {e}")))?;
+        // What is wrong with it is the daemon's business.
+        let control = native::parse(&text).config.control;
+        let none = || out::fail(&format!("{name} sets no `control`, so nobody can ask"));
+        return control.map(PathBuf::from).ok_or_else(none);
+    }
+    Ok(args.path("socket").map(PathBuf::from).unwrap_or_default())
+}
+
+/// Prints the answer to a question; `seen` gets every piece too.
+pub fn print(args: &Args, request: &Request, seen: &mut dyn FnMut(&[u8])) -> Exit {
+    let path = match path(args) {
+        Ok(path) => path,
+        Err(exit) => return exit,
+    };
+    let mut to = Printer {
+        to: io::stdout().lock(),
+        seen,
+        error: None,
+    };
+    match frame::ask(&path, request, &mut to) {
+        Ok(()) => out::finish(to.to.flush()),
+        Err(why) => match to.error {
+            Some(error) => out::finish(Err(error)),
+            None => out::fail(&why),
+        },
+    }
+}
+
+/// Standard output, whose errors are told from those of the socket.
+struct Printer<'a> {
+    to: io::StdoutLock<'a>,
+    seen: &'a mut dyn FnMut(&[u8]),
+    error: Option<io::Error>,
+}
+
+impl Write for Printer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.to.write(bytes) {
+            Ok(written) => {
+                (self.seen)(bytes.get(..written).unwrap_or_default());
+                Ok(written)
+            }
+            Err(e) => {
+                let kind = e.kind();
+                self.error = Some(e);
+                Err(kind.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
