@@ -128,13 +128,11 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     fn run(&mut self, batch: &mut Batch, ledger: &mut Intake) {
-        let mut now = Nanos(0);
-        for record in batch.records() {
-            ledger.decoded.records = ledger.decoded.records.wrapping_add(1);
-            ledger.decoded.packets = ledger.decoded.packets.wrapping_add(record.packets);
-            ledger.decoded.bytes = ledger.decoded.bytes.wrapping_add(record.bytes);
-            now = record.time;
-        }
+        let now = batch
+            .records()
+            .last()
+            .map_or(Nanos(0), |record| record.time);
+        ledger.decoded += batch.sum();
         if !self.enrichment.is_empty() {
             self.enrichment.run(batch);
         }

@@ -2,14 +2,15 @@
 
 use super::field::FieldSet;
 use super::flow::FlowRecord;
-use super::key::KeyWords;
+use super::key::KeyLines;
+use crate::base::ledger::Sum;
 use crate::base::time::Nanos;
 
 /// A fixed array of records, filled and emptied over and over.
 pub struct Batch {
     records: Box<[FlowRecord]>,
     len: usize,
-    words: KeyWords,
+    lines: KeyLines,
 }
 
 impl Batch {
@@ -22,7 +23,7 @@ impl Batch {
         Self {
             records,
             len: 0,
-            words: KeyWords::of(wanted),
+            lines: KeyLines::of(wanted),
         }
     }
 
@@ -38,14 +39,14 @@ impl Batch {
         self.len == 0
     }
 
-    /// The next free record, with wanted words, counters and presence zeroed. When the batch is
+    /// The next free record, with wanted fields, counters and presence zeroed. When the batch is
     /// full the last slot is handed out again, so a caller must empty it first.
     #[inline]
     pub fn slot(&mut self) -> &mut FlowRecord {
         let at = self.len.min(Self::SIZE - 1);
         self.len = at + 1;
         let record = &mut self.records[at];
-        self.words.clear(record);
+        self.lines.clear(record);
         record.present = FieldSet::EMPTY;
         (record.packets, record.bytes, record.flows) = (0, 0, 0);
         record.time = Nanos(0);
@@ -70,6 +71,21 @@ impl Batch {
     #[inline]
     pub fn records_mut(&mut self) -> &mut [FlowRecord] {
         &mut self.records[..self.len]
+    }
+
+    /// What the records in it add up to.
+    #[inline]
+    pub fn sum(&self) -> Sum {
+        let (mut packets, mut bytes) = (0u64, 0u64);
+        for record in self.records() {
+            packets = packets.wrapping_add(record.packets);
+            bytes = bytes.wrapping_add(record.bytes);
+        }
+        Sum {
+            records: self.len as u64,
+            packets,
+            bytes,
+        }
     }
 
     /// Empties it.

@@ -71,13 +71,20 @@ impl CounterPlan {
     }
 
     /// Adds one record to the counters of its key.
-    #[inline]
+    #[inline(always)]
     pub fn add(&self, record: &FlowRecord, counters: &mut [u64]) {
         let Some((base, rest)) = counters.split_first_chunk_mut::<2>() else {
             return;
         };
         base[PACKETS] = base[PACKETS].wrapping_add(record.packets);
         base[BYTES] = base[BYTES].wrapping_add(record.bytes);
+        if !rest.is_empty() {
+            self.add_more(record, rest);
+        }
+    }
+
+    /// Counters that not every row has.
+    fn add_more(&self, record: &FlowRecord, rest: &mut [u64]) {
         let mut rest = rest.iter_mut();
         if self.flows
             && let Some(flows) = rest.next()

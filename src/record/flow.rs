@@ -7,8 +7,8 @@ use crate::base::time::Nanos;
 ///
 /// Fields lie at fixed offsets of `data` (see [`FIELDS`](super::FIELDS)), none across a word of
 /// eight bytes unless it is an address; so any key is a list of masked words. Numbers are in
-/// native order, addresses in network order. Only words that somebody wants are zeroed between
-/// two uses ([`KeyWords`](super::key::KeyWords)); a field is valid when it is `present` or wanted.
+/// native order, addresses in network order. Only lines that hold a wanted field are zeroed between
+/// two uses ([`KeyLines`](super::key::KeyLines)); a field is valid when it is `present` or wanted.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub struct FlowRecord {
@@ -31,9 +31,11 @@ pub struct FlowRecord {
 
 impl FlowRecord {
     /// Bytes of the key zones.
-    pub const DATA: usize = 488;
+    pub const DATA: usize = 512;
     /// Words of eight bytes in the key zones.
     pub const WORDS: usize = Self::DATA / 8;
+    /// Bytes that are zeroed at once: a line of most caches.
+    pub const LINE: usize = 64;
 
     /// All zero, nothing present.
     pub const fn new() -> Self {
@@ -63,20 +65,17 @@ impl FlowRecord {
         out
     }
 
-    /// One word of the key zones, in native order; zero past the end.
+    /// The key zones as words of eight bytes, numbers in native order.
     #[inline]
-    pub fn word(&self, index: usize) -> u64 {
-        match self.data.get(index * 8..index * 8 + 8) {
-            Some(bytes) => u64::from_ne_bytes(bytes.try_into().unwrap_or_default()),
-            None => 0,
-        }
+    pub fn words(&self) -> &[[u8; 8]] {
+        self.data.as_chunks().0
     }
 
-    /// Sets one word to zero.
+    /// Sets line `index` of [`LINE`](Self::LINE) bytes to zero.
     #[inline]
-    pub fn clear_word(&mut self, index: usize) {
-        if let Some(bytes) = self.data.get_mut(index * 8..index * 8 + 8) {
-            bytes.copy_from_slice(&[0; 8]);
+    pub fn clear_line(&mut self, index: usize) {
+        if let Some(line) = self.data.as_chunks_mut().0.get_mut(index) {
+            *line = [0; Self::LINE];
         }
     }
 

@@ -13,5 +13,5 @@ pub use batch::Batch;
 pub use counter::CounterPlan;
 pub use field::{FIELDS, Field, FieldSet, Giver, Info, Kind, Merge};
 pub use flow::FlowRecord;
-pub use key::{KeyPlan, KeyWords};
+pub use key::{KeyLines, KeyPlan};
 pub use schema::{Column, Schema, Value};
