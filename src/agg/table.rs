@@ -8,8 +8,9 @@
 //! flows small in the cache and in resident memory.
 
 use crate::record::{FlowRecord, Schema};
-use foldhash::fast::FixedState;
-use std::hash::{BuildHasher, Hasher};
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
+use std::hash::Hasher;
 
 /// Smallest index in slots.
 const INDEX_MIN: usize = 256;
@@ -34,7 +35,9 @@ pub struct Table {
     index: Vec<u32>,
     slots: usize,
     bits: u32,
-    hasher: FixedState,
+    seed: u64,
+    /// All of the hash is seeded, so that no sender can choose keys that collide.
+    seeds: SharedSeed,
 }
 
 impl Table {
@@ -55,7 +58,8 @@ impl Table {
             index: vec![0; index],
             slots: INDEX_MIN.min(index),
             bits: usize::BITS - all.leading_zeros(),
-            hasher: FixedState::with_seed(seed),
+            seed,
+            seeds: SharedSeed::from_u64(seed),
         }
     }
 
@@ -103,10 +107,14 @@ impl Table {
     }
 
     /// Hash of a packed key.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, key: &[u64]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        for word in key {
+        let mut hasher = FoldHasher::with_seed(self.seed, &self.seeds);
+        let (pairs, rest) = key.as_chunks();
+        for [low, high] in pairs {
+            hasher.write_u128(u128::from(*high) << 64 | u128::from(*low));
+        }
+        for word in rest {
             hasher.write_u64(*word);
         }
         hasher.finish()
@@ -149,25 +157,40 @@ impl Table {
         self.len * self.stride * 8 > 256 << 10
     }
 
-    /// Adds a record under its packed key.
-    #[inline]
+    /// Adds a record under its packed key. Worth inlining where the compiler knows the length of
+    /// the key, and small, since new keys are dealt with elsewhere.
+    #[inline(always)]
     pub fn add(&mut self, hash: u64, key: &[u64], record: &FlowRecord, schema: &Schema) -> Added {
         match self.find(hash, key) {
             Ok(entry) => {
-                let start = entry * self.stride;
-                if let Some(entry) = self.slab.get_mut(start + 1 + self.key..start + self.stride) {
-                    schema.counter.add(record, entry);
+                let end = entry * self.stride + self.stride;
+                let start = entry * self.stride + 1 + key.len();
+                if let Some(counters) = self.slab.get_mut(start..end) {
+                    schema.counter.add(record, counters);
                 }
                 Added::Counted
             }
-            Err(slot) if self.len < self.capacity => {
-                self.insert(slot, hash, key, |counters| {
-                    schema.counter.add(record, counters)
-                });
-                Added::Counted
-            }
-            Err(_) => Added::Full,
+            Err(slot) => self.add_new(slot, hash, key, record, schema),
         }
+    }
+
+    /// Adds a record whose key is new, if there is room.
+    #[inline(never)]
+    fn add_new(
+        &mut self,
+        slot: usize,
+        hash: u64,
+        key: &[u64],
+        record: &FlowRecord,
+        schema: &Schema,
+    ) -> Added {
+        if self.len >= self.capacity {
+            return Added::Full;
+        }
+        self.insert(slot, hash, key, |counters| {
+            schema.counter.add(record, counters)
+        });
+        Added::Counted
     }
 
     /// Adds a record under `key`, using the reserve when the table is full.
@@ -206,7 +229,7 @@ impl Table {
     }
 
     /// The entry of `key`, or the slot where it belongs.
-    #[inline]
+    #[inline(always)]
     fn find(&self, hash: u64, key: &[u64]) -> Result<usize, usize> {
         let (mask, tag, numbers) = (self.slots - 1, self.tag(hash), self.number_mask());
         let mut at = hash as usize & mask;
@@ -218,11 +241,10 @@ impl Table {
             if slot & !numbers == tag {
                 let entry = (slot & numbers) as usize - 1;
                 let start = entry * self.stride + 1;
-                if self.slab[start..start + self.key]
-                    .iter()
-                    .zip(key)
-                    .all(|(a, b)| a == b)
-                {
+                let there = &self.slab[start..start + key.len()];
+                // All words at once: they nearly always are the same.
+                let differing = there.iter().zip(key).fold(0, |d, (a, b)| d | (a ^ b));
+                if differing == 0 {
                     return Ok(entry);
                 }
             }

@@ -83,7 +83,6 @@ pub struct Aggregator {
     evicted: Vec<u64>,
     hand: usize,
     keys: Vec<u64>,
-    hashes: [u64; Batch::SIZE],
     touched: u64,
     last: Nanos,
 }
@@ -99,7 +98,7 @@ impl Aggregator {
         tray: Box<dyn Tray + Send>,
         wait: bool,
     ) -> Self {
-        let keys = vec![0; settings.schema.key.len() * Batch::SIZE];
+        let keys = vec![0; settings.schema.key.len().max(1) * Batch::SIZE];
         Self {
             evicted: Vec::with_capacity(EVICTED_ROWS * settings.schema.row_words()),
             settings,
@@ -112,7 +111,6 @@ impl Aggregator {
             deadline: Nanos(0),
             hand: 0,
             keys,
-            hashes: [0; Batch::SIZE],
             touched: 0,
             last: Nanos(0),
         }
@@ -203,49 +201,62 @@ impl Aggregator {
         self.bin.0
     }
 
-    /// Packs, hashes, touches ahead, then adds: with many flows memory latency is all that counts.
+    /// Adds records to the table. The usual lengths of a key have code of their own, in which
+    /// every loop over a key is straight: two addresses, the five-tuple, the same in bins.
     fn admit(&mut self, records: &[FlowRecord]) {
-        let width = self.settings.schema.key.len();
-        let keys = self.keys.chunks_exact_mut(width.max(1));
-        if width == 0 {
-            self.hashes = [self.filling.hash(&[]); Batch::SIZE];
+        match self.settings.schema.key.len() {
+            4 => self.admit_words::<4>(records),
+            5 => self.admit_words::<5>(records),
+            6 => self.admit_words::<6>(records),
+            _ => self.admit_words::<0>(records),
         }
-        for ((record, key), hash) in records.iter().zip(keys).zip(&mut self.hashes) {
-            self.settings.schema.key.pack(record, key);
+    }
+
+    /// Packs, hashes, touches ahead, then adds: with many flows memory latency is all that counts.
+    /// Keys have `N` words, or the schema's number when that is zero.
+    fn admit_words<const N: usize>(&mut self, records: &[FlowRecord]) {
+        let schema = self.settings.schema.clone();
+        let width = if N > 0 { N } else { schema.key.len() };
+        let (mut keys, mut hashes) = (std::mem::take(&mut self.keys), [0; Batch::SIZE]);
+        let (mut packets, mut bytes) = (0u64, 0u64);
+        let places = keys.chunks_exact_mut(width.max(1)).zip(&mut hashes);
+        for (record, (key, hash)) in records.iter().zip(places) {
+            let key = &mut key[..width];
+            schema.key.pack(record, key);
             *hash = self.filling.hash(key);
+            packets = packets.wrapping_add(record.packets);
+            bytes = bytes.wrapping_add(record.bytes);
         }
+        self.account.offered += Sum {
+            records: records.len() as u64,
+            packets,
+            bytes,
+        };
         if self.filling.is_large() {
-            let mut slots = [0u32; Batch::SIZE];
-            for (slot, hash) in slots.iter_mut().zip(&self.hashes).take(records.len()) {
-                *slot = self.filling.touch_index(*hash);
-            }
-            for slot in slots.iter().take(records.len()) {
-                self.touched ^= self.filling.touch_entry(*slot);
-            }
+            self.touch(&hashes, records.len());
         }
-        let keys = std::mem::take(&mut self.keys);
-        let mut account = self.account;
-        for (at, record) in records.iter().enumerate() {
-            let sum = Sum::one(record.packets, record.bytes);
-            account.offered += sum;
-            if self
-                .settings
-                .filter
-                .is_some_and(|bit| record.pass & bit == 0)
-            {
-                account.filtered += sum;
-                continue;
-            }
-            let key = keys.get(at * width..at * width + width).unwrap_or_default();
-            let schema = &self.settings.schema;
-            if self.filling.add(self.hashes[at], key, record, schema) == Added::Full {
-                self.account = account;
+        let wanted = self.settings.filter.unwrap_or(0);
+        let places = keys.chunks_exact(width.max(1)).zip(&hashes);
+        for (record, (key, hash)) in records.iter().zip(places) {
+            let key = &key[..width];
+            if record.pass & wanted != wanted {
+                self.account.filtered += Sum::one(record.packets, record.bytes);
+            } else if self.filling.add(*hash, key, record, &schema) == Added::Full {
                 self.overflow(key, record);
-                account = self.account;
             }
         }
-        self.account = account;
         self.keys = keys;
+    }
+
+    /// Reads what the next records will need, so that the misses of a whole batch overlap.
+    fn touch(&mut self, hashes: &[u64; Batch::SIZE], records: usize) {
+        let mut slots = [0u32; Batch::SIZE];
+        for (slot, hash) in slots.iter_mut().zip(hashes).take(records) {
+            *slot = self.filling.touch_index(*hash);
+        }
+        for slot in slots.iter().take(records) {
+            self.touched ^= self.filling.touch_entry(*slot);
+        }
     }
 
     /// The table is full and `record` has a new key.
