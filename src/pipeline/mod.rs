@@ -22,6 +22,7 @@ use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -33,7 +34,7 @@ use worker::{Command, InputView, Intaker, Snapshot, Worker};
 pub struct Mode {
     /// A full table or queue waits (files) rather than refuses (live input).
     pub patient: bool,
-    /// Drawn at each start; part of every batch's identity, and seed of the tables' hash.
+    /// Drawn at each start; part of every batch's identity.
     pub run: u64,
 }
 
@@ -193,9 +194,11 @@ impl Pipeline {
     fn aggregators(&mut self, kept: &mut Kept) -> Result<Vec<Vec<(usize, Aggregator)>>, Exit> {
         let mut mine: Vec<Vec<(usize, Aggregator)>> = Vec::new();
         mine.resize_with(self.plan.workers.len(), Vec::new);
+        // Senders choose the keys, so they must not be able to guess this.
+        let seed = RandomState::new().hash_one(self.mode.run);
         for (at, planned) in self.plan.aggregates.iter().enumerate() {
             let mut settings = planned.settings.clone();
-            settings.seed = self.mode.run;
+            settings.seed = seed;
             let outlets = planned
                 .outputs
                 .iter()
