@@ -21,7 +21,8 @@ use crate::base::ledger::Reason;
 use crate::record::{Field, FieldSet, FlowRecord};
 use crate::source::Frame;
 use crate::wire;
-use crate::wire::sflow::record::format;
+use crate::wire::packet::{V4, V6};
+use crate::wire::sflow::record::{RawHeader, format, protocol};
 use crate::wire::sflow::{CounterSample, Datagram, FlowSample, Interface, Sample, VERSION, sample};
 use agent::{Agents, Totals};
 use seen::{Described, Seen};
@@ -245,6 +246,12 @@ impl SflowDecoder {
             None => return self.rich(context, sample, out),
         };
         let length = header.frame_length.saturating_sub(header.stripped);
+        if header.protocol == protocol::ETHERNET
+            && (self.usual::<V4>(context, sample, &header, length, out)
+                || self.usual::<V6>(context, sample, &header, length, out))
+        {
+            return Ok(());
+        }
         if let Some(start) = seen::start(header.protocol)
             && let Ok(packet) = &want.header.parse(start, header.header, length)
             && want.header.keeps(packet)
@@ -271,6 +278,37 @@ impl SflowDecoder {
             return Ok(());
         }
         self.rich(context, sample, out)
+    }
+
+    /// A sample of the usual Ethernet frame; false when it is not one.
+    #[inline(always)]
+    fn usual<const IP: usize>(
+        &self,
+        context: &Context<'_>,
+        sample: &FlowSample<'_>,
+        header: &RawHeader<'_>,
+        length: u32,
+        out: &mut Emit<'_>,
+    ) -> bool {
+        let want = &self.want;
+        let Some(plain) = want.header.plain::<IP>(header.header, length) else {
+            return false;
+        };
+        let record = out.slot();
+        let bytes = if want.frame_bytes {
+            header.frame_length
+        } else {
+            plain.bytes()
+        };
+        count(record, sample, bytes);
+        if want.whence {
+            whence(record, context, sample);
+        }
+        if want.export {
+            export(record, context, sample);
+        }
+        want.header.fill_plain(record, &plain);
+        true
     }
 
     /// A flow sample with any records. Everything is read before the record is taken, so nothing
