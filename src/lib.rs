@@ -4,8 +4,18 @@
 //! memory of a size you chose, and hands sorted batches to backends, while a ledger proves that
 //! nothing went missing unnoticed.
 //!
-//! The modules below stand in the order of the layers; each may use those above it.
-//! `docs/ARCHITECTURE.md` tells why, `tests/tidy.rs` checks the arrows.
+//! The layers, each of which may use those before it (`docs/ARCHITECTURE.md` has the exact arrows
+//! and why, `tests/tidy.rs` checks them):
+//!
+//! 1. [`base`]: pieces with no opinion on networks; [`sys`]: the system below `std`, and all `unsafe`
+//! 2. [`wire`]: formats of the wire; [`record`]: the table of fields, the record, plans of keys
+//! 3. [`source`]: brings frames in; [`decode`]: turns them into records
+//! 4. [`enrich`]: adds fields; [`rule`]: filters
+//! 5. [`agg`]: sums records by key
+//! 6. [`encode`]: rows as bytes; [`sink`]: takes rows
+//! 7. [`config`]: what is wanted, typed
+//! 8. [`pipeline`]: joins all that into threads; [`ctl`]: what others may ask of it
+//! 9. [`cmd`]: the command line
 
 pub mod agg;
 pub mod base;
