@@ -5,7 +5,7 @@
 //! full disk) is counted once. Tables are created when rows come for them; all fields of the key
 //! are the primary key, counters are added, flags OR-ed, times kept as the smallest or largest.
 //!
-//! Settings, beside those of [`format::values`](super::format::values):
+//! Settings, beside those of [`format::values`]:
 //!
 //! - `path`: the database file.
 //! - `table`: the table, a [`Pattern`]: `"acct_%Y%m"`, with the start of the bin as its time, and
