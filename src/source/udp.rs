@@ -287,12 +287,15 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
         .size("receive_buffer")
         .and_then(|n| usize::try_from(n).ok());
     let number = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
+    // All are taken before anything is given up: what nobody takes counts as unknown.
+    let datagram = number(options.number("datagram", 64, 65_535));
+    let batch = number(options.number("batch", 1, 1024));
     let config = UdpConfig {
         listen: listen?,
         workers,
         receive_buffer,
-        datagram: number(options.number("datagram", 64, 65_535)).unwrap_or(usual.datagram),
-        batch: number(options.number("batch", 1, 1024)).unwrap_or(usual.batch),
+        datagram: datagram.unwrap_or(usual.datagram),
+        batch: batch.unwrap_or(usual.batch),
         allow: Allow::parse(&allow).ok()?,
     };
     Some(Arc::new(Listener { config, socket }))
