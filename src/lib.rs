@@ -7,7 +7,7 @@
 //! The layers, each of which may use those before it (`docs/ARCHITECTURE.md` has the exact arrows
 //! and why, `tests/tidy.rs` checks them):
 //!
-//! 1. [`base`]: pieces with no opinion on networks; [`sys`]: the system below `std`, and all `unsafe`
+//! 1. [`base`]: pieces with no opinion on networks; [`sys`]: the system, and all that is `unsafe`
 //! 2. [`wire`]: formats of the wire; [`record`]: the table of fields, the record, plans of keys
 //! 3. [`source`]: brings frames in; [`decode`]: turns them into records
 //! 4. [`enrich`]: adds fields; [`rule`]: filters
