@@ -83,6 +83,7 @@ pub struct Aggregator {
     evicted: Vec<u64>,
     hand: usize,
     keys: Vec<u64>,
+    folding: Vec<u64>,
     touched: u64,
     last: Nanos,
 }
@@ -99,6 +100,7 @@ impl Aggregator {
         wait: bool,
     ) -> Self {
         let keys = vec![0; settings.schema.key.len().max(1) * Batch::SIZE];
+        let folding = vec![0; settings.schema.key.len()];
         Self {
             evicted: Vec::with_capacity(EVICTED_ROWS * settings.schema.row_words()),
             settings,
@@ -111,6 +113,7 @@ impl Aggregator {
             deadline: Nanos(0),
             hand: 0,
             keys,
+            folding,
             touched: 0,
             last: Nanos(0),
         }
@@ -267,8 +270,8 @@ impl Aggregator {
         let counted = match self.settings.full {
             Full::Fold => {
                 self.account.folded += sum;
-                let mut key = key.to_vec();
-                full::fold(&mut self.filling, &mut key, record, &schema)
+                self.folding.copy_from_slice(key);
+                full::fold(&mut self.filling, &mut self.folding, record, &schema)
             }
             Full::Evict => {
                 if self.wait || self.tray.ready() || self.evicted.len() < self.evicted_max() {

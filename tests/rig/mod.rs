@@ -121,8 +121,21 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A decoder for frames or datagrams and the aggregations behind it, with small stores.
+    /// A decoder for frames or datagrams and the aggregations behind it, with stores so small that
+    /// they fill up.
     pub fn new(decode: Decode, datagrams: bool, wants: &[Want]) -> Self {
+        let small = Setup {
+            templates_max: 32,
+            exporters_max: 8,
+            options_max: 64,
+            fragments_max: 16,
+            ..Setup::new(FieldSet::EMPTY)
+        };
+        Self::with_stores(decode, datagrams, wants, small)
+    }
+
+    /// The same with the stores of `setup`.
+    pub fn with_stores(decode: Decode, datagrams: bool, wants: &[Want], setup: Setup) -> Self {
         let symbols = Arc::new(Interner::new(SYMBOLS));
         let mut wanted = FieldSet::EMPTY;
         let mut aggregates = Vec::new();
@@ -158,13 +171,7 @@ impl Rig {
         }
         wanted.insert(Field::TimestampStart);
         wanted.insert(Field::SamplingRate);
-        let setup = Setup {
-            templates_max: 32,
-            exporters_max: 8,
-            options_max: 64,
-            fragments_max: 16,
-            ..Setup::new(wanted)
-        };
+        let setup = Setup { wanted, ..setup };
         let Ok(decoder) = decode::build(decode, datagrams, &setup) else {
             panic!("this build has no decoder for {decode:?}");
         };

@@ -1,0 +1,146 @@
+//! Writes the seeds of the fuzz targets from the captures of `tests/data`: a few hundred bytes to
+//! a few kilobytes each, as many kinds as there are.
+
+use std::fs;
+use std::path::Path;
+use weir::base::ledger::Intake;
+use weir::decode::datagram::Unwrap;
+use weir::source::savefile::SavefileSource;
+use weir::source::{Progress, Source};
+use weir_fuzz::part;
+
+/// Largest seed, in bytes.
+const SEED_MAX: usize = 5000;
+
+fn home() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) {
+    let dir = home().join("seeds").join(target);
+    fs::create_dir_all(&dir).expect("seeds can be written");
+    fs::write(dir.join(name), bytes).expect("seeds can be written");
+}
+
+/// Frames of a capture, or the datagrams in them.
+fn items(name: &str, datagrams: bool) -> Vec<Vec<u8>> {
+    let path = home().join("../tests/data").join(name);
+    let mut source = SavefileSource::open(&path).expect("a capture of tests/data");
+    let (mut unwrap, mut ledger) = (Unwrap::default(), Intake::default());
+    let mut items = Vec::new();
+    let mut take = |frame: &weir::source::Frame<'_>| {
+        if !datagrams {
+            items.push(frame.bytes.to_vec());
+        } else if let Some(found) = unwrap.unwrap(frame, &mut ledger) {
+            items.push(found.bytes.to_vec());
+        }
+    };
+    while source.read(&mut take).expect("it can be read") != Progress::End {}
+    items
+}
+
+/// The first items that fit, joined.
+fn conversation(items: &[Vec<u8>], from: u8) -> Vec<u8> {
+    let mut seed = Vec::new();
+    for item in items {
+        if seed.len() + item.len() + 3 > SEED_MAX {
+            break;
+        }
+        seed.extend(part(from, item));
+    }
+    assert!(!seed.is_empty(), "no item fits into a seed");
+    seed
+}
+
+/// Frames that differ in what their headers say, one of each.
+fn kinds(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut seen = std::collections::BTreeSet::new();
+    let kind = |f: &Vec<u8>| {
+        let at = |n: usize| f.get(n).copied().unwrap_or(0);
+        // EtherType, the one behind a tag, protocols of both families, fragments.
+        (
+            at(12),
+            at(13),
+            at(16),
+            at(17),
+            at(23),
+            at(20),
+            at(21) & 0x20,
+            f.len() > 100,
+        )
+    };
+    frames
+        .iter()
+        .filter(|f| seen.insert(kind(f)))
+        .cloned()
+        .collect()
+}
+
+/// A classic pcap file of Ethernet frames.
+fn pcap(frames: &[Vec<u8>], nanos: bool) -> Vec<u8> {
+    let magic: u32 = if nanos { 0xa1b2_3c4d } else { 0xa1b2_c3d4 };
+    let mut file = [
+        &magic.to_be_bytes()[..],
+        &[0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    file.extend([0, 4, 0, 0, 0, 0, 0, 1]);
+    for (n, frame) in frames.iter().enumerate() {
+        let len = frame.len() as u32;
+        for number in [1_700_000_000 + n as u32, 999, len, len] {
+            file.extend(number.to_be_bytes());
+        }
+        file.extend(frame);
+    }
+    file
+}
+
+fn main() {
+    for (name, file) in [
+        ("v5", "softflowd-v5.pcap"),
+        ("v9", "softflowd-v9.pcap"),
+        ("ipfix", "softflowd-ipfix.pcap"),
+        ("ovs-ipfix", "ovs-ipfix.pcap"),
+    ] {
+        write("netflow", name, &conversation(&items(file, true), 1));
+    }
+    let sflow = items("ovs-sflow.pcap", true);
+    write("sflow", "ovs", &conversation(&sflow, 1));
+    write(
+        "sflow",
+        "ovs-later",
+        &conversation(&sflow[sflow.len() / 2..], 2),
+    );
+    let frames = kinds(&items("office.pcap", false));
+    write("packet", "kinds", &conversation(&frames, 0));
+    write(
+        "packet",
+        "more",
+        &conversation(&frames[frames.len() / 2..], 0),
+    );
+    write(
+        "packet",
+        "export",
+        &conversation(&items("softflowd-v5.pcap", false), 0),
+    );
+    write("savefile", "micros.pcap", &pcap(&frames[..4], false));
+    write("savefile", "nanos.pcap", &pcap(&frames[..4], true));
+    let whole = fs::read(home().join("../tests/data/office.pcapng.gz")).expect("a capture");
+    write("savefile", "start.pcapng.gz", &whole[..2000]);
+    // ip proto 6 and port 53, as libpcap compiles such things: load, compare, return.
+    let program: [[u8; 8]; 6] = [
+        [0x28, 0, 0, 0, 12, 0, 0, 0],
+        [0x15, 0, 0, 3, 0, 8, 0, 0],
+        [0x30, 0, 0, 0, 23, 0, 0, 0],
+        [0x15, 0, 0, 1, 6, 0, 0, 0],
+        [0x06, 0, 0, 0, 0xff, 0xff, 0, 0],
+        [0x06, 0, 0, 0, 0, 0, 0, 0],
+    ];
+    let program = [&[0, 6][..], program.as_flattened(), &frames[0]].concat();
+    write("filter", "program", &program);
+    write(
+        "filter",
+        "expression",
+        &[&[1, 5][..], &[13, 0, 5, 9, 51], &frames[0]].concat(),
+    );
+}
