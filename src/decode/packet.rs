@@ -80,10 +80,10 @@ pub fn memory(setup: &Setup) -> usize {
 pub fn start(link: Link) -> Option<Start> {
     Some(match link {
         Link::Ethernet => Start::Ethernet,
-        Link::Raw => Start::Ip,
+        Link::Raw | Link::Other(228 | 229) => Start::Ip,
         Link::Null | Link::Loop => Start::Null,
         // Cisco HDLC is told from PPP by its first byte.
-        Link::Ppp | Link::Other(104) => Start::Ppp,
+        Link::Ppp | Link::Other(50 | 104) => Start::Ppp,
         Link::PppEther => Start::Pppoe,
         Link::LinuxSll => Start::Cooked,
         Link::LinuxSll2 => Start::Cooked2,

@@ -17,7 +17,7 @@ use crate::record::schema::{Options, Schema};
 use crate::record::{Batch, Field, FieldSet, FlowRecord};
 use crate::rule::filter::Filter;
 use crate::sink;
-use crate::source::{self, Opener};
+use crate::source::{self, Link, Opener};
 use std::sync::Arc;
 
 /// Bytes of stacks and other things beside the parts below, for each worker.
@@ -379,6 +379,13 @@ fn plan_input(
             Some((bit, filter)) if judges => {
                 must_pass |= bit;
                 frame_filters.push((*bit, filter.clone()));
+            }
+            Some((_, filter)) if !filter.knows(Link::Datagram) => {
+                let expression = filter.expression();
+                problems.push(Problem {
+                    place: input.place,
+                    message: format!("filter `{expression}`: has no meaning on flow records"),
+                });
             }
             Some((bit, filter)) => {
                 wanted = wanted.union(filter.needs());

@@ -155,11 +155,23 @@ impl Stage<'_> {
 }
 
 impl Intaker {
-    fn judge(filters: &[(u32, Arc<Filter>)], frame: &Frame<'_>) -> u32 {
-        let passed = filters
-            .iter()
-            .filter(|(_, filter)| filter.matches_frame(frame));
-        passed.fold(0, |bits, (bit, _)| bits | bit)
+    /// Bits of the filters that a frame passes.
+    #[inline]
+    fn judge(filters: &mut [(u32, Arc<Filter>)], frame: &Frame<'_>) -> u32 {
+        let passed = filters.iter_mut().map(|(bit, filter)| {
+            let passes = filter.judge(frame);
+            let passes = passes.unwrap_or_else(|| Self::learn(filter, frame));
+            if passes { *bit } else { 0 }
+        });
+        passed.fold(0, |bits, bit| bits | bit)
+    }
+
+    /// The first frame of a link type that the filter was not compiled for.
+    #[cold]
+    fn learn(filter: &mut Arc<Filter>, frame: &Frame<'_>) -> bool {
+        let filter = Arc::make_mut(filter);
+        filter.learn(frame.link);
+        filter.matches_frame(frame)
     }
 
     fn loss(&mut self) {
@@ -335,7 +347,8 @@ impl Worker {
         };
         let mut run = |batch: &mut Batch, ledger: &mut Intake| stage.run(batch, ledger);
         let mut emit = Emit::new(batch, &mut run, &mut input.ledger, symbols, cache);
-        let (decoder, filters, must) = (&mut input.decoder, &input.frame_filters, input.must_pass);
+        let (decoder, must) = (&mut input.decoder, input.must_pass);
+        let filters = &mut input.frame_filters;
         let mut progress = Ok(Progress::More);
         for _ in 0..ROUNDS {
             progress = source.read(&mut |frame| {

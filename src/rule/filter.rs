@@ -51,7 +51,7 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
-/// Link types that [`Filter::everywhere`] compiles for: those weir decodes.
+/// Link types that [`Filter::everywhere`] compiles for at once: those weir decodes.
 const LINKS: [Link; 8] = [
     Link::Ethernet,
     Link::Raw,
@@ -62,6 +62,13 @@ const LINKS: [Link; 8] = [
     Link::Ppp,
     Link::PppEther,
 ];
+
+/// Numbers that link types of savefiles have so far, with some to come.
+const LINKTYPES: u16 = 400;
+
+/// Most link types that one filter learns. A file may describe thousands of interfaces, each of
+/// another type; no real one has more than a few.
+const LEARNT_MAX: usize = 512;
 
 /// What the headers of a frame are made from.
 const NEEDS: FieldSet = FieldSet::of(&[
@@ -88,8 +95,10 @@ const NEEDS: FieldSet = FieldSet::of(&[
 #[derive(Clone, Debug)]
 pub struct Filter {
     text: String,
-    /// By link type; the first is the one [`matches`](Self::matches) takes. Empty: everything.
+    /// By link type; the first is the one [`matches`](Self::matches) takes.
     programs: Vec<(Link, Program)>,
+    /// Link types on which the expression has no meaning: none of their frames matches.
+    senseless: Vec<Link>,
 }
 
 /// The view of a record is an Ethernet frame, and so is what datagrams carry.
@@ -100,13 +109,19 @@ fn seen_as(link: Link) -> Link {
     }
 }
 
-/// libpcap's number for the link type, which for two of them is not that of the file format.
+/// libpcap's number for the link type, which for a few of them is not that of the file format:
+/// those whose numbers the systems had not agreed upon when the format was made.
 fn dlt(link: Link) -> c_int {
     let openbsd = cfg!(target_os = "openbsd");
     match link {
         Link::Raw if openbsd => 14,
         Link::Raw => 12,
         Link::Loop if openbsd => 12,
+        // ATM with LLC, SLIP and PPP of BSD/OS, Classical IP over ATM.
+        Link::Other(100) => 11,
+        Link::Other(102) => 15,
+        Link::Other(103) => 16,
+        Link::Other(106) => 19,
         other => c_int::from(seen_as(other).linktype()),
     }
 }
@@ -130,7 +145,16 @@ impl Filter {
     pub const ALL: Self = Self {
         text: String::new(),
         programs: Vec::new(),
+        senseless: Vec::new(),
     };
+
+    /// The expression, compiled for nothing yet.
+    fn new(expression: &str) -> Self {
+        Self {
+            text: expression.trim().into(),
+            ..Self::ALL
+        }
+    }
 
     /// Compiles `expression` for frames of one link type, and for records where it has a meaning
     /// there. `Link::Datagram` means records alone. May ask the resolver for names of hosts.
@@ -138,10 +162,7 @@ impl Filter {
     /// # Errors
     /// libpcap is missing, or does not accept the expression on this link type.
     pub fn compile(expression: &str, link: Link) -> Result<Self, FilterError> {
-        let mut filter = Self {
-            text: expression.trim().into(),
-            programs: Vec::new(),
-        };
+        let mut filter = Self::new(expression);
         if filter.text.is_empty() {
             return Ok(filter);
         }
@@ -156,16 +177,14 @@ impl Filter {
     }
 
     /// Compiles `expression` for every link type weir decodes, for inputs that only tell theirs
-    /// while they are read, or have several. An expression without a meaning on a link type
-    /// (`ether host` without Ethernet) matches no frame there.
+    /// while they are read, or have several; [`learn`](Self::learn) adds others when they come.
+    /// An expression without a meaning on a link type (`ether host` without Ethernet) matches no
+    /// frame there.
     ///
     /// # Errors
     /// libpcap is missing, or accepts the expression on no link type.
     pub fn everywhere(expression: &str) -> Result<Self, FilterError> {
-        let mut filter = Self {
-            text: expression.trim().into(),
-            programs: Vec::new(),
-        };
+        let mut filter = Self::new(expression);
         if filter.text.is_empty() {
             return Ok(filter);
         }
@@ -173,13 +192,45 @@ impl Filter {
         for link in LINKS {
             match program(&filter.text, link) {
                 Ok(program) => filter.programs.push((link, program)),
-                Err(e) => first = first.or(Some(e)),
+                Err(e) => {
+                    filter.senseless.push(link);
+                    first = first.or(Some(e));
+                }
             }
         }
         match first {
-            Some(e) if filter.programs.is_empty() => Err(e),
+            Some(e) if filter.programs.is_empty() => filter.elsewhere().ok_or(e),
             _ => Ok(filter),
         }
+    }
+
+    /// Looks for a link type on which an expression has a meaning that has none where weir
+    /// decodes (`type mgt`, which is of wireless frames). Nothing when there is none.
+    fn elsewhere(mut self) -> Option<Self> {
+        let mut others = (0..LINKTYPES).map(Link::from_linktype);
+        let link = others.find(|link| self.learn(*link))?;
+        self.senseless.retain(|l| LINKS.contains(l) || *l == link);
+        Some(self)
+    }
+
+    /// Compiles the expression for one link type more, once; whether it has a meaning there. May
+    /// ask the resolver, so nothing for every frame: see [`judge`](Self::judge).
+    #[cold]
+    pub fn learn(&mut self, link: Link) -> bool {
+        let link = seen_as(link);
+        if self.knows(link) || self.senseless.contains(&link) {
+            return self.knows(link);
+        }
+        if self.programs.len().saturating_add(self.senseless.len()) < LEARNT_MAX
+            && let Ok(program) = program(&self.text, link)
+        {
+            self.programs.push((link, program));
+            return true;
+        }
+        if self.senseless.len() < LEARNT_MAX {
+            self.senseless.push(link);
+        }
+        false
     }
 
     /// The expression.
@@ -190,7 +241,7 @@ impl Filter {
     /// Whether everything matches, so that nobody need ask.
     #[inline]
     pub fn is_all(&self) -> bool {
-        self.programs.is_empty()
+        self.text.is_empty()
     }
 
     /// Whether the filter can tell about frames of this link type.
@@ -225,16 +276,32 @@ impl Filter {
         }
     }
 
-    /// Whether a frame matches, by its own link type. A link type the expression was not or
-    /// could not be compiled for does not match; a datagram does, since it is the records within
+    /// Whether a frame matches, by its own link type; nothing when the filter has to
+    /// [`learn`](Self::learn) that one first. A datagram matches, since it is the records within
     /// that are to be asked.
     #[inline]
-    pub fn matches_frame(&self, frame: &Frame<'_>) -> bool {
+    pub fn judge(&self, frame: &Frame<'_>) -> Option<bool> {
         if self.is_all() || frame.link == Link::Datagram {
-            return true;
+            return Some(true);
         }
-        let program = self.program(frame.link);
-        program.is_some_and(|p| p.run(frame.bytes, frame.wire_len) != 0)
+        match self.program(frame.link) {
+            Some(program) => Some(program.run(frame.bytes, frame.wire_len) != 0),
+            None if self.gives_up(frame.link) => Some(false),
+            None => None,
+        }
+    }
+
+    /// Whether there is nothing to learn about this link type.
+    #[cold]
+    fn gives_up(&self, link: Link) -> bool {
+        self.senseless.contains(&link) || self.senseless.len() >= LEARNT_MAX
+    }
+
+    /// Whether a frame matches, by its own link type. A link type the expression was not or
+    /// could not be compiled for does not match.
+    #[inline]
+    pub fn matches_frame(&self, frame: &Frame<'_>) -> bool {
+        self.judge(frame).unwrap_or(false)
     }
 
     /// Whether the frame that the record tells of matches: its headers as far as the record has

@@ -61,9 +61,9 @@ pub enum Link {
     Null,
     /// Ethernet (1).
     Ethernet,
-    /// Raw IPv4 or IPv6 (12, 14, 101, 228, 229).
+    /// Raw IPv4 or IPv6, told apart by their version (12, 14, 101).
     Raw,
-    /// PPP, with or without HDLC framing (9, 50).
+    /// PPP, with or without HDLC framing (9).
     Ppp,
     /// OpenBSD loopback, family in network order (108).
     Loop,
@@ -75,7 +75,8 @@ pub enum Link {
     PppEther,
     /// The payload of one UDP datagram, as a socket hands it out.
     Datagram,
-    /// A link type of the registry that weir does not decode.
+    /// Any other number of the registry. weir decodes few of them, some because libpcap's filters
+    /// tell them from a relative above: PPP in HDLC framing (50), IPv4 (228), IPv6 (229).
     Other(u16),
 }
 
@@ -85,8 +86,8 @@ impl Link {
         match number {
             0 => Self::Null,
             1 => Self::Ethernet,
-            12 | 14 | 101 | 228 | 229 => Self::Raw,
-            9 | 50 => Self::Ppp,
+            12 | 14 | 101 => Self::Raw,
+            9 => Self::Ppp,
             51 => Self::PppEther,
             108 => Self::Loop,
             113 => Self::LinuxSll,

@@ -81,8 +81,9 @@ impl fmt::Display for CompileError {
 
 impl std::error::Error for CompileError {}
 
-/// `PCAP_NETMASK_UNKNOWN`: `ip broadcast` is then an error instead of a wrong answer.
-const NETMASK_UNKNOWN: u32 = u32::MAX;
+/// Which bits are the network's is not known of a frame in a file, so `ip broadcast` means the
+/// addresses of all ones and all zeros, as it does where others filter savefiles.
+const NETMASK: u32 = 0;
 /// Bytes of a packet an accepting program asks for; any number but zero means "accept".
 const SNAPLEN: c_int = 262_144;
 
@@ -118,7 +119,7 @@ pub fn compile(expression: &str, dlt: c_int) -> Result<Vec<Insn>, CompileError> 
         insns: std::ptr::null_mut(),
     };
     // SAFETY: the handle is open, `raw` and `text` live until the call returns.
-    let code = unsafe { (api.compile)(handle, &mut raw, text.as_ptr(), 1, NETMASK_UNKNOWN) };
+    let code = unsafe { (api.compile)(handle, &mut raw, text.as_ptr(), 1, NETMASK) };
     let result = if code == 0 {
         // SAFETY: libpcap filled `raw`: `len` instructions at `insns`.
         let program = unsafe { copy(&raw) };
