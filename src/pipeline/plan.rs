@@ -380,13 +380,6 @@ fn plan_input(
                 must_pass |= bit;
                 frame_filters.push((*bit, filter.clone()));
             }
-            Some((_, filter)) if !filter.knows(Link::Datagram) => {
-                let expression = filter.expression();
-                problems.push(Problem {
-                    place: input.place,
-                    message: format!("filter `{expression}`: has no meaning on flow records"),
-                });
-            }
             Some((bit, filter)) => {
                 wanted = wanted.union(filter.needs());
                 record_filters.push((*bit, filter.clone()));
@@ -416,6 +409,17 @@ fn plan_input(
 
 /// Keys that none of an aggregation's inputs can supply.
 fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
+    for input in inputs {
+        for (_, filter) in &input.record_filters {
+            if !filter.knows(Link::Datagram) {
+                let expression = filter.expression();
+                problems.push(Problem {
+                    place: Default::default(),
+                    message: format!("filter `{expression}`: has no meaning on flow records"),
+                });
+            }
+        }
+    }
     for (at, aggregate) in config.aggregates.iter().enumerate() {
         let fed = inputs.iter().filter(|input| input.feeds.contains(&at));
         let given = fed.fold(engine(), |all, input| {

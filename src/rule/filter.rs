@@ -11,7 +11,7 @@ mod header;
 #[cfg(test)]
 mod sample;
 
-use super::bpf::{Program, ProgramError};
+use super::bpf::{Program, ProgramError, RawInsn};
 use crate::record::{Field, FieldSet, FlowRecord};
 use crate::source::{Frame, Link};
 use crate::sys::pcap::{self, CompileError};
@@ -126,8 +126,17 @@ fn dlt(link: Link) -> c_int {
     }
 }
 
+/// libpcap's instructions for frames of a link type.
+fn instructions(text: &str, link: Link) -> Result<Vec<RawInsn>, CompileError> {
+    match link {
+        // Loopback, and OpenBSD's `enc`, where numbers of address families differ by system.
+        Link::Null | Link::Loop | Link::Other(109) => pcap::compile_saved(text, link.linktype()),
+        _ => pcap::compile(text, dlt(link)),
+    }
+}
+
 fn program(text: &str, link: Link) -> Result<Program, FilterError> {
-    let insns = pcap::compile(text, dlt(link)).map_err(|e| match e {
+    let insns = instructions(text, link).map_err(|e| match e {
         CompileError::Missing(why) => FilterError::Missing(why),
         CompileError::Expression(message) => FilterError::Expression {
             text: text.into(),

@@ -41,6 +41,7 @@ const _: () = assert!(size_of::<Insn>() == 8);
 const _: () = assert!(size_of::<RawProgram>() == 2 * size_of::<*mut Insn>());
 
 pub(super) type OpenDead = unsafe extern "C" fn(c_int, c_int) -> *mut Handle;
+pub(super) type OpenFile = unsafe extern "C" fn(*mut libc::FILE, *mut c_char) -> *mut Handle;
 pub(super) type Compile =
     unsafe extern "C" fn(*mut Handle, *mut RawProgram, *const c_char, c_int, u32) -> c_int;
 pub(super) type FreeCode = unsafe extern "C" fn(*mut RawProgram);
@@ -53,6 +54,7 @@ pub(super) type Run = unsafe extern "C" fn(*const Insn, *const u8, c_uint, c_uin
 #[derive(Clone, Copy)]
 pub(super) struct Api {
     pub open_dead: OpenDead,
+    pub open_file: OpenFile,
     pub compile: Compile,
     pub freecode: FreeCode,
     pub geterr: GetErr,
@@ -87,6 +89,9 @@ const NETMASK: u32 = 0;
 /// Bytes of a packet an accepting program asks for; any number but zero means "accept".
 const SNAPLEN: c_int = 262_144;
 
+/// Room that libpcap wants for its words.
+const PCAP_ERRBUF_SIZE: usize = 256;
+
 /// Versions of libpcap before 1.8 keep the state of the parser in globals, and every version may
 /// ask the resolver: one expression at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -106,11 +111,59 @@ pub fn available() -> Result<(), CompileError> {
 /// libpcap is missing or does not accept the expression.
 pub fn compile(expression: &str, dlt: c_int) -> Result<Vec<Insn>, CompileError> {
     let api = libpcap::api().map_err(CompileError::Missing)?;
+    // SAFETY: no pointers are passed; null is handled.
+    compile_by(&api, expression, || unsafe {
+        (api.open_dead)(dlt, SNAPLEN)
+    })
+}
+
+/// As [`compile`], for frames of a savefile in this machine's byte order, by the number of the
+/// `LINKTYPE_` list. For the loopback types that is not the same: what stands for IPv6 there
+/// depends on the system that wrote the file, and libpcap then takes all such numbers.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_saved(expression: &str, linktype: u16) -> Result<Vec<Insn>, CompileError> {
+    let api = libpcap::api().map_err(CompileError::Missing)?;
+    let words = [0xa1b2_c3d4, 0, 0, 0, SNAPLEN as u32, u32::from(linktype)];
+    let mut header = [0; 24];
+    for (to, word) in header.chunks_exact_mut(4).zip(words) {
+        to.copy_from_slice(&word.to_ne_bytes());
+    }
+    header[4..6].copy_from_slice(&2u16.to_ne_bytes());
+    header[6..8].copy_from_slice(&4u16.to_ne_bytes());
+    // The header outlives the handle, which is closed when this returns.
+    compile_by(&api, expression, || open_saved(&api, &mut header))
+}
+
+/// Opens a savefile of no frames; null when there is no memory. `header` must outlive the handle.
+fn open_saved(api: &Api, header: &mut [u8; 24]) -> *mut Handle {
+    let mut why = [0 as c_char; PCAP_ERRBUF_SIZE];
+    // SAFETY: the stream reads `header`, which the caller keeps; libpcap closes the stream with
+    // the handle, and leaves it open when it gives none.
+    unsafe {
+        let file = libc::fmemopen(header.as_mut_ptr().cast(), header.len(), c"rb".as_ptr());
+        if file.is_null() {
+            return std::ptr::null_mut();
+        }
+        let handle = (api.open_file)(file, why.as_mut_ptr());
+        if handle.is_null() {
+            libc::fclose(file);
+        }
+        handle
+    }
+}
+
+/// Compiles with the handle that `open` gives, and closes it.
+fn compile_by(
+    api: &Api,
+    expression: &str,
+    open: impl FnOnce() -> *mut Handle,
+) -> Result<Vec<Insn>, CompileError> {
     let text = CString::new(expression)
         .map_err(|_| CompileError::Expression("the expression contains a NUL byte".into()))?;
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: no pointers are passed; null is handled.
-    let handle = unsafe { (api.open_dead)(dlt, SNAPLEN) };
+    let handle = open();
     if handle.is_null() {
         return Err(CompileError::Expression("libpcap is out of memory".into()));
     }

@@ -8,6 +8,7 @@ use std::ffi::{c_char, c_int};
 #[link(name = "pcap")]
 unsafe extern "C" {
     fn pcap_open_dead(dlt: c_int, snaplen: c_int) -> *mut Handle;
+    fn pcap_fopen_offline(file: *mut libc::FILE, error: *mut c_char) -> *mut Handle;
     fn pcap_compile(
         handle: *mut Handle,
         program: *mut RawProgram,
@@ -26,6 +27,7 @@ unsafe extern "C" {
 pub(super) fn api() -> Result<Api, String> {
     Ok(Api {
         open_dead: pcap_open_dead,
+        open_file: pcap_fopen_offline,
         compile: pcap_compile,
         freecode: pcap_freecode,
         geterr: pcap_geterr,

@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 use super::pcap::Run;
-use super::pcap::{Api, Close, Compile, FreeCode, GetErr, OpenDead};
+use super::pcap::{Api, Close, Compile, FreeCode, GetErr, OpenDead, OpenFile};
 use std::ffi::{CStr, c_void};
 use std::mem::transmute;
 use std::sync::OnceLock;
@@ -63,6 +63,7 @@ unsafe fn resolve(library: *mut c_void) -> Result<Api, String> {
     unsafe {
         Ok(Api {
             open_dead: transmute::<*mut c_void, OpenDead>(find(c"pcap_open_dead")?),
+            open_file: transmute::<*mut c_void, OpenFile>(find(c"pcap_fopen_offline")?),
             compile: transmute::<*mut c_void, Compile>(find(c"pcap_compile")?),
             freecode: transmute::<*mut c_void, FreeCode>(find(c"pcap_freecode")?),
             geterr: transmute::<*mut c_void, GetErr>(find(c"pcap_geterr")?),
