@@ -181,6 +181,7 @@ impl KeyPlan {
 mod tests {
     use super::*;
     use crate::base::addr::Ip;
+    use crate::record::FIELDS;
 
     #[test]
     fn a_five_tuple_is_five_words() {
@@ -202,6 +203,52 @@ mod tests {
         b.set_src_port(1);
         plan.pack(&b, &mut kb);
         assert_ne!(ka, kb);
+    }
+
+    #[test]
+    fn a_key_with_gaps_packs_what_a_stretch_packs() {
+        use Field::*;
+        let lists: [&[Field]; 5] = [
+            &[SrcHost, DstHost, SrcPort, DstPort, Proto],
+            &[SrcPort],
+            &[SrcHost, Proto],
+            &[DstHost, Vlan, SrcMac, PeerSrcIp],
+            &FIELDS.iter().map(|i| i.field).collect::<Vec<_>>(),
+        ];
+        let mut r = FlowRecord::new();
+        for at in 0..FlowRecord::DATA {
+            r.slot(at, 1)[0] = (at * 7 + 3) as u8;
+        }
+        for list in lists {
+            let plan = KeyPlan::compile(list);
+            let listed = KeyPlan {
+                stretch: None,
+                ..plan.clone()
+            };
+            let (mut key, mut other) = (vec![0; plan.len()], vec![1; plan.len()]);
+            plan.pack(&r, &mut key);
+            listed.pack(&r, &mut other);
+            assert_eq!(key, other);
+            let bytes: Vec<u8> = key.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            let mut left = bytes.clone();
+            for field in plan.fields() {
+                let (at, size) = (plan.position(*field).unwrap(), field.info().kind.size());
+                assert_eq!(bytes[at..at + size], *r.bytes_at(field.info().offset, size));
+                left[at..at + size].fill(0);
+            }
+            assert!(left.iter().all(|byte| *byte == 0), "what nobody asked for");
+        }
+    }
+
+    #[test]
+    fn lines_of_wanted_fields_are_cleared() {
+        for info in FIELDS {
+            let mut r = FlowRecord::new();
+            r.slot(0, FlowRecord::DATA).fill(0xff);
+            KeyLines::of(FieldSet::of(&[info.field])).clear(&mut r);
+            let cleared = r.bytes_at(info.offset, info.kind.size());
+            assert!(cleared.iter().all(|byte| *byte == 0), "{}", info.name);
+        }
     }
 
     #[test]
