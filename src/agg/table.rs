@@ -106,6 +106,12 @@ impl Table {
         self.slab.len() * 8 + self.index.len() * 4
     }
 
+    /// Bytes of them that hold something, or the index of it: what is touched, so what the system
+    /// must provide.
+    pub fn used(&self) -> usize {
+        self.len * self.stride * 8 + self.slots * 4
+    }
+
     /// Hash of a packed key.
     #[inline(always)]
     pub fn hash(&self, key: &[u64]) -> u64 {

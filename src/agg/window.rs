@@ -236,7 +236,7 @@ impl Aggregator {
             bytes,
         };
         if self.filling.is_large() {
-            self.touch(&hashes, records.len());
+            self.touch(hashes.get(..records.len()).unwrap_or_default());
         }
         let wanted = self.settings.filter.unwrap_or(0);
         let places = keys.chunks_exact(width.max(1)).zip(&hashes);
@@ -252,14 +252,16 @@ impl Aggregator {
     }
 
     /// Reads what the next records will need, so that the misses of a whole batch overlap.
-    fn touch(&mut self, hashes: &[u64; Batch::SIZE], records: usize) {
+    fn touch(&mut self, hashes: &[u64]) {
         let mut slots = [0u32; Batch::SIZE];
-        for (slot, hash) in slots.iter_mut().zip(hashes).take(records) {
+        for (slot, hash) in slots.iter_mut().zip(hashes) {
             *slot = self.filling.touch_index(*hash);
         }
-        for slot in slots.iter().take(records) {
-            self.touched ^= self.filling.touch_entry(*slot);
-        }
+        let touched = slots
+            .iter()
+            .zip(hashes)
+            .map(|(slot, _)| self.filling.touch_entry(*slot));
+        self.touched = touched.fold(self.touched, |all, one| all ^ one);
     }
 
     /// The table is full and `record` has a new key.
