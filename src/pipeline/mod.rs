@@ -436,9 +436,11 @@ impl Pipeline {
     }
 
     /// Stops the data plane for a moment: tables are handed out, all else is kept for the next
-    /// pipeline.
+    /// pipeline. Outputs that have no room get the configured time of a stop to make some.
     pub fn pause(mut self) -> Kept {
         let mut kept = Kept::default();
+        let limit = Some(Instant::now() + self.config.stop_within);
+        self.outlets.iter().for_each(|outlet| outlet.press(limit));
         for (at, mut worker) in self.join_workers().into_iter().enumerate() {
             worker.hand_out();
             kept.add_worker(&self.config, worker, at);
@@ -446,6 +448,7 @@ impl Pipeline {
         for (aggregate, thread) in self.config.aggregates.iter().zip(self.drains.drain(..)) {
             kept.add_unfinished(&aggregate.name, thread.join().unwrap_or_default());
         }
+        self.outlets.iter().for_each(|outlet| outlet.press(None));
         let running = self.outlets.drain(..).zip(self.sinks.drain(..));
         for (output, running) in self.config.outputs.iter().zip(running) {
             kept.add_outlet(output, running);

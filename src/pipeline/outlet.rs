@@ -33,6 +33,8 @@ struct State {
     bytes: usize,
     health: Health,
     closed: bool,
+    /// Whoever pushes waits no longer than this; a stop has a harder limit.
+    press: Option<Instant>,
     give_up: Option<Instant>,
     finished: bool,
 }
@@ -80,7 +82,9 @@ impl Outlet {
                 break;
             }
             let failing = state.health.failing.is_some() && !self.patient;
-            let late = state.give_up.is_some_and(|at| Instant::now() >= at);
+            let press = state.press.filter(|_| !self.patient);
+            let limits = [press, state.give_up];
+            let late = limits.into_iter().flatten().any(|at| Instant::now() >= at);
             if failing || late || state.finished {
                 state.health.delivery.dropped += sum;
                 return;
@@ -91,6 +95,13 @@ impl Outlet {
         state.health.delivery.queued += sum;
         state.rows.push_back((rows, sum));
         drop(state);
+        self.changed.notify_all();
+    }
+
+    /// From `until` on, rows that find no room are dropped even though the sink is only slow, so
+    /// that one that hangs can not keep a reload from its end; none ends that.
+    pub fn press(&self, until: Option<Instant>) {
+        self.lock().press = until;
         self.changed.notify_all();
     }
 
@@ -280,4 +291,68 @@ pub fn join(thread: JoinHandle<()>, give_up: Option<Instant>) {
 /// Past its deadline a stop gives up only what the sink can not store.
 fn state_is_stuck(state: &State) -> bool {
     state.health.failing.is_some() || state.rows.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::intern::Interner;
+    use crate::record::{Field, Schema, schema};
+    use crate::sink::BatchId;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// Hangs in each write until it is told to go on, as on a FIFO that nobody reads.
+    struct Hung(Sender<()>, Receiver<()>);
+
+    impl Sink for Hung {
+        fn write(&mut self, _: &Rows) -> Result<(), SinkError> {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+            Ok(())
+        }
+    }
+
+    fn rows(sequence: u64) -> Arc<Rows> {
+        let symbols = Arc::new(Interner::new(0));
+        let fields = [Field::SrcPort];
+        let schema = Schema::new("a", &fields, schema::Options::default(), symbols);
+        let words = vec![0; schema.row_words()];
+        Arc::new(Rows {
+            id: BatchId {
+                run: 1,
+                aggregate: 0,
+                sequence,
+            },
+            schema: Arc::new(schema),
+            bin: Nanos(0),
+            flushed: Nanos(0),
+            words,
+            last: true,
+        })
+    }
+
+    #[test]
+    fn a_sink_that_hangs_holds_nobody_longer_than_the_pressure_allows() {
+        let (begins, begun) = channel();
+        let (release, released) = channel();
+        let outlet = Outlet::new("x", 1, false);
+        let thread = outlet.start(Box::new(Hung(begins, released))).unwrap();
+        outlet.push(rows(0));
+        begun.recv().unwrap();
+        outlet.press(Some(Instant::now() + Duration::from_millis(50)));
+        let since = Instant::now();
+        outlet.push(rows(1));
+        assert!(since.elapsed() >= Duration::from_millis(50));
+        outlet.press(None);
+        let health = outlet.health().delivery;
+        assert_eq!((health.queued.records, health.dropped.records), (1, 1));
+        // It goes on when it can, and nothing of what it held is lost.
+        release.send(()).unwrap();
+        release.send(()).unwrap();
+        outlet.push(rows(2));
+        outlet.close();
+        thread.join().unwrap();
+        let health = outlet.health().delivery;
+        assert_eq!((health.written.records, health.dropped.records), (2, 1));
+    }
 }
