@@ -100,10 +100,8 @@ impl NetflowDecoder {
                 }
             };
             if t.fields == 0 && format == Format::Ipfix {
-                match t.id {
-                    2 | 3 => self.templates.forget_all(domain, options),
-                    id => self.templates.forget(&Key { domain, id }),
-                }
+                // A withdrawal. Over UDP, where anybody can forge one, collectors must ignore
+                // them (RFC 7011 §8.4); and datagrams are all that is decoded.
                 continue;
             }
             match self.templates.learn(domain, &t, now) {

@@ -109,15 +109,20 @@ impl Templates {
     }
 
     fn put(&mut self, key: Key, entry: Entry, now: Nanos) -> Learned {
-        let size = entry.size();
+        let (size, room) = (entry.size(), self.room());
         let mut learned = Learned::New;
         if let Some(old) = self.guard.find(&key).and_then(|at| self.guard.get_mut(at)) {
-            self.bytes = self.bytes.saturating_sub(old.size()).saturating_add(size);
-            *old = entry;
-            return learned;
+            let rest = self.bytes.saturating_sub(old.size());
+            if rest.saturating_add(size) <= room {
+                self.bytes = rest.saturating_add(size);
+                *old = entry;
+                return learned;
+            }
+            // It has grown past the room there is: it is a newcomer like others. The old layout
+            // must not stay in any case.
+            self.forget(&key);
         }
-        while self.guard.len() >= self.guard.max() || self.bytes.saturating_add(size) > self.room()
-        {
+        while self.guard.len() >= self.guard.max() || self.bytes.saturating_add(size) > room {
             match self.guard.evict(now) {
                 Some(old) => self.bytes = self.bytes.saturating_sub(old.size()),
                 None => return Learned::Refused,
@@ -140,15 +145,6 @@ impl Templates {
         if let Some(old) = self.guard.remove(key) {
             self.bytes = self.bytes.saturating_sub(old.size());
         }
-    }
-
-    /// Forgets all templates of a domain that are, or are not, options templates.
-    pub fn forget_all(&mut self, domain: Domain, options: bool) {
-        let bytes = &mut self.bytes;
-        self.guard.remove_where(
-            |key, entry| key.domain == domain && entry.options == options,
-            |old| *bytes = bytes.saturating_sub(old.size()),
-        );
     }
 
     /// The template for a data set, which counts as use.

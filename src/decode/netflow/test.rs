@@ -267,7 +267,7 @@ fn templates_belong_to_exporter_domain_and_protocol() {
 }
 
 #[test]
-fn another_layout_replaces_and_a_withdrawal_forgets() {
+fn another_layout_replaces_and_a_withdrawal_is_ignored() {
     let mut rig = Rig::new(KEY);
     let data = set(256, &five(9));
     let mut turned = FIVE.to_vec();
@@ -280,26 +280,11 @@ fn another_layout_replaces_and_a_withdrawal_forgets() {
     let again = rig.feed(&ipfix(&[set(2, &template(256, &turned)), data.clone()]));
     assert_eq!(again[0].dst_host(), v4(10, 0, 0, 9));
     assert_eq!(rig.decoder.templates.usage()[0], 1);
-    rig.feed(&ipfix(&[set(2, &be(&[256, 0]))]));
-    assert_eq!(rig.feed(&ipfix(&[data])).len(), 0);
-    // All of the data templates of the domain, but no options template and no other domain.
-    let others = [template(256, FIVE), template(257, FIVE)].concat();
-    let option = options_template(300, 1, &[(149, 4), (34, 4)]);
-    rig.feed(&ipfix(&[set(2, &others), set(3, &option)]));
-    rig.feed(&ipfix_at(0, 9, &[set(2, &others)]));
-    assert_eq!(rig.decoder.templates.usage()[0], 5);
-    rig.feed(&ipfix(&[set(2, &be(&[2, 0]))]));
-    assert_eq!(rig.decoder.templates.usage()[0], 3);
-    rig.feed(&ipfix(&[set(3, &be(&[3, 0]))]));
-    assert_eq!(rig.decoder.templates.usage()[0], 2);
-    let [used, _, bytes, _] = rig.decoder.templates.usage();
-    assert!(used == 2 && bytes > 0);
-    rig.feed(&ipfix_at(0, 9, &[set(2, &be(&[2, 0]))]));
-    assert_eq!(
-        rig.decoder.templates.usage()[2],
-        0,
-        "all bytes are given back"
-    );
+    // Anybody can forge these over UDP; of one template, then of all, each many times.
+    let all = [be(&[256, 0]), be(&[2, 0]).repeat(4000)].concat();
+    rig.feed(&ipfix(&[set(2, &all), set(3, &be(&[3, 0]))]));
+    assert_eq!(rig.decoder.templates.usage()[0], 1);
+    assert_eq!(rig.feed(&ipfix(&[data])).len(), 1);
 }
 
 #[test]

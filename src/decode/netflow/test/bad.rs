@@ -31,6 +31,24 @@ fn templates_that_would_never_end_are_refused() {
 }
 
 #[test]
+fn templates_that_grow_stay_within_their_bytes() {
+    let mut setup = Setup::new(FieldSet::of(KEY));
+    setup.templates_max = 64;
+    let mut rig = Rig::with(&setup);
+    let long: Vec<(u16, u16)> = (0..250).map(|n| (n + 1, 1)).collect();
+    for id in 0..64 {
+        rig.feed(&ipfix(&[set(2, &template(256 + id, FIVE))]));
+    }
+    assert_eq!(rig.decoder.templates.usage()[0], 64);
+    for id in 0..64 {
+        rig.feed(&ipfix(&[set(2, &template(256 + id, &long))]));
+        let [_, _, bytes, room] = rig.decoder.templates.usage();
+        assert!(bytes <= room, "{bytes} of {room}");
+    }
+    assert!(rig.dropped(Reason::TemplateStore) > 0);
+}
+
+#[test]
 fn a_bad_set_costs_itself_alone() {
     let mut rig = Rig::new(KEY);
     let torn = [five(1), five(2)[..9].to_vec()].concat();
