@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Connections at a time; who comes then waits in the kernel's queue.
+/// Connections at a time; who comes then takes the place of one that has not asked yet, or waits
+/// in the kernel's queue.
 const CONNECTIONS: usize = 16;
 
 /// Longest request, in bytes.
@@ -22,6 +23,9 @@ const REQUEST: usize = 4096;
 
 /// Most header fields of a request.
 const HEADERS: usize = 64;
+
+/// Most reads of what a client sends behind its request; all others wait meanwhile.
+const DRAIN: usize = 64;
 
 /// How long a client may take for request and answer together.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,7 +100,7 @@ impl Server {
         loop {
             poll.clear();
             poll.add(self.wakened.fd(), Interest::Read);
-            let room = self.talks.len() < CONNECTIONS;
+            let room = self.talks.len() < CONNECTIONS || self.talks.iter().any(Talk::asks);
             poll.add(
                 if room { self.listener.as_raw_fd() } else { -1 },
                 Interest::Read,
@@ -129,6 +133,13 @@ impl Server {
     fn accept(&mut self, now: Instant) {
         match self.listener.accept() {
             Ok((stream, _)) => {
+                // Whoever has not asked for longest makes room: connections that stay silent
+                // keep nobody out. One that asks at once is read before the next is accepted.
+                if self.talks.len() >= CONNECTIONS
+                    && let Some(at) = self.talks.iter().position(Talk::asks)
+                {
+                    self.talks.remove(at);
+                }
                 if stream.set_nonblocking(true).is_ok() {
                     self.talks.push(Talk {
                         stream,
@@ -149,6 +160,11 @@ impl Server {
 }
 
 impl Talk {
+    /// Whether its request is not complete yet.
+    fn asks(&self) -> bool {
+        self.answer.is_empty()
+    }
+
     fn interest(&self) -> Interest {
         if self.answer.is_empty() {
             Interest::Read
@@ -205,8 +221,13 @@ impl Talk {
         }
         // What the client still sends must not reset the connection under the answer.
         self.stream.shutdown(std::net::Shutdown::Write)?;
-        let mut rest = [0; 256];
-        while matches!(self.stream.read(&mut rest), Ok(n) if n > 0) {}
+        // A client that never ends has to live with the reset.
+        let mut rest = [0; 4096];
+        for _ in 0..DRAIN {
+            if !matches!(self.stream.read(&mut rest), Ok(n) if n > 0) {
+                break;
+            }
+        }
         Ok(false)
     }
 }
@@ -294,5 +315,28 @@ mod tests {
         drop(idle);
         drop(handle);
         assert!(TcpStream::connect(at).is_err());
+    }
+
+    #[test]
+    fn neither_silence_nor_endless_talk_keeps_others_out() {
+        let handle = start("127.0.0.1:0", Arc::new(Shared::new())).unwrap();
+        let at = handle.address;
+        let silent: Vec<_> = (0..CONNECTIONS * 3)
+            .map(|_| TcpStream::connect(at).unwrap())
+            .collect();
+        let mut endless = TcpStream::connect(at).unwrap();
+        endless.write_all(b"GET /nothing HTTP/1.1\r\n\r\n").unwrap();
+        let talker = std::thread::spawn(move || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(20)
+                && endless.write_all(&[b'x'; 65_536]).is_ok()
+            {}
+            begun.elapsed()
+        });
+        let begun = Instant::now();
+        assert!(talk(at, b"GET /nothing HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
+        assert!(begun.elapsed() < PATIENCE / 2);
+        assert!(talker.join().unwrap() < Duration::from_secs(20));
+        drop(silent);
     }
 }
