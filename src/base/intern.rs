@@ -3,7 +3,7 @@
 //! Names, label stacks and paths never enter a record; their symbol does, four bytes that may be
 //! part of a key. Not for anything that must be forgotten: symbols live as long as the store.
 
-use foldhash::fast::FixedState;
+use foldhash::fast::{FixedState, RandomState};
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,7 +33,9 @@ struct Inner {
 pub struct Interner {
     inner: Mutex<Inner>,
     budget: usize,
-    seed: FixedState,
+    /// Senders choose the texts: what collides must not be known before. Symbols do not depend
+    /// on it.
+    seed: RandomState,
 }
 
 impl std::fmt::Debug for Interner {
@@ -59,7 +61,7 @@ impl Interner {
         Self {
             inner: Mutex::new(inner),
             budget,
-            seed: FixedState::with_seed(0x7765_6972),
+            seed: RandomState::default(),
         }
     }
 

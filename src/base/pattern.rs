@@ -116,6 +116,10 @@ impl Pattern {
                 Part::Variable(_) => out.push_str(&safe(values.next().unwrap_or_default())),
             }
         }
+        if out.split('/').any(|name| name.len() > NAME_MAX) {
+            let names: Vec<_> = out.split('/').map(|name| cut(name, NAME_MAX)).collect();
+            out = names.join("/");
+        }
         out
     }
 }
@@ -142,6 +146,23 @@ fn field(letter: char, time: Nanos, c: &Civil) -> String {
         }
         _ => time.seconds().to_string(),
     }
+}
+
+/// Most bytes of each name in a path: what file systems take, less what is put around a name
+/// while the file is written.
+const NAME_MAX: usize = 240;
+
+/// The beginning of `name`, and its end, where usually its kind stands, in no more than `most`
+/// bytes.
+fn cut(name: &str, most: usize) -> String {
+    if name.len() <= most {
+        return name.into();
+    }
+    let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+    let end = if end.len() < 16 { end } else { "" };
+    let head = name.floor_char_boundary(most - end.len() - 1);
+    let dot = if end.is_empty() { "" } else { "." };
+    format!("{}{dot}{end}", &name[..head])
 }
 
 /// Most bytes of a value in a name.
@@ -212,6 +233,20 @@ mod tests {
         assert_eq!(expand("$a", &[b"a....b"]), "a._._b");
         assert_eq!(expand("$a", &[b"192.0.2.1"]), "192.0.2.1");
         assert_eq!(expand("$a", &[&[b'x'; 500]]).len(), 100);
+        // Several long ones make no name that the file system refuses for ever.
+        let long = expand(
+            "d/$a$b$c.csv",
+            &[&[b'x'; 99], "é".repeat(99).as_bytes(), b"z"],
+        );
+        assert_eq!(long.len(), 2 + 99 + 100 + 1 + 4);
+        let long = expand(
+            "d/$a$b$c$d.csv",
+            &[&[b'x'; 99], &[b'y'; 99], "é".repeat(50).as_bytes(), b"z"],
+        );
+        assert!(
+            long.len() <= 242 && long.ends_with(".csv") && long.starts_with("d/xx"),
+            "{long}"
+        );
     }
 
     proptest! {
