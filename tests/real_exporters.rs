@@ -30,7 +30,10 @@ fn exported(name: &str, version: &str, want: (u64, u64)) {
         .args(["-d", "-6", "-v", version, "-r"])
         .arg(data("office.pcap"))
         .args(["-n", &format!("127.0.0.1:{}", daemon.port)])
-        .args(["-p", "/dev/null", "-c", "none"])
+        // It removes its pid file at the end, so that must be one of its own.
+        .arg("-p")
+        .arg(daemon.dir().path().join("softflowd.pid"))
+        .args(["-c", "none"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
