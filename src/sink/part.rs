@@ -170,7 +170,7 @@ impl Part {
     pub fn complete(&mut self, sync: bool) -> io::Result<bool> {
         if !self.committed {
             if self.begun && self.mode != Mode::Append {
-                fs::remove_file(&self.work)?;
+                present(fs::remove_file(&self.work))?;
             }
             return Ok(false);
         }
@@ -182,7 +182,12 @@ impl Part {
         }
         self.file = None;
         if self.mode != Mode::Append {
-            fs::rename(&self.work, &self.path)?;
+            // Nobody can bring back what was removed while it was open: trying again for ever
+            // would only hold up the rows behind it.
+            if !present(fs::rename(&self.work, &self.path))? {
+                log::warn!("{} was taken away while written", self.work.display());
+                return Ok(false);
+            }
         }
         if sync && let Some(folder) = parent(&self.path) {
             File::open(folder)?.sync_all()?;
@@ -262,6 +267,14 @@ fn torn(path: &Path, len: u64) -> io::Result<bool> {
     let mut last = [0];
     file.read_exact(&mut last)?;
     Ok(last != *b"\n")
+}
+
+/// Whether what was to be done away with was there.
+fn present(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|()| true),
+    }
 }
 
 fn parent(path: &Path) -> Option<&Path> {

@@ -250,3 +250,14 @@ fn wrong_settings_are_problems() {
     assert!(message("timezone", "Europe/Atlantis").contains("Atlantis"));
     assert!(message("formt", "json").contains("did you mean `format`?"));
 }
+
+#[test]
+fn a_folder_that_is_removed_holds_up_nothing_that_comes_later() {
+    let dir = TempDir::new().unwrap();
+    let mut sink = sink(dir.path(), "in/%s.csv", &[]);
+    sink.write(&rows(0, 0, &[(1, 80)], false)).unwrap();
+    fs::remove_dir_all(dir.path().join("in")).unwrap();
+    sink.write(&rows(1, 0, &[(2, 80)], true)).unwrap();
+    sink.write(&rows(2, 300, &[(3, 80)], true)).unwrap();
+    assert!(dir.path().join("in/300.csv").exists());
+}
