@@ -162,10 +162,13 @@ impl Unwrap {
             .unwrap_or_default();
         let Some(fragment) = ip.fragment else {
             // What the IP header promises, for captures that were cut short.
+            let room = frame.wire_len.saturating_sub(ip.payload);
             let whole = ip.bytes.saturating_sub(ip.payload.saturating_sub(ip.start));
+            let whole = whole.min(room);
             return payload(frame, ip.src, body, whole).map(Some);
         };
-        if ip.end.saturating_sub(ip.start) < ip.bytes {
+        let room = frame.wire_len.saturating_sub(ip.start);
+        if ip.end.saturating_sub(ip.start) < ip.bytes.min(room) {
             return Err(Reason::Fragment);
         }
         let Some(whole) = self.assemble(&ip, fragment, body, frame.time, ledger)? else {

@@ -143,6 +143,26 @@ mod tests {
         assert!(!separates(b'.') && !separates(b'"') && !separates(b'1') && !separates(b' '));
     }
 
+    #[test]
+    fn the_unspecified_address_is_told_from_none() {
+        let (schema, mut row) = sample::rows(&[SrcHost, DstHost], false);
+        let style = Style {
+            stamps: false,
+            ..Style::default()
+        };
+        // The source is the first of the key's words.
+        row[..2].fill(0);
+        let line = |row: &[u64]| {
+            let mut out = Vec::new();
+            Csv::new(schema.clone(), &style).rows(row, Nanos(1), &mut out);
+            out
+        };
+        // A host without an address yet, to an IPv6 one; then nothing known of either.
+        assert_eq!(line(&row), b"::,2001:db8::1,12,1,9000\n");
+        row[..4].fill(0);
+        assert_eq!(line(&row), b",,12,1,9000\n");
+    }
+
     /// The values of one line, as RFC 4180 reads them.
     fn parse(line: &[u8], separator: u8) -> Vec<Vec<u8>> {
         let (mut cells, mut quoted, mut at) = (vec![Vec::new()], false, 0);

@@ -4,6 +4,7 @@
 
 use super::pen::Pen;
 use super::proto;
+use crate::base::addr::Ip;
 use crate::base::civil::Civil;
 use crate::base::intern::Sym;
 use crate::base::offset::{Span, Wall};
@@ -186,7 +187,10 @@ impl Show {
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => {
                 pen.number(column.number(row));
             }
-            Kind::Ip => pen.ip(column.ip(row)),
+            Kind::Ip => match column.ip(row) {
+                ip if ip == Ip::default() && is_six(schema, column, row) => pen.raw(b"::"),
+                ip => pen.ip(ip),
+            },
             Kind::Proto => self.proto(pen, column.number(row) as u8),
             Kind::Mac => pen.mac(column.mac(row)),
             Kind::EtherType => pen.hex(column.number(row) as u16),
@@ -258,6 +262,23 @@ fn distinguisher(pen: &mut Pen<'_>, rd: u64) {
     }
     pen.byte(b':');
     pen.number(number);
+}
+
+/// Whether an address of zeros is IPv6's unspecified one rather than none: where the other end is
+/// an IPv6 address. Hosts that look for their own address send from it.
+#[cold]
+fn is_six(schema: &Schema, column: &Column, row: &[u64]) -> bool {
+    let other = match column.what {
+        What::Field(Field::SrcHost) => Field::DstHost,
+        What::Field(Field::DstHost) => Field::SrcHost,
+        What::Field(Field::TunnelSrcHost) => Field::TunnelDstHost,
+        What::Field(Field::TunnelDstHost) => Field::TunnelSrcHost,
+        _ => return false,
+    };
+    schema.column(What::Field(other)).is_some_and(|other| {
+        let ip = other.ip(row);
+        ip != Ip::default() && ip.as_v4().is_none()
+    })
 }
 
 #[cfg(test)]

@@ -151,8 +151,8 @@ pub struct IpLayer {
     pub src: Ip,
     /// Destination address.
     pub dst: Ip,
-    /// Length of the IP packet in bytes, header included: what the header says, or what is left
-    /// of the frame on the wire where the header says zero, less than itself, or too much.
+    /// Length of the IP packet in bytes, header included: what the header says, even if that is
+    /// more than the frame has; where it says zero, what is left of the frame on the wire.
     pub bytes: u32,
     /// Source and destination port: TCP, UDP, UDP-Lite, SCTP, DCCP. Absent in later fragments,
     /// and where the capture ends before them.

@@ -37,15 +37,13 @@ fn v4<'a>(
     c.skip(2)?;
     let src = Ip::v4(c.array()?);
     let dst = Ip::v4(c.array()?);
-    if header < 20 {
+    // Zero is what segmentation offload leaves in captures; less than the header is no packet, to
+    // hosts and other decoders alike. More than the frame is believed: captures that were cut
+    // later often state the cut length as the one on the wire, and then only this one is right.
+    if header < 20 || (1..header).contains(&total) {
         return Err(Error::Length);
     }
-    // Zero is what segmentation offload leaves in captures; the other two are lies.
-    let length = if total < header || total > room {
-        room
-    } else {
-        total
-    };
+    let length = if total == 0 { room } else { total };
     let more = place & 0x2000 != 0;
     let at = (place & 0x1fff).wrapping_mul(8);
     let fragment = (more || at != 0).then_some(Fragment {
@@ -96,7 +94,7 @@ fn v6<'a>(
     // A length of zero means a jumbogram (RFC 2675) or segmentation offload, where what follows
     // can not be nothing; else it is zero.
     let unknown = payload == 0 && matches!(next, 0 | 6 | 17);
-    let length = if unknown || total > room { room } else { total };
+    let length = if unknown { room } else { total };
     let layer = to.insert(IpLayer {
         src,
         dst,

@@ -171,6 +171,8 @@ fn llc(c: &mut Cursor<'_>) -> Result<Next, Error> {
                 0..=1500 => Next::Other,
                 etype => Next::Type(etype),
             },
+            // Bridged Ethernet (RFC 2684 §5.2), with its check sequence or without.
+            [0, 0x80, 0xc2] if matches!(c.u16()?, 1 | 7) => Next::Ethernet,
             _ => Next::Other,
         },
         [0x06, 0x06, 0x03] => Next::Ip,

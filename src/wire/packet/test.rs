@@ -169,6 +169,11 @@ fn llc_and_snap() {
     is_tcp4(&ip(Start::Ethernet, &eth(&[&snap, &v])));
     is_tcp4(&ip(Start::Ethernet, &eth(&[&[0x81, 0, 0, 5], &snap, &v])));
     is_tcp4(&ip(Start::Ethernet, &eth(&[&[0, 43, 6, 6, 3], &v])));
+    let bridged = [0, 62, 0xaa, 0xaa, 3, 0, 0x80, 0xc2, 0, 7];
+    is_tcp4(&ip(
+        Start::Ethernet,
+        &eth(&[&bridged, &eth(&[&[8, 0], &v])]),
+    ));
     let stp = read(Start::Ethernet, &eth(&[&[0, 38, 0x42, 0x42, 3], &[0; 43]])).unwrap();
     assert_eq!((stp.ip, stp.link.etype), (None, None));
     let arp = read(Start::Ethernet, &eth(&[&[8, 6], &[0; 46]])).unwrap();
@@ -271,16 +276,21 @@ fn ipv4_lengths() {
     // A header length below the header.
     v[0] = 0x44;
     assert_eq!(read(Start::Ip, &v), Err(Error::Length));
-    // Total length zero, too small, too large: what the wire had.
-    for total in [[0, 0], [0, 19], [9, 9]] {
+    // Total length zero: what the wire had. Too large: what the header says, for the length on
+    // the wire may be the one that is wrong. Less than the header: no packet.
+    let with = |total: u16| {
         let mut v = v4(6, 0, &TCP);
-        v[2..4].copy_from_slice(&total);
-        assert_eq!(
-            (ip(Start::Ip, &v).bytes, ip(Start::Ip, &v).tcp_flags),
-            (40, 0x12)
-        );
-        assert_eq!(parse(Start::Ip, &v, 1500, false).unwrap().bytes, 1500);
+        v[2..4].copy_from_slice(&total.to_be_bytes());
+        v
+    };
+    assert_eq!(parse(Start::Ip, &with(0), 1500, false).unwrap().bytes, 1500);
+    assert_eq!(ip(Start::Ip, &with(0)).tcp_flags, 0x12);
+    let p = ip(Start::Ip, &with(9000));
+    assert_eq!((p.bytes, p.tcp_flags, p.end), (9000, 0x12, 40));
+    for total in [1, 19] {
+        assert_eq!(read(Start::Ip, &with(total)), Err(Error::Length));
     }
+    assert_eq!(ip(Start::Ip, &with(20)).ports, None);
     // Link padding is no transport header.
     let p = ip(Start::Ethernet, &eth(&[&[8, 0], &v4(6, 0, &[]), &[7; 26]]));
     assert_eq!(
