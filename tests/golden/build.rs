@@ -305,7 +305,7 @@ fn netflow9() -> Vec<u8> {
     exports(
         2055,
         &[
-            v9(0, 3, &[early, template, options, sampler]),
+            v9(0, 4, &[early, template, options, sampler]),
             v9(1, 2, &[data]),
         ],
     )
