@@ -31,11 +31,12 @@ pub fn fold(table: &mut Table, key: &mut [u64], record: &FlowRecord, schema: &Sc
             *word = 0;
         }
     }
-    if table.add_reserved(key, record, schema) == Added::Counted {
+    // The last place is kept for the row without a bin.
+    if bin.is_some() && table.add_reserved(key, record, schema, 1) == Added::Counted {
         return Added::Counted;
     }
     key.fill(0);
-    table.add_reserved(key, record, schema)
+    table.add_reserved(key, record, schema, 0)
 }
 
 /// Takes the smallest (by bytes) of a few rows out of the table and appends it to `out`; `hand`

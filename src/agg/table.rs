@@ -199,11 +199,18 @@ impl Table {
         Added::Counted
     }
 
-    /// Adds a record under `key`, using the reserve when the table is full.
-    pub fn add_reserved(&mut self, key: &[u64], record: &FlowRecord, schema: &Schema) -> Added {
+    /// Adds a record under `key`, using the reserve when the table is full, but for its last
+    /// `keep` places.
+    pub fn add_reserved(
+        &mut self,
+        key: &[u64],
+        record: &FlowRecord,
+        schema: &Schema,
+        keep: usize,
+    ) -> Added {
         let hash = self.hash(key);
         match self.find(hash, key) {
-            Err(slot) if self.len < self.capacity + self.reserve => {
+            Err(slot) if self.len + keep < self.capacity + self.reserve => {
                 self.insert(slot, hash, key, |counters| {
                     schema.counter.add(record, counters)
                 });

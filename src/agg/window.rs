@@ -4,7 +4,7 @@ use super::full::{self, FOLD_ROWS, Full};
 use super::table::{Added, Table};
 use crate::base::bins::Bins;
 use crate::base::ledger::{Account, Sum};
-use crate::base::time::Nanos;
+use crate::base::time::{Nanos, SECOND};
 use crate::record::counter::{BYTES, PACKETS};
 use crate::record::{Batch, Field, FlowRecord, Schema};
 use std::sync::Arc;
@@ -12,15 +12,23 @@ use std::sync::Arc;
 /// Most rows evicted before they are handed on.
 const EVICTED_ROWS: usize = 256;
 
+/// How far behind its arrival a record's own time may lie, in bins; one bin ahead is the other
+/// end. Whoever states times must not choose how many bins are open.
+const BINS_BEHIND: u64 = 1000;
+
+/// Pause after a flush that found the other table still on its way.
+const RETRY: u64 = SECOND / 10;
+
 /// Which time puts a record into a bin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RecordTime {
     /// When the frame or datagram arrived; for savefiles, when it was captured.
     #[default]
     Arrival,
-    /// When the flow began, as the exporter says; arrival where it does not say.
+    /// When the flow began, as the exporter says; arrival where it does not say, or says a time
+    /// more than 1000 bins before or one bin after the arrival.
     Start,
-    /// When the flow ended, as the exporter says; arrival where it does not say.
+    /// When the flow ended, likewise.
     End,
 }
 
@@ -79,7 +87,11 @@ pub struct Aggregator {
     wait: bool,
     account: Account,
     bin: (Nanos, Nanos),
+    /// Length of the bin of the last arrival, in nanoseconds.
+    length: u64,
     deadline: Nanos,
+    /// Not before this time is a flush tried again.
+    retry: Nanos,
     evicted: Vec<u64>,
     hand: usize,
     keys: Vec<u64>,
@@ -110,7 +122,9 @@ impl Aggregator {
             wait,
             account: Account::default(),
             bin: (Nanos(0), Nanos(0)),
+            length: 0,
             deadline: Nanos(0),
+            retry: Nanos(0),
             hand: 0,
             keys,
             folding,
@@ -187,8 +201,12 @@ impl Aggregator {
             RecordTime::Start => (Field::TimestampStart, record.timestamp_start()),
             RecordTime::End => (Field::TimestampEnd, record.timestamp_end()),
         };
-        if record.present.has(stated.0) && stated.1.0 != 0 {
-            stated.1
+        let (field, time) = stated;
+        let behind = record.time.0.saturating_sub(time.0);
+        let ahead = time.0.saturating_sub(record.time.0);
+        let near = behind <= self.length.saturating_mul(BINS_BEHIND) && ahead <= self.length;
+        if record.present.has(field) && near {
+            time
         } else {
             record.time
         }
@@ -271,9 +289,12 @@ impl Aggregator {
         let schema = self.settings.schema.clone();
         let counted = match self.settings.full {
             Full::Fold => {
-                self.account.folded += sum;
                 self.folding.copy_from_slice(key);
-                full::fold(&mut self.filling, &mut self.folding, record, &schema)
+                let folded = full::fold(&mut self.filling, &mut self.folding, record, &schema);
+                if folded == Added::Counted {
+                    self.account.folded += sum;
+                }
+                folded
             }
             Full::Evict => {
                 if self.wait || self.tray.ready() || self.evicted.len() < self.evicted_max() {
@@ -283,8 +304,9 @@ impl Aggregator {
                 self.filling.add(hash, key, record, &schema)
             }
             Full::Flush => {
-                self.account.full += 1;
-                self.drain(Cause::Early, record.time);
+                if self.hand_over(Cause::Early, record.time, false) {
+                    self.account.full += 1;
+                }
                 let hash = self.filling.hash(key);
                 self.filling.add(hash, key, record, &schema)
             }
@@ -333,29 +355,23 @@ impl Aggregator {
         if self.deadline.0 == 0 {
             self.deadline = bins.of(now).1;
         }
-        let (start, end) = if now >= self.deadline {
-            bins.of(now)
-        } else {
-            let (start, end) = bins.of(now);
-            let length = end.0.saturating_sub(start.0);
-            if now.0.saturating_add(length.saturating_mul(2)) >= self.deadline.0 {
-                return;
-            }
-            (start, end)
-        };
-        let _ = start;
-        self.drain(Cause::Bin, now);
-        if self.filling.is_empty() {
+        let (start, end) = bins.of(now);
+        self.length = end.0.saturating_sub(start.0);
+        let jumped_back = now.0.saturating_add(self.length.saturating_mul(2)) < self.deadline.0;
+        if now < self.deadline && !jumped_back {
+            return;
+        }
+        let waits = now < self.retry && self.retry.0 - now.0 <= RETRY;
+        if !waits && self.hand_over(Cause::Bin, now, true) {
             self.deadline = end;
         }
     }
 
     /// When [`advance`](Self::advance) has work next; zero when never.
     pub fn deadline(&self) -> Nanos {
-        if self.bins.is_some() {
-            self.deadline
-        } else {
-            Nanos(0)
+        match self.bins {
+            Some(_) => self.deadline.max(self.retry),
+            None => Nanos(0),
         }
     }
 
@@ -364,24 +380,46 @@ impl Aggregator {
         if let Some(bins) = &mut self.bins
             && self.deadline.0 == 0
         {
-            self.deadline = bins.of(now).1;
+            let (start, end) = bins.of(now);
+            (self.length, self.deadline) = (end.0.saturating_sub(start.0), end);
         }
     }
 
     /// Hands the table out and goes on with the other one. When that is still on its way (a slow
     /// output) the table goes on filling, unless this aggregator may wait.
-    pub fn drain(&mut self, cause: Cause, now: Nanos) {
+    /// True when it was handed out.
+    pub fn drain(&mut self, cause: Cause, now: Nanos) -> bool {
+        self.hand_over(cause, now, true)
+    }
+
+    /// As [`drain`](Self::drain); `settled` when no record is half counted, so that the account
+    /// must agree with what lies in the table.
+    fn hand_over(&mut self, cause: Cause, now: Nanos, settled: bool) -> bool {
         self.last = now;
-        self.hand_over_evicted();
-        if self.filling.is_empty() && cause == Cause::Early {
-            return;
+        if self.filling.is_empty() && self.evicted.is_empty() && cause == Cause::Early {
+            return true;
         }
+        if !self.wait && !self.tray.ready() {
+            self.retry = Nanos(now.0.saturating_add(RETRY));
+            return false;
+        }
+        self.hand_over_evicted();
         let Some(empty) = self.tray.take(self.wait) else {
-            return;
+            self.retry = Nanos(now.0.saturating_add(RETRY));
+            return false;
         };
         let full = std::mem::replace(&mut self.filling, empty);
-        self.account.flushed += self.sum(full.rows());
+        let (sum, held) = (self.sum(full.rows()), self.held());
+        if settled && (sum.packets, sum.bytes) != (held.packets, held.bytes) {
+            self.account.mismatches += 1;
+            log::error!(
+                "aggregate {}: the ledger does not balance: {sum:?} in the table, {held:?} owed",
+                self.settings.schema.name
+            );
+        }
+        self.account.flushed += sum;
         self.tray.put(Drained::Table(full), cause, now);
+        true
     }
 
     /// Hands everything out and waits for it; for the end of the input.
@@ -410,8 +448,8 @@ impl Aggregator {
         account
     }
 
-    /// What the account says is held: all that was offered and has not left. Every flush compares
-    /// it with what really lies in the table.
+    /// What the account says is held: all that was offered and has not left. Every flush between
+    /// batches compares it with what really lies in the table.
     fn held(&self) -> Sum {
         let a = &self.account;
         (a.offered + a.doubled) - (a.filtered + a.refused + a.flushed)

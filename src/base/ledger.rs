@@ -120,7 +120,7 @@ pub struct Intake {
     pub frames: u64,
     /// Their bytes on the wire.
     pub frame_bytes: u64,
-    /// Records decoded from them, after renormalisation.
+    /// Records decoded from them, before any renormalisation.
     pub decoded: Sum,
     /// What was dropped, by reason.
     pub dropped: [Dropped; REASONS],

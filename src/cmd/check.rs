@@ -45,7 +45,7 @@ fn run(args: Args) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let (config, plan) = match understand(&name, &text) {
+    let (config, plan) = match understand(&name, &text, &mut out::say) {
         Ok(understood) => understood,
         Err(exit) => return exit,
     };
@@ -59,11 +59,16 @@ fn run(args: Args) -> Exit {
     out::print(&format!("# {name}: ok. In effect is:\n{shown}\n{memory}"))
 }
 
-/// The configuration in `text` and what it means. All that is wrong with it is said.
+/// The configuration in `text` and what it means. All that is wrong with it is
+/// said through `say`.
 ///
 /// # Errors
 /// How the command ends then.
-pub fn understand(name: &str, text: &str) -> Result<(Config, Plan), Exit> {
+pub fn understand(
+    name: &str,
+    text: &str,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Config, Plan), Exit> {
     let outcome = native::parse(text);
     let mut problems = outcome.problems;
     let plan = match Plan::new(&outcome.config) {
@@ -75,13 +80,13 @@ pub fn understand(name: &str, text: &str) -> Result<(Config, Plan), Exit> {
     };
     problems.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
     problems.dedup();
-    report(name, "warning: ", &outcome.warnings);
-    report(name, "", &problems);
+    report(name, "warning: ", &outcome.warnings, say);
+    report(name, "", &problems, say);
     match plan {
         Some(plan) if problems.is_empty() => Ok((outcome.config, plan)),
         _ => {
             let s = if problems.len() == 1 { "" } else { "s" };
-            out::say(&format!("{name}: {} mistake{s}\n", problems.len()));
+            say(&format!("{name}: {} mistake{s}\n", problems.len()));
             Err(Exit::Config)
         }
     }
@@ -121,13 +126,13 @@ pub fn text(args: &Args) -> Result<(String, String), Exit> {
 }
 
 /// Prints problems as `file:line:column: message`.
-pub fn report(name: &str, what: &str, problems: &[Problem]) {
+fn report(name: &str, what: &str, problems: &[Problem], say: &mut dyn FnMut(&str)) {
     for problem in problems {
         let line = native::show(name, problem);
         let line = match line.rsplit_once(&problem.message) {
             Some((place, _)) => format!("{place}{what}{}\n", problem.message),
             None => line,
         };
-        out::say(&line);
+        say(&line);
     }
 }

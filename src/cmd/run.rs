@@ -6,9 +6,10 @@ use crate::base::error::Exit;
 use crate::base::time::wall;
 use crate::config::Config;
 use crate::ctl::log::Target;
+use crate::ctl::status::Report;
 use crate::ctl::{self, Doors, Shared};
 use crate::pipeline::reload::Kept;
-use crate::pipeline::{Mode, Pipeline, Plan};
+use crate::pipeline::{Mode, Pipeline, Plan, View};
 use crate::sys::notify::{Notify, State, watchdog};
 use crate::sys::signal::{Signal, Signals};
 use std::hash::{BuildHasher, RandomState};
@@ -44,7 +45,7 @@ fn run(args: Args) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let (config, plan) = match check::understand(&name, &text) {
+    let (config, plan) = match check::understand(&name, &text, &mut out::say) {
         Ok(understood) => understood,
         Err(exit) => return exit,
     };
@@ -138,27 +139,39 @@ impl Daemon {
             match self.signals.take() {
                 Some(Signal::Hangup) if self.reload() => {}
                 Some(Signal::Hangup) => return Exit::Failure,
-                Some(Signal::Terminate | Signal::Interrupt) => return self.stop(),
-                Some(Signal::User1) => {}
-                None if ended != Some(false) => return self.stop(),
+                Some(Signal::Terminate | Signal::Interrupt) => return self.stop(true),
+                Some(Signal::User1) => {
+                    if let Some(report) = Report::fresh(&self.shared) {
+                        report.text().lines().for_each(|line| log::info!("{line}"));
+                    }
+                }
+                None if self.shared.with(Pipeline::crashed) == Some(true) => {
+                    log::error!("a worker died of a defect; what the others hold is delivered");
+                    self.stop(true);
+                    return Exit::Failure;
+                }
+                None if ended != Some(false) => return self.stop(false),
                 None => {}
             }
         }
     }
 
-    /// Delivers what is open, within the configured time.
-    fn stop(&mut self) -> Exit {
+    /// Delivers what is open: within the configured time when somebody asked us to `hurry`, for as
+    /// long as it takes when files have come to their end.
+    fn stop(&mut self, hurry: bool) -> Exit {
         self.notify.send(State::Stopping);
-        self.doors = Doors::default();
         let Some(pipeline) = self.shared.take() else {
             return Exit::Failure;
         };
-        let patient = pipeline.mode.patient;
-        let view = pipeline.stop((!patient).then_some(self.config.stop_within));
-        let lost = view
-            .outputs
-            .iter()
-            .any(|output| output.delivery.dropped.records > 0);
+        let dropped = |view: &View| {
+            let rows = view.outputs.iter().map(|o| o.delivery.dropped.records);
+            rows.sum::<u64>()
+        };
+        let (before, patient) = (dropped(&pipeline.view()), pipeline.mode.patient);
+        let within = (hurry || !patient).then_some(self.config.stop_within);
+        let view = pipeline.stop(within);
+        // What was given up long ago has been said then.
+        let lost = dropped(&view) > before || (patient && before > 0);
         for (output, health) in self.config.outputs.iter().zip(&view.outputs) {
             let delivery = &health.delivery;
             log::info!(
@@ -177,7 +190,9 @@ impl Daemon {
         log::info!("reads {} again", self.name);
         let read = std::fs::read_to_string(&self.name);
         let understood = match read {
-            Ok(text) => check::understand(&self.name, &text),
+            Ok(text) => check::understand(&self.name, &text, &mut |line| {
+                log::error!("{}", line.trim_end());
+            }),
             Err(e) => {
                 log::error!("{}: {e}", self.name);
                 Err(Exit::Config)
@@ -226,6 +241,7 @@ impl Daemon {
     /// Starts the configuration before anew, with whatever parts are left.
     fn go_back(&mut self, mut kept: Kept) -> bool {
         let Ok(plan) = Plan::new(&self.config) else {
+            kept.end(self.config.stop_within);
             return false;
         };
         let config = self.config.clone();
@@ -235,7 +251,10 @@ impl Daemon {
                 kept.end(self.config.stop_within);
                 true
             }
-            Err(_) => false,
+            Err(_) => {
+                kept.end(self.config.stop_within);
+                false
+            }
         }
     }
 }

@@ -252,7 +252,7 @@ fn own(interface: &str, by: &str) -> Result<Shared, Exit> {
         quote(interface),
         by.join(", ")
     );
-    let (config, plan) = check::understand("weir top", &text)?;
+    let (config, plan) = check::understand("weir top", &text, &mut out::say)?;
     let level = log::LevelFilter::Warn;
     ctl::log::init(Target::Stderr, level).map_err(|e| out::fail(&format!("log: {e}")))?;
     let mode = Mode {

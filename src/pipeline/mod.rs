@@ -8,7 +8,7 @@ pub mod worker;
 
 use crate::agg::Aggregator;
 use crate::base::error::Exit;
-use crate::base::ledger::Account;
+use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
 use crate::config::Config;
 use crate::decode;
@@ -23,6 +23,7 @@ pub use plan::Plan;
 use reload::Kept;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -58,6 +59,17 @@ struct Thread {
     commands: Sender<Command>,
     waker: Waker,
     view: Arc<Mutex<Snapshot>>,
+    /// Whether the worker has come to its end rather than to a defect.
+    orderly: Arc<AtomicBool>,
+}
+
+/// Wakes who waits for a worker when its thread ends, in whichever way.
+struct Done(Arc<Waker>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
 }
 
 /// A running pipeline.
@@ -101,18 +113,39 @@ impl Pipeline {
         };
         kept.release(&pipeline.config);
         let mut sources = Vec::new();
-        for (at, inputs) in pipeline.plan.workers.iter().enumerate() {
-            let open = inputs
-                .iter()
-                .map(|input| pipeline.open_source(*input, at, kept));
-            sources.push(open.collect::<Result<Vec<_>, _>>()?);
+        if let Err(exit) = pipeline.open(&mut sources, kept) {
+            pipeline.give_back(sources, kept);
+            return Err(exit);
         }
-        pipeline.start_sinks(kept)?;
         let aggregators = pipeline.aggregators(kept)?;
-        for (at, (inputs, mine)) in sources.into_iter().zip(aggregators).enumerate() {
+        for (at, mine) in aggregators.into_iter().enumerate() {
+            let inputs = sources.extract_if(.., |(worker, _)| *worker == at);
+            let inputs = inputs.map(|(_, input)| input).collect();
             pipeline.start_worker(at, inputs, mine)?;
         }
         Ok(pipeline)
+    }
+
+    /// Opens, or takes over, the sources of all workers and all outputs.
+    fn open(&mut self, sources: &mut Vec<(usize, Intaker)>, kept: &mut Kept) -> Result<(), Exit> {
+        for (at, inputs) in self.plan.workers.iter().enumerate() {
+            for input in inputs {
+                sources.push((at, self.open_source(*input, at, kept)?));
+            }
+        }
+        self.start_sinks(kept)
+    }
+
+    /// After a start that failed: what it had taken over or opened goes back, for the start of the
+    /// configuration before.
+    fn give_back(self, sources: Vec<(usize, Intaker)>, kept: &mut Kept) {
+        for (worker, input) in sources {
+            kept.add_input(&self.config, input, worker);
+        }
+        let running = self.outlets.into_iter().zip(self.sinks);
+        for (output, running) in self.config.outputs.iter().zip(running) {
+            kept.add_outlet(output, running);
+        }
     }
 
     /// Opens the source of one input for one worker, or takes over the one from before.
@@ -143,6 +176,14 @@ impl Pipeline {
             log::warn!("input {}: {why}", input.name);
         }
         let (enrichment, _) = Enrichment::plan(planned.setup.wanted);
+        // What the page says of sources before this one, so that its numbers never fall.
+        let (ledger, loss) = (kept.ledger(input, worker), source.loss());
+        let dropped = |reason| ledger.dropped(reason).units;
+        let past_loss = Loss {
+            kernel: ledger.kernel_lost.saturating_sub(loss.kernel),
+            refused: dropped(Reason::Refused).saturating_sub(loss.refused),
+            oversize: dropped(Reason::Oversize).saturating_sub(loss.oversize),
+        };
         Ok(Intaker {
             input: at,
             name: input.name.clone(),
@@ -154,8 +195,8 @@ impl Pipeline {
             must_pass: planned.must_pass,
             feeds: Vec::new(),
             enrichment,
-            ledger: kept.ledger(input, worker),
-            past_loss: Loss::default(),
+            ledger,
+            past_loss,
             ended: false,
             broken: false,
             retry_at: Default::default(),
@@ -165,6 +206,7 @@ impl Pipeline {
     fn start_sinks(&mut self, kept: &mut Kept) -> Result<(), Exit> {
         for output in &self.config.outputs {
             if let Some((outlet, thread)) = kept.outlet(output) {
+                outlet.hurry(None);
                 self.outlets.push(outlet);
                 self.sinks.push(thread);
                 continue;
@@ -274,10 +316,14 @@ impl Pipeline {
             view: view.clone(),
         };
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
-        let done = self.done.0.clone();
+        // Dropped when the thread ends, be it by a defect.
+        let done = Done(self.done.0.clone());
+        let orderly = Arc::new(AtomicBool::new(false));
+        let said = orderly.clone();
         let run = move || {
+            let _done = done;
             let worker = worker.run();
-            done.wake();
+            said.store(true, Ordering::Release);
             worker
         };
         let handle = builder.stack_size(512 << 10).spawn(run).map_err(report)?;
@@ -286,6 +332,7 @@ impl Pipeline {
             commands,
             waker,
             view,
+            orderly,
         });
         Ok(())
     }
@@ -293,6 +340,12 @@ impl Pipeline {
     /// Whether every worker has ended by itself (all inputs were files).
     pub fn ended(&self) -> bool {
         self.workers.iter().all(|w| w.handle.is_finished())
+    }
+
+    /// Whether a worker has died of a defect.
+    pub fn crashed(&self) -> bool {
+        let died = |w: &Thread| w.handle.is_finished() && !w.orderly.load(Ordering::Acquire);
+        self.workers.iter().any(died)
     }
 
     /// Waits until every worker has ended, `also` is readable, or the time is over; true when
@@ -311,8 +364,8 @@ impl Pipeline {
             self.done.1.clear();
             // A worker wakes us a moment before its thread has ended.
             for _ in 0..100 {
-                if self.ended() {
-                    return true;
+                if self.ended() || self.crashed() {
+                    return self.ended();
                 }
                 std::thread::sleep(Duration::from_micros(50));
             }
@@ -392,12 +445,12 @@ impl Pipeline {
     }
 
     /// Ends all workers after they have read what the kernel holds; gives their parts.
-    fn join_workers(&mut self) -> Vec<Worker> {
+    fn join_workers(&mut self) -> Vec<(usize, Worker)> {
         self.tell(|| Command::Stop);
         let mut all = Vec::new();
-        for worker in std::mem::take(&mut self.workers) {
+        for (at, worker) in std::mem::take(&mut self.workers).into_iter().enumerate() {
             match worker.handle.join() {
-                Ok(parts) => all.push(parts),
+                Ok(parts) => all.push((at, parts)),
                 Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
             }
         }
@@ -413,7 +466,7 @@ impl Pipeline {
             aggregates: vec![Default::default(); self.config.aggregates.len()],
             ..View::default()
         };
-        for (at, mut worker) in self.join_workers().into_iter().enumerate() {
+        for (at, mut worker) in self.join_workers() {
             worker.finish();
             reload::save_templates(&self.config, &worker, at);
             let snapshot = worker
@@ -441,7 +494,7 @@ impl Pipeline {
         let mut kept = Kept::default();
         let limit = Some(Instant::now() + self.config.stop_within);
         self.outlets.iter().for_each(|outlet| outlet.press(limit));
-        for (at, mut worker) in self.join_workers().into_iter().enumerate() {
+        for (at, mut worker) in self.join_workers() {
             worker.hand_out();
             kept.add_worker(&self.config, worker, at);
         }

@@ -11,6 +11,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How long a sink may be at one batch before its queue counts as failing: the other outputs of
+/// its aggregations must not wait for it.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Bytes that a batch costs while it waits.
+fn cost(rows: &Rows) -> usize {
+    rows.words.len() * 8 + size_of::<Rows>() + 64
+}
+
 /// How long a sink may take to come back after the deadline of a stop.
 const HANG: Duration = Duration::from_millis(500);
 
@@ -36,6 +45,8 @@ struct State {
     /// Whoever pushes waits no longer than this; a stop has a harder limit.
     press: Option<Instant>,
     give_up: Option<Instant>,
+    /// Since when the sink has been at the rows at the head of the queue.
+    busy: Option<Instant>,
     finished: bool,
 }
 
@@ -73,13 +84,18 @@ impl Outlet {
 
     /// Puts rows into the queue, or counts them as dropped.
     pub fn push(&self, rows: Arc<Rows>) {
-        let (sum, bytes) = (rows.sum(), rows.words.len() * 8);
+        let (sum, bytes) = (rows.sum(), cost(&rows));
         let mut state = self.lock();
         state.health.delivery.offered += sum;
         loop {
             let room = state.rows.is_empty() || state.bytes + bytes <= self.bytes_max;
             if room && !state.finished {
                 break;
+            }
+            let hangs = state.busy.is_some_and(|since| since.elapsed() >= SILENCE);
+            if hangs && state.health.failing.is_none() {
+                log::warn!("output {}: does not answer", self.name);
+                state.health.failing = Some("does not answer".into());
             }
             let failing = state.health.failing.is_some() && !self.patient;
             let press = state.press.filter(|_| !self.patient);
@@ -176,7 +192,9 @@ impl Outlet {
                 return None;
             }
             if let Some((rows, _)) = state.rows.front() {
-                return Some(rows.clone());
+                let rows = rows.clone();
+                state.busy = Some(Instant::now());
+                return Some(rows);
             }
             if state.closed {
                 return None;
@@ -203,8 +221,9 @@ impl Outlet {
 
     fn done(&self, stored: bool, why: Option<String>) {
         let mut state = self.lock();
+        state.busy = None;
         if let Some((rows, sum)) = state.rows.pop_front() {
-            state.bytes = state.bytes.saturating_sub(rows.words.len() * 8);
+            state.bytes = state.bytes.saturating_sub(cost(&rows));
             let delivery = &mut state.health.delivery;
             delivery.queued = delivery.queued - sum;
             if stored {
@@ -236,6 +255,7 @@ impl Outlet {
     fn failed(&self, why: &str, after: Duration) {
         self.note(why);
         let mut state = self.lock();
+        state.busy = None;
         state.health.delivery.retries += 1;
         let until = Instant::now() + after;
         self.changed.notify_all();

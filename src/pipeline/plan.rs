@@ -130,6 +130,7 @@ impl Plan {
         for at in 0..config.inputs.len() {
             inputs.extend(plan_input(config, at, &aggregates, &filters));
         }
+        mixed(config, &inputs, &mut problems);
         if inputs.len() == config.inputs.len() {
             ungiven(config, &inputs, &mut problems);
         }
@@ -160,87 +161,88 @@ impl Plan {
     }
 
     /// Divides the memory: fixed parts first, then tables that ask for a size, the rest in equal
-    /// shares.
+    /// shares. Counted in 64 bits, so that no size of the configuration can wrap.
     fn share_memory(&mut self, config: &Config, sinks: &[usize]) -> Result<(), Problem> {
-        let mut parts = Vec::new();
-        let mut part = |name: String, bytes: usize, holds: String| {
-            parts.push(Part { name, bytes, holds });
-        };
-        let batch = Batch::SIZE * size_of::<FlowRecord>();
-        let count = self.workers.len();
-        let each = format!("{count} × batch, stacks");
-        part("workers".into(), count * (batch + WORKER_BYTES), each);
-        let symbols = config.limits.symbols as usize;
-        part(
-            "symbols".into(),
-            symbols,
-            "names, label stacks, paths".into(),
-        );
-        for (input, plan) in config.inputs.iter().zip(&self.inputs) {
-            let source = plan.opener.memory() * plan.workers;
-            part(
-                format!("input.{} source", input.name),
-                source,
-                "receive buffers".into(),
-            );
-            let decoder =
-                decode::memory(plan.decode, plan.opener.datagrams(), &plan.setup) * plan.workers;
-            let holds = "templates, options, exporters, fragments";
-            part(
-                format!("input.{} decoder", input.name),
-                decoder,
-                holds.into(),
-            );
-        }
-        for (output, own) in config.outputs.iter().zip(sinks) {
-            let name = format!("output.{}", output.name);
-            part(
-                name,
-                output.queue as usize + own,
-                "rows that wait, buffers".into(),
-            );
-        }
-        let fixed: usize = parts.iter().map(|p| p.bytes).sum();
-        let asked: usize = config
-            .aggregates
-            .iter()
-            .filter_map(|a| a.memory)
-            .sum::<u64>() as usize;
-        let open = config
-            .aggregates
-            .iter()
-            .filter(|a| a.memory.is_none())
-            .count();
-        let left = (config.memory as usize).saturating_sub(fixed + asked);
+        let mut parts = self.fixed_parts(config, sinks);
+        let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
+        let fixed = sum(&mut parts.iter().map(|p| p.bytes as u64));
+        let asked = sum(&mut config.aggregates.iter().filter_map(|a| a.memory));
+        let taken = fixed.saturating_add(asked);
+        let open = config.aggregates.iter().filter(|a| a.memory.is_none());
+        let open = open.count() as u64;
+        let left = config.memory.saturating_sub(taken);
         for (aggregate, plan) in config.aggregates.iter().zip(&mut self.aggregates) {
-            let share = aggregate.memory.map_or(left / open.max(1), |m| m as usize);
-            let workers = plan.workers.len().max(1);
-            plan.settings.memory = share / workers;
-            if plan.settings.memory < TABLE_MIN || fixed + asked > config.memory as usize {
-                let needed = fixed + asked + (open * workers * TABLE_MIN);
+            let share = aggregate.memory.unwrap_or(left / open.max(1));
+            let workers = plan.workers.len().max(1) as u64;
+            let least = open
+                .saturating_mul(workers)
+                .saturating_mul(TABLE_MIN as u64);
+            if share / workers < TABLE_MIN as u64 || taken > config.memory {
                 return Err(Problem {
                     place: aggregate.place,
                     message: format!(
-                        "memory = {} is too small: buffers, stores and queues take {}, the tables at \
-                         least {}; make it {} or more, or lower `limits` and the outputs' `queue`",
+                        "memory = {} is too small: buffers, stores and queues take {}, the tables \
+                         at least {}; make it {} or more, or lower `limits` and the outputs' \
+                         `queue`",
                         show_size(config.memory),
-                        show_size(fixed as u64),
-                        show_size((asked + open * workers * TABLE_MIN) as u64),
-                        show_size(needed as u64)
+                        show_size(fixed),
+                        show_size(asked.saturating_add(least)),
+                        show_size(taken.saturating_add(least))
                     ),
                 });
             }
+            let share = usize::try_from(share).unwrap_or(usize::MAX);
+            plan.settings.memory = share / workers as usize;
             let rows = crate::agg::Aggregator::table(&plan.settings).capacity();
             let row = plan.settings.schema.row_words() * 8;
             let holds = format!("{workers} × 2 tables of {rows} rows of {row} bytes");
-            parts.push(Part {
-                name: format!("aggregate.{}", aggregate.name),
-                bytes: share,
-                holds,
-            });
+            parts.push(Part::new(
+                format!("aggregate.{}", aggregate.name),
+                share,
+                &holds,
+            ));
         }
         self.parts = parts;
         Ok(())
+    }
+
+    /// The parts that have their size before any table gets one.
+    fn fixed_parts(&self, config: &Config, sinks: &[usize]) -> Vec<Part> {
+        let batch = Batch::SIZE * size_of::<FlowRecord>();
+        let count = self.workers.len();
+        let each = format!("{count} × batch, stacks");
+        let symbols = usize::try_from(config.limits.symbols).unwrap_or(usize::MAX);
+        let mut parts = vec![
+            Part::new("workers".into(), count * (batch + WORKER_BYTES), &each),
+            Part::new("symbols".into(), symbols, "names, label stacks, paths"),
+        ];
+        for (input, plan) in config.inputs.iter().zip(&self.inputs) {
+            let times = |bytes: usize| bytes.saturating_mul(plan.workers);
+            let name = format!("input.{} source", input.name);
+            parts.push(Part::new(
+                name,
+                times(plan.opener.memory()),
+                "receive buffers",
+            ));
+            let decoder = decode::memory(plan.decode, plan.opener.datagrams(), &plan.setup);
+            let name = format!("input.{} decoder", input.name);
+            let holds = "templates, options, exporters, fragments";
+            parts.push(Part::new(name, times(decoder), holds));
+        }
+        for (output, own) in config.outputs.iter().zip(sinks) {
+            let queue = usize::try_from(output.queue).unwrap_or(usize::MAX);
+            let name = format!("output.{}", output.name);
+            let bytes = queue.saturating_add(*own);
+            parts.push(Part::new(name, bytes, "rows that wait, buffers"));
+        }
+        parts
+    }
+}
+
+impl Part {
+    fn new(name: String, bytes: usize, holds: &str) -> Self {
+        let holds = holds.into();
+        Self { name, bytes, holds }
     }
 }
 
@@ -405,6 +407,25 @@ fn plan_input(
         must_pass: if all { 0 } else { must_pass },
         workers: input.workers.max(1) as usize,
     })
+}
+
+/// Files beside live inputs: their frames' times and the clock would fight over the bins.
+fn mixed(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
+    let live = inputs.iter().filter(|input| input.opener.live()).count();
+    if live == 0 || live == inputs.len() {
+        return;
+    }
+    for input in config.inputs.iter().filter(|input| input.kind == "file") {
+        let message = format!(
+            "input.{}: files and live inputs need a `weir run` each: time comes with the frames \
+             there, from the clock here",
+            input.name
+        );
+        problems.push(Problem {
+            place: input.place,
+            message,
+        });
+    }
 }
 
 /// Keys that none of an aggregation's inputs can supply.

@@ -2,7 +2,7 @@
 //! the ledger, outputs with their queues. So a reload loses no record.
 
 use super::outlet::Outlet;
-use super::worker::Worker;
+use super::worker::{Intaker, Worker};
 use crate::base::ledger::{Account, Intake};
 use crate::base::time::Nanos;
 use crate::config::{Config, Input, Output};
@@ -64,18 +64,23 @@ impl Kept {
         kept
     }
 
-    /// Takes a stopped worker apart. `nth` counts the workers of each input.
+    /// Takes an input of a worker apart.
+    pub fn add_input(&mut self, config: &Config, input: Intaker, at: usize) {
+        let key = (input.name.clone(), at);
+        if let Some(bytes) = input.decoder.save() {
+            self.decoders.insert(key.clone(), bytes);
+        }
+        self.ledgers.insert(key.clone(), input.ledger);
+        let planned = config.inputs.get(input.input);
+        if let (Some(source), Some(planned)) = (input.source, planned) {
+            self.sources.insert(key, (input_mark(planned), source));
+        }
+    }
+
+    /// Takes worker number `at`, which has stopped, apart.
     pub fn add_worker(&mut self, config: &Config, worker: Worker, at: usize) {
         for input in worker.inputs {
-            let key = (input.name.clone(), at);
-            if let Some(bytes) = input.decoder.save() {
-                self.decoders.insert(key.clone(), bytes);
-            }
-            self.ledgers.insert(key.clone(), input.ledger);
-            let planned = config.inputs.get(input.input);
-            if let (Some(source), Some(planned)) = (input.source, planned) {
-                self.sources.insert(key, (input_mark(planned), source));
-            }
+            self.add_input(config, input, at);
         }
         for (_, aggregate) in worker.aggregates {
             let name = aggregate.settings().schema.name.clone();
@@ -135,8 +140,18 @@ impl Kept {
         )
     }
 
-    /// Forgets sources whose settings changed, so that their addresses are free again.
+    /// Forgets sources whose settings changed, so that their addresses are free again, and ends
+    /// outputs whose settings changed, so that their files are nobody else's.
     pub fn release(&mut self, config: &Config) {
+        let stays = |name: &String, mark: &String| {
+            let mut outputs = config.outputs.iter();
+            outputs.any(|output| output.name == *name && output_mark(output) == *mark)
+        };
+        let changed = self
+            .outlets
+            .extract_if(|name, (mark, _)| !stays(name, mark));
+        let changed = changed.map(|(_, (_, running))| running).collect();
+        end(changed, config.stop_within);
         self.sources.retain(|(name, _), (mark, _)| {
             config
                 .inputs
@@ -147,19 +162,19 @@ impl Kept {
 
     /// Ends outputs that nobody took over, at the most `within` from now.
     pub fn end(&mut self, within: Duration) {
-        let give_up = Some(Instant::now() + within);
-        let left: Vec<Running> = self
-            .outlets
-            .drain()
-            .map(|(_, (_, running))| running)
-            .collect();
-        for (outlet, _) in &left {
-            outlet.hurry(give_up);
-            outlet.close();
-        }
-        for (_, thread) in left {
-            super::outlet::join(thread, give_up);
-        }
+        let left: Vec<Running> = self.outlets.drain().map(|(_, (_, r))| r).collect();
+        end(left, within);
+    }
+}
+
+fn end(running: Vec<Running>, within: Duration) {
+    let give_up = Some(Instant::now() + within);
+    for (outlet, _) in &running {
+        outlet.hurry(give_up);
+        outlet.close();
+    }
+    for (_, thread) in running {
+        super::outlet::join(thread, give_up);
     }
 }
 

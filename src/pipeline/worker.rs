@@ -57,7 +57,7 @@ pub struct Intaker {
     pub retry_at: Nanos,
 }
 
-/// What others may see of a worker, published about once a second.
+/// What others may see of a worker, published at the most once a second, and when asked.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// For each of its inputs: place in the configuration, page of the ledger, bounded stores.
@@ -94,6 +94,11 @@ pub enum Command {
     Stop,
     /// Publish a snapshot now.
     Publish,
+}
+
+/// Whether it is time; a clock that was set back does not make anybody wait longer.
+fn due(at: Nanos, now: Nanos) -> bool {
+    now >= at || at.0 - now.0 > REOPEN
 }
 
 /// One thread of the data plane.
@@ -246,7 +251,8 @@ impl Worker {
     /// tables as they are.
     pub fn run(mut self) -> Self {
         let mut poll = Poll::new();
-        let mut published = Nanos(0);
+        // When numbers were published last, and whether they have changed since.
+        let (mut published, mut stale) = (Nanos(0), true);
         if self.live {
             let now = wall();
             self.aggregates.iter_mut().for_each(|(_, a)| a.begin(now));
@@ -261,11 +267,13 @@ impl Worker {
             if self.inputs.iter().all(|input| input.ended) {
                 break;
             }
-            if now.0 >= published.0.saturating_add(SECOND) || now < published || !busy {
+            stale |= busy || poll.any();
+            let due = Nanos(published.0.saturating_add(SECOND));
+            if stale && (now >= due || now < published) {
                 self.publish();
-                published = now;
+                (published, stale) = (now, false);
             }
-            self.wait(&mut poll, busy, now);
+            self.wait(&mut poll, busy, now, stale.then_some(due));
         }
         self.publish();
         self
@@ -279,8 +287,9 @@ impl Worker {
                 Command::Flush(which) => {
                     let at = if self.live { now } else { self.latest() };
                     let all = self.aggregates.iter_mut();
-                    all.filter(|(place, _)| which.contains(place))
-                        .for_each(|(_, a)| a.drain(Cause::Early, at));
+                    for (_, aggregate) in all.filter(|(place, _)| which.contains(place)) {
+                        aggregate.drain(Cause::Early, at);
+                    }
                 }
                 Command::Publish => {}
             }
@@ -399,7 +408,7 @@ impl Worker {
             self.aggregates.iter_mut().for_each(|(_, a)| a.advance(now));
         }
         for input in &mut self.inputs {
-            if input.source.is_none() && !input.ended && now >= input.retry_at {
+            if input.source.is_none() && !input.ended && due(input.retry_at, now) {
                 input.try_reopen(now);
             }
         }
@@ -407,7 +416,7 @@ impl Worker {
     }
 
     /// Sleeps until a source is ready, a command comes, or a deadline is there.
-    fn wait(&mut self, poll: &mut Poll, busy: bool, now: Nanos) {
+    fn wait(&mut self, poll: &mut Poll, busy: bool, now: Nanos, due: Option<Nanos>) {
         poll.clear();
         poll.add(self.commands.0.fd(), Interest::Read);
         for input in &self.inputs {
@@ -420,7 +429,7 @@ impl Worker {
             .filter(|_| self.live)
             .map(|(_, a)| a.deadline());
         let deadlines = live.chain(self.inputs.iter().map(|i| i.retry_at));
-        let next = deadlines.filter(|at| at.0 != 0).min();
+        let next = deadlines.chain(due).filter(|at| at.0 != 0).min();
         let timeout = if busy {
             Some(Duration::ZERO)
         } else {

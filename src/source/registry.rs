@@ -15,6 +15,10 @@ pub trait Opener: Send + Sync {
     fn memory(&self) -> usize;
     /// Whether frames are datagrams that carry flow records, rather than captured packets.
     fn datagrams(&self) -> bool;
+    /// Whether time passes by the clock rather than with the frames.
+    fn live(&self) -> bool {
+        true
+    }
     /// Whether several workers may each open one and share the traffic.
     fn shares(&self) -> bool {
         false

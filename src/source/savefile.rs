@@ -544,6 +544,10 @@ impl super::Opener for Path {
     fn datagrams(&self) -> bool {
         false
     }
+
+    fn live(&self) -> bool {
+        false
+    }
 }
 
 /// Reads the settings of an input of kind `file`: `file`, a path, or `-` for standard input.

@@ -71,6 +71,11 @@ impl Poll {
         }
     }
 
+    /// Whether any descriptor has something.
+    pub fn any(&self) -> bool {
+        self.fds.iter().any(|fd| fd.revents != 0)
+    }
+
     /// Whether the descriptor added as number `index` has something, an error included.
     pub fn ready(&self, index: usize) -> bool {
         self.fds.get(index).is_some_and(|fd| fd.revents != 0)
