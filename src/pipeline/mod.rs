@@ -23,6 +23,7 @@ pub use plan::Plan;
 use reload::Kept;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -153,17 +154,22 @@ impl Pipeline {
         let (input, planned) = (&self.config.inputs[at], &self.plan.inputs[at]);
         let opener = planned.opener.clone();
         let reopen = Box::new(move || opener.open());
-        let source = match kept.source(input, worker) {
-            Some(source) => source,
-            None => reopen().map_err(|e| {
+        // A file that can not be opened is told of like one that can not be read to its end: the
+        // other files are read all the same.
+        let source = match kept.source(input, worker).map_or_else(reopen.as_ref(), Ok) {
+            Ok(source) => Some(source),
+            Err(e) => {
                 log::error!("input {}: {e}", input.name);
-                match e {
-                    SourceError::Io(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-                        Exit::Permission
-                    }
-                    _ => Exit::Failure,
+                if planned.opener.live() {
+                    return Err(match e {
+                        SourceError::Io(e) if e.kind() == ErrorKind::PermissionDenied => {
+                            Exit::Permission
+                        }
+                        _ => Exit::Failure,
+                    });
                 }
-            })?,
+                None
+            }
         };
         let mut decoder = decode::build(planned.decode, planned.opener.datagrams(), &planned.setup)
             .map_err(|feature| {
@@ -177,7 +183,12 @@ impl Pipeline {
         }
         let (enrichment, _) = Enrichment::plan(planned.setup.wanted);
         // What the page says of sources before this one, so that its numbers never fall.
-        let (ledger, loss) = (kept.ledger(input, worker), source.loss());
+        let broken = source.is_none();
+        let mut ledger = kept.ledger(input, worker);
+        if broken {
+            ledger.drop(Reason::Savefile, 0);
+        }
+        let loss = source.as_ref().map(|s| s.loss()).unwrap_or_default();
         let dropped = |reason| ledger.dropped(reason).units;
         let past_loss = Loss {
             kernel: ledger.kernel_lost.saturating_sub(loss.kernel),
@@ -187,7 +198,7 @@ impl Pipeline {
         Ok(Intaker {
             input: at,
             name: input.name.clone(),
-            source: Some(source),
+            source,
             reopen,
             decoder,
             frame_filters: planned.frame_filters.clone(),
@@ -197,8 +208,8 @@ impl Pipeline {
             enrichment,
             ledger,
             past_loss,
-            ended: false,
-            broken: false,
+            ended: broken,
+            broken,
             retry_at: Default::default(),
         })
     }
