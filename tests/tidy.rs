@@ -82,12 +82,6 @@ const KNOWN: &[(&str, &str, &str, &str)] = &[
     ("long", "src/cmd/read.rs", "fn run,", "to be split"),
     (
         "long",
-        "src/pipeline/plan.rs",
-        "fn share_memory,",
-        "to be split",
-    ),
-    (
-        "long",
         "src/source/section.rs",
         "fn frames,",
         "one loop over blocks, one arm per kind",
