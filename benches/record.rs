@@ -232,7 +232,8 @@ fn main() {
         .filter(|a| !a.starts_with("--"))
         .collect();
     if let [name, count] = &args[..] {
-        if row(name, count.parse().unwrap_or(100_000), 1).is_none() {
+        let rounds = count.parse::<usize>().unwrap_or(100_000).div_ceil(10_000);
+        if row(name, 10_000, rounds).is_none() {
             eprintln!("no row {name}");
             std::process::exit(2);
         }
