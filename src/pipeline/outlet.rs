@@ -50,6 +50,16 @@ struct State {
     finished: bool,
 }
 
+impl State {
+    /// Whether the sink has been at one batch for so long that it must be hanging.
+    fn hangs(&self) -> bool {
+        self.busy.is_some_and(|since| since.elapsed() >= SILENCE)
+    }
+}
+
+/// What is said of a sink that hangs.
+const MUTE: &str = "it does not answer";
+
 /// The queue in front of one sink.
 pub struct Outlet {
     /// Name in the configuration.
@@ -92,10 +102,9 @@ impl Outlet {
             if room && !state.finished {
                 break;
             }
-            let hangs = state.busy.is_some_and(|since| since.elapsed() >= SILENCE);
-            if hangs && state.health.failing.is_none() {
-                log::warn!("output {}: does not answer", self.name);
-                state.health.failing = Some("does not answer".into());
+            if state.health.failing.is_none() && state.hangs() {
+                log::warn!("output {}: {MUTE}", self.name);
+                state.health.failing = Some(MUTE.into());
             }
             let failing = state.health.failing.is_some() && !self.patient;
             let press = state.press.filter(|_| !self.patient);
@@ -136,10 +145,12 @@ impl Outlet {
     /// How it is doing.
     pub fn health(&self) -> Health {
         let state = self.lock();
-        Health {
-            queue: (state.bytes, self.bytes_max),
-            ..state.health.clone()
+        let mut health = state.health.clone();
+        health.queue = (state.bytes, self.bytes_max);
+        if health.failing.is_none() && state.hangs() {
+            health.failing = Some(MUTE.into());
         }
+        health
     }
 
     /// Starts the thread that stores rows until the queue is closed and empty.
