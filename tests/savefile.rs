@@ -324,7 +324,7 @@ fn pcapng_with_everything() {
         (vec![4; 3], 70, Link::Ethernet, Nanos(1_000_000_000), 1),
         (vec![], 70, Link::Ethernet, Nanos(1_000_000_000), 1),
         (vec![5], 1, Link::Other(0xffff), Nanos(9_000), 3),
-        (vec![6; 2], 44, Link::Raw, Nanos(2_500_000_000), 1),
+        (vec![6; 2], 44, Link::Other(228), Nanos(2_500_000_000), 1),
     ];
     // Four lost by the packets of the first interface, ten by the second, a hundred by the third.
     let loss = Loss {
