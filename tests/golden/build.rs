@@ -411,6 +411,7 @@ pub fn input(name: &str) -> Option<Vec<u8>> {
         "cooked" => cooked(),
         "cooked2" => cooked2(),
         "raw" => pcap(101, &[query(1), v6(17, 1, 2, &udp(1, 2, &[]))]),
+        "raw4" => pcap(228, &[query(1)]),
         "null" => pcap(0, &[cat(&[&2u32.to_le_bytes(), &query(1)])]),
         "loop" => pcap(108, &[cat(&[&2u32.to_be_bytes(), &query(1)])]),
         "truncated" => truncated(),
