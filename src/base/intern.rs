@@ -3,7 +3,7 @@
 //! Names, label stacks and paths never enter a record; their symbol does, four bytes that may be
 //! part of a key. Not for anything that must be forgotten: symbols live as long as the store.
 
-use foldhash::fast::{FixedState, RandomState};
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,8 +46,52 @@ impl std::fmt::Debug for Interner {
     }
 }
 
-/// Bytes a symbol costs beside its text: its end and its place in the index.
-const OVERHEAD: usize = 16;
+impl Inner {
+    /// Bytes taken, with what is reserved and not used yet.
+    fn taken(&self) -> usize {
+        let ends = self.ends.capacity() * size_of::<u32>();
+        self.arena.capacity() + ends + self.index.allocation_size()
+    }
+
+    /// Makes room for one more text of `len` bytes within `budget`; whether there is.
+    fn reserve(&mut self, len: usize, budget: usize, seed: &RandomState) -> bool {
+        let taken = self.taken();
+        if !grow(&mut self.arena, len, budget, taken) {
+            return false;
+        }
+        let taken = self.taken();
+        if !grow(&mut self.ends, 1, budget, taken) {
+            return false;
+        }
+        if self.index.len() < self.index.capacity() {
+            return true;
+        }
+        // It doubles, and while it does so the old one is there as well.
+        let next = 2 * self.index.allocation_size() + INDEX_LEAST;
+        let (arena, ends) = (&self.arena, &self.ends);
+        let hash = |n: &u32| seed.hash_one(text(arena, ends, *n));
+        next <= budget.saturating_sub(self.taken()) && self.index.try_reserve(1, hash).is_ok()
+    }
+}
+
+/// Bytes beside its slots that an index may take, or all of its first allocation.
+const INDEX_LEAST: usize = 64;
+
+/// Most bytes by which a small store grows; a large one grows by an eighth.
+const STEP: usize = 4096;
+
+/// Makes room for `more` elements, in steps that never lead beyond `budget`, of which `taken` is
+/// in use; whether there is.
+fn grow<T>(of: &mut Vec<T>, more: usize, budget: usize, taken: usize) -> bool {
+    let spare = of.capacity() - of.len();
+    let Some(need) = more.checked_sub(spare).filter(|need| *need > 0) else {
+        return true;
+    };
+    let left = budget.saturating_sub(taken) / size_of::<T>();
+    let step = (budget / 64).min(STEP) / size_of::<T>();
+    let step = step.max(of.capacity() / 8).max(need).min(left);
+    step >= need && of.try_reserve_exact(spare + step).is_ok()
+}
 
 impl Interner {
     /// A store that takes at the most `budget` bytes.
@@ -77,26 +121,19 @@ impl Interner {
         let bytes = bytes.get(..Sym::LEN_MAX).unwrap_or(bytes);
         let hash = self.seed.hash_one(bytes);
         let mut inner = self.lock();
-        let Inner {
-            arena,
-            ends,
-            index,
-            overflows,
-        } = &mut *inner;
-        if let Some(found) = index.find(hash, |n| text(arena, ends, *n) == bytes) {
+        let known = |n: &u32| text(&inner.arena, &inner.ends, *n) == bytes;
+        if let Some(found) = inner.index.find(hash, known) {
             return Sym(*found);
         }
-        let next = ends.len() as u32;
-        let cost = arena.len() + bytes.len() + (ends.len() + 1) * OVERHEAD;
         let seed = &self.seed;
-        let room = cost <= self.budget
-            && index
-                .try_reserve(1, |n| seed.hash_one(text(arena, ends, *n)))
-                .is_ok();
-        if !room {
-            *overflows += 1;
+        if !inner.reserve(bytes.len(), self.budget, seed) {
+            inner.overflows += 1;
             return Sym::OVERFLOW;
         }
+        let Inner {
+            arena, ends, index, ..
+        } = &mut *inner;
+        let next = ends.len() as u32;
         arena.extend_from_slice(bytes);
         ends.push(arena.len() as u32);
         index.insert_unique(hash, next, |n| seed.hash_one(text(arena, ends, *n)));
@@ -112,11 +149,7 @@ impl Interner {
     /// Bytes taken, bytes allowed, and strings that found no room.
     pub fn usage(&self) -> (usize, usize, u64) {
         let inner = self.lock();
-        (
-            inner.arena.len() + inner.ends.len() * OVERHEAD,
-            self.budget,
-            inner.overflows,
-        )
+        (inner.taken(), self.budget, inner.overflows)
     }
 }
 
@@ -134,7 +167,7 @@ fn text<'a>(arena: &'a [u8], ends: &[u32], sym: u32) -> &'a [u8] {
 /// A worker's own memory of recent symbols, so that the shared store is locked for new ones only.
 pub struct SymCache {
     slots: Box<[Slot]>,
-    seed: FixedState,
+    seed: RandomState,
 }
 
 #[derive(Clone, Copy)]
@@ -156,7 +189,7 @@ impl Default for SymCache {
         };
         Self {
             slots: vec![empty; SLOTS].into(),
-            seed: FixedState::with_seed(0x6361_6368),
+            seed: RandomState::default(),
         }
     }
 }
@@ -204,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_full_store_overflows_and_keeps_what_it_has() {
-        let store = Interner::new(200);
+        let store = Interner::new(300);
         let first = store.intern(b"first");
         let all: Vec<_> = (0..100u32)
             .map(|n| store.intern(&n.to_be_bytes()))
@@ -213,5 +246,21 @@ mod tests {
         assert_eq!(store.intern(b"first"), first);
         let (used, max, overflows) = store.usage();
         assert!(used <= max && overflows > 0);
+    }
+
+    #[test]
+    fn what_is_reserved_stays_within_the_budget_and_most_of_it_is_used() {
+        for budget in [1 << 10, 10_000, 64 << 10, 256 << 10, 1 << 20] {
+            let store = Interner::new(budget);
+            let mut text = 0usize;
+            for n in 0..60_000u32 {
+                let bytes = [n.to_be_bytes(); 8].concat();
+                if store.intern(&bytes) != Sym::OVERFLOW {
+                    text += bytes.len();
+                }
+                assert!(store.usage().0 <= budget);
+            }
+            assert!(text >= budget / 2, "{text} of {budget}");
+        }
     }
 }
