@@ -151,10 +151,13 @@ impl Decoder for Export {
     }
 
     fn usage(&self) -> Vec<(&'static str, usize, usize)> {
-        let both = [&self.netflow, &self.sflow];
-        both.into_iter()
-            .flatten()
-            .flat_map(|decoder| decoder.usage())
+        let unwrap = self.unwrap.iter().map(|unwrap| {
+            let (used, most) = unwrap.usage();
+            ("datagrams", used, most)
+        });
+        let both = [&self.netflow, &self.sflow].into_iter().flatten();
+        both.flat_map(|decoder| decoder.usage())
+            .chain(unwrap)
             .collect()
     }
 

@@ -293,6 +293,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn templates_that_grow_by_being_defined_again_stay_within_the_bound_too() {
+        let mut store = Templates::new(8, FieldSet::of(&[crate::record::Field::SrcPort]));
+        let domain = Domain {
+            exporter: Ip([0; 16]),
+            id: 1,
+            version: 9,
+        };
+        let fields = |fields: u16| [[0, 7, 0, 2]].repeat(usize::from(fields)).concat();
+        let learn = |store: &mut Templates, id: u16, count: u16, now: u64| {
+            let specs = fields(count);
+            let t = Template {
+                id,
+                fields: count,
+                scopes: 0,
+                options: false,
+                format: Format::V9,
+                specs: &specs,
+            };
+            store.learn(domain, &t, Nanos(now))
+        };
+        for id in 256..264 {
+            assert_ne!(learn(&mut store, id, 1, 1), Learned::Refused);
+            store.pick(&Key { domain, id }, Nanos(1));
+        }
+        let mut full = false;
+        for (now, id) in (2..).zip((256..264).cycle().take(32)) {
+            let learned = learn(&mut store, id, 256, now);
+            full |= matches!(learned, Learned::Evicted | Learned::Refused);
+            let [held, most, bytes, room] = store.usage();
+            assert!(held <= most && bytes <= room, "{bytes} of {room}");
+        }
+        assert!(full, "{:?}", store.usage());
+    }
+
+    #[test]
     fn the_checksum_is_the_usual_one() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
