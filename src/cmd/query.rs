@@ -1,7 +1,7 @@
 //! `weir query`: rows of a live table.
 
 use super::arg::{Args, Command, Flag, Operands, Take};
-use super::socket;
+use super::{out, socket};
 use crate::base::error::Exit;
 use crate::ctl::frame::Request;
 
@@ -102,5 +102,15 @@ fn run(args: Args) -> Exit {
             add(name, "");
         }
     }
-    socket::print(&args, &request, &mut |_| ())
+    let mut empty = false;
+    let exit = socket::print(&args, &request, &mut |answer| empty = answer.is_empty());
+    if exit == Exit::Fine && empty && args.text("format") != Some("json") {
+        let narrowed = !args.list("match").is_empty();
+        out::say(if narrowed {
+            "weir: no rows, or none that match: rows come at the end of each bin\n"
+        } else {
+            "weir: no rows yet: rows come at the end of each bin\n"
+        });
+    }
+    exit
 }

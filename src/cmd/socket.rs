@@ -39,49 +39,20 @@ pub fn path(args: &Args) -> Result<PathBuf, Exit> {
     Ok(args.path("socket").map(PathBuf::from).unwrap_or_default())
 }
 
-/// Prints the answer to a question; `seen` gets every piece too.
+/// Prints the answer to a question, once all of it is here: who reads slowly must not keep the
+/// socket from others. `seen` gets it too.
 pub fn print(args: &Args, request: &Request, seen: &mut dyn FnMut(&[u8])) -> Exit {
     let path = match path(args) {
         Ok(path) => path,
         Err(exit) => return exit,
     };
-    let mut to = Printer {
-        to: io::stdout().lock(),
-        seen,
-        error: None,
-    };
-    match frame::ask(&path, request, &mut to) {
-        Ok(()) => out::finish(to.to.flush()),
-        Err(why) => match to.error {
-            Some(error) => out::finish(Err(error)),
-            None => out::fail(&why),
-        },
-    }
-}
-
-/// Standard output, whose errors are told from those of the socket.
-struct Printer<'a> {
-    to: io::StdoutLock<'a>,
-    seen: &'a mut dyn FnMut(&[u8]),
-    error: Option<io::Error>,
-}
-
-impl Write for Printer<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.to.write(bytes) {
-            Ok(written) => {
-                (self.seen)(bytes.get(..written).unwrap_or_default());
-                Ok(written)
-            }
-            Err(e) => {
-                let kind = e.kind();
-                self.error = Some(e);
-                Err(kind.into())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+    let mut answer = Vec::new();
+    let asked = frame::ask(&path, request, &mut answer);
+    seen(&answer);
+    let mut to = io::stdout().lock();
+    let printed = out::finish(to.write_all(&answer).and_then(|()| to.flush()));
+    match asked {
+        Ok(()) => printed,
+        Err(why) => out::fail(&why),
     }
 }

@@ -25,7 +25,7 @@ const REQUEST: usize = 4096;
 const HEADERS: usize = 64;
 
 /// Most reads of what a client sends behind its request; all others wait meanwhile.
-const DRAIN: usize = 64;
+const DRAIN: usize = 16;
 
 /// How long a client may take for request and answer together.
 const PATIENCE: Duration = Duration::from_secs(10);

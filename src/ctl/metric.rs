@@ -123,7 +123,7 @@ fn inputs(report: &Report, page: &mut Page) {
         up,
     );
     type Get = fn(&crate::base::ledger::Intake) -> u64;
-    let counters: [(&str, &str, Get); 10] = [
+    let counters: [(&str, &str, Get); 9] = [
         ("weir_frames_total", "Frames or datagrams read.", |p| {
             p.frames
         }),
@@ -145,11 +145,6 @@ fn inputs(report: &Report, page: &mut Page) {
             |p| p.kernel_lost,
         ),
         (
-            "weir_sequence_lost_total",
-            "Lost before us, by gaps in sequence numbers.",
-            |p| p.sequence_lost,
-        ),
-        (
             "weir_agent_lost_total",
             "Samples that sFlow agents dropped.",
             |p| p.agent_lost,
@@ -169,6 +164,10 @@ fn inputs(report: &Report, page: &mut Page) {
         let values = all().map(|(input, view)| (input.clone(), get(&view.ledger)));
         page.each((name, "counter", help), "input", values);
     }
+    // What comes late is taken off again, which a counter must not do.
+    let lost = all().map(|(input, view)| (input.clone(), view.ledger.sequence_lost));
+    let help = "Missing by gaps in sequence numbers, as far as it is known now.";
+    page.each(("weir_sequence_lost", "gauge", help), "input", lost);
     drops(report, page);
 }
 

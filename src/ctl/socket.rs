@@ -21,7 +21,7 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_secs(2);
 
 /// How long a client may take to receive the answer.
-const RECEIVE: Duration = Duration::from_secs(15);
+const RECEIVE: Duration = Duration::from_secs(3);
 
 /// The control socket while it is served; dropping it ends that and removes the socket.
 pub struct Handle {
