@@ -100,7 +100,7 @@ fields! {
         Key, Wire, [82], "Name of the input interface, from options data.";
     OutIfaceName / set_out_iface_name / out_iface_name: Text @ 224, "out_iface_name", "iface_name_out", "OUT_IFACE_NAME", "iface_name_out",
         Key, Wire, [82], "Name of the output interface, from options data.";
-    Srv6SegmentList / set_srv6_segment_list / srv6_segment_list: Text @ 228, "srv6_seg_ipv6_list", "srv6_seg_ipv6_list", "SRV6_SEG_IPV6_LIST", "",
+    Srv6SegmentList / set_srv6_segment_list / srv6_segment_list: Text @ 228, "srv6_seg_ipv6_list", "srv6_seg_ipv6_list", "SRV6_SEG_IPV6_LIST", "srv6_seg_ipv6_list",
         Key, Wire, [497], "SRv6 segment list, segments joined by underscores.";
     MplsVpnRd / set_mpls_vpn_rd / mpls_vpn_rd: Rd @ 232, "mpls_vpn_rd", "mpls_vpn_rd", "MPLS_VPN_RD", "mpls_vpn_rd",
         Key, Wire, [90], "Route distinguisher of the layer-3 VPN.";
