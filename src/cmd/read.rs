@@ -8,7 +8,7 @@ use super::arg::{Args, Command, Flag, Operands, Take};
 use super::out;
 use crate::base::error::Exit;
 use crate::base::options::{Options, Place, Raw};
-use crate::base::text::nearest;
+use crate::base::text::{nearest, show_size};
 use crate::base::zone::Zone;
 use crate::config::{Aggregate, Config, Decode, Full, Input, Output, every, primitive};
 use crate::encode::value::Style;
@@ -104,6 +104,8 @@ struct Job {
     json_ledger: bool,
     quiet: bool,
     memory: usize,
+    /// What `--memory` says, in bytes.
+    total: u64,
 }
 
 fn job(args: &Args) -> Result<Job, Exit> {
@@ -197,6 +199,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         sort: sort.or((table || top.is_some()).then_some(by_bytes)),
         top: top.map(|n| n as usize),
         colour,
+        both_ends: by.both_ends,
         style,
     };
     Ok(Job {
@@ -206,6 +209,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         json_ledger: args.text("ledger") == Some("json"),
         quiet: args.flag("quiet"),
         memory,
+        total,
     })
 }
 
@@ -244,9 +248,10 @@ impl Job {
         let plan = match Plan::new(&config) {
             Ok(plan) => plan,
             Err(problems) => {
-                problems
-                    .iter()
-                    .for_each(|p| out::say(&format!("weir read: {}\n", p.message)));
+                for problem in &problems {
+                    let message = own_words(&problem.message, self.total);
+                    out::say(&format!("weir read: {message}\n"));
+                }
                 return Exit::Usage;
             }
         };
@@ -315,12 +320,25 @@ impl Job {
     }
 }
 
+/// What is wrong with the plan, in words of the command line: the sections that the plan speaks
+/// of are ours, and `--memory` of `total` bytes is what was given.
+fn own_words(message: &str, total: u64) -> String {
+    if message.starts_with("memory = ") {
+        let given = show_size(total);
+        return format!(
+            "--memory {given} is too small for buffers, stores and tables; give it more"
+        );
+    }
+    let section = format!("aggregate.{ROWS}: ");
+    message.strip_prefix(&section).unwrap_or(message).into()
+}
+
 fn show_progress(pipeline: &Pipeline) {
     let view = pipeline.view();
     let frames: u64 = view.inputs.iter().map(|i| i.ledger.frames).sum();
     let done = match view.position {
         Some((at, Some(size))) if size > 0 => format!("{:3} % ", (at * 100 / size).min(100)),
-        Some((at, _)) => format!("{} ", crate::base::text::show_size(at)),
+        Some((at, _)) => format!("{} ", show_size(at)),
         None => String::new(),
     };
     out::say(&format!("\r{done}{frames} frames\x1b[K"));

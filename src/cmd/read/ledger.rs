@@ -65,9 +65,12 @@ impl Ledger {
         self.balanced
     }
 
-    /// Whether anything was not counted.
+    /// Whether anything was not counted that should have been; what no filter passes and what is
+    /// no IP is as it was asked for.
     pub fn lost(&self) -> bool {
-        self.intake.dropped_units() > 0
+        let meant = [Reason::NotIp, Reason::Filter];
+        let meant: u64 = meant.iter().map(|r| self.intake.dropped(*r).units).sum();
+        self.intake.dropped_units() > meant
             || self.missing() > 0
             || self.account.refused.records > 0
             || self.undelivered.records > 0

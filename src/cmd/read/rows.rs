@@ -38,6 +38,8 @@ pub struct Wanted {
     pub top: Option<usize>,
     /// Whether the table may have colour and bars.
     pub colour: bool,
+    /// Whether every record is counted at both of its ends.
+    pub both_ends: bool,
     /// How values are shown.
     pub style: Style,
 }

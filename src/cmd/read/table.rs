@@ -43,25 +43,40 @@ impl Page<'_> {
                 .map(|column| cell(self.schema, &mut show, column, row));
             lines.push((cells.collect(), row.get(bytes_at).copied().unwrap_or(0)));
         }
+        // Without a key all there is is the total.
+        if self.schema.key.is_empty() {
+            lines.clear();
+        }
         let shown = lines.len();
         if self.rest.records > 0 {
             let name = format!("other ({} rows)", self.rest.records);
             lines.push((self.sums(&columns, name, self.rest), self.rest.bytes));
         }
-        lines.push((
-            self.sums(&columns, "total".into(), self.total),
-            self.total.bytes,
-        ));
-        let head: Vec<String> = columns.iter().map(heading).collect();
+        let name = if self.wanted.both_ends {
+            "total (both ends)"
+        } else {
+            "total"
+        };
+        let total = self.sums(&columns, name.into(), self.total);
+        lines.push((total, self.total.bytes));
+        let mut head: Vec<String> = columns.iter().map(heading).collect();
+        let mut numbers: Vec<bool> = columns.iter().map(is_number).collect();
+        if !columns.iter().any(|c| matches!(c.what, What::Field(_))) {
+            head.insert(0, String::new());
+            numbers.insert(0, false);
+            for (cells, _) in &mut lines {
+                cells.insert(0, name.into());
+            }
+        }
         let width = |n: usize| {
             let cells = lines.iter().map(|(cells, _)| cells[n].chars().count());
             cells.max().unwrap_or(0).max(head[n].len())
         };
-        let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-        self.line(&columns, &widths, &head, None, "1", out);
+        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        self.line(&numbers, &widths, &head, None, "1", out);
         for (n, (cells, bytes)) in lines.iter().enumerate() {
             let colour = if n < shown { "" } else { "2" };
-            self.line(&columns, &widths, cells, Some(*bytes), colour, out);
+            self.line(&numbers, &widths, cells, Some(*bytes), colour, out);
         }
     }
 
@@ -79,7 +94,7 @@ impl Page<'_> {
 
     fn line(
         &self,
-        columns: &[Column],
+        numbers: &[bool],
         widths: &[usize],
         cells: &[String],
         bytes: Option<u64>,
@@ -91,13 +106,9 @@ impl Page<'_> {
             // Writing to memory does not fail.
             let _ = write!(out, "\x1b[{colour}m");
         }
-        for ((column, width), cell) in columns.iter().zip(widths).zip(cells) {
+        for ((number, width), cell) in numbers.iter().zip(widths).zip(cells) {
             let pad = width.saturating_sub(cell.chars().count());
-            let (left, right) = if is_number(column) {
-                (pad, 0)
-            } else {
-                (0, pad)
-            };
+            let (left, right) = if *number { (pad, 0) } else { (0, pad) };
             let _ = write!(out, "{:left$}{cell}{:right$}  ", "", "");
         }
         match bytes {
