@@ -17,7 +17,7 @@ pub enum Signal {
     Terminate,
     /// SIGINT: end in order, from the keyboard.
     Interrupt,
-    /// SIGUSR1: write statistics to the log.
+    /// SIGUSR1: write the status to the log.
     User1,
 }
 
