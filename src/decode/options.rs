@@ -97,6 +97,10 @@ impl Options {
     }
 
     fn take(&mut self, of: Domain, own: bool, about: About, now: Nanos) -> Option<u32> {
+        // Most exporters send no options, and this is asked for every record.
+        if self.entries.is_empty() {
+            return None;
+        }
         let domain = own.then_some((of.id, of.version));
         let at = self.entries.find(&Key {
             exporter: of.exporter,
