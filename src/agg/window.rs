@@ -205,7 +205,7 @@ impl Aggregator {
         let behind = record.time.0.saturating_sub(time.0);
         let ahead = time.0.saturating_sub(record.time.0);
         let near = behind <= self.length.saturating_mul(BINS_BEHIND) && ahead <= self.length;
-        if record.present.has(field) && near {
+        if record.present.has(field) && near && time.0 != 0 {
             time
         } else {
             record.time
