@@ -109,6 +109,11 @@ impl Daemon {
         std::fs::write(dir.path().join("weir.toml"), text).unwrap();
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its folder.
     pub fn dir(&self) -> Rc<TempDir> {
         self.dir.clone()
