@@ -310,6 +310,28 @@ fn a_savefile_may_end_anywhere() {
     assert_eq!(records, 69);
 }
 
+/// Frames that come before the damage are good.
+#[cfg(feature = "src-gzip")]
+#[test]
+fn a_damaged_gzip_file_gives_what_came_before() {
+    let whole = std::fs::read(data("office.pcapng.gz")).unwrap();
+    let frames = |at: usize| {
+        let mut file = whole.clone();
+        file[at..at + 8].fill(0xff);
+        let mut rig = Rig::new(Decode::Packet, false, &[Want::by(&[Field::SrcHost])]);
+        read_all(file, &mut rig);
+        rig.finish();
+        rig.ledger.frames
+    };
+    let counts = [1000, 20_000, 40_000, 70_000].map(frames);
+    // zlib unpacks 2058, 152513, 299558 and 571653 bytes before it; a frame is 149 on average.
+    assert!(
+        counts[1] > 900 && counts[2] > 1900 && counts[3] > 3700,
+        "{counts:?}"
+    );
+    assert!(counts.is_sorted(), "{counts:?}");
+}
+
 /// What one exporter sends broken does not reach what another sends.
 #[test]
 fn good_exporters_are_unharmed_by_bad_ones() {

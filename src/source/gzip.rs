@@ -9,11 +9,16 @@ pub fn unpack(raw: Raw) -> Box<dyn Input> {
     Box::new(Unpacked(MultiGzDecoder::new(raw)))
 }
 
+/// Bytes unpacked in one go. Of a piece in which the stream turns out to be damaged nothing is
+/// handed out, so a piece is small: what comes before the damage is good.
+const PIECE: usize = 4096;
+
 struct Unpacked(MultiGzDecoder<Raw>);
 
 impl Read for Unpacked {
     fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(to)
+        let piece = to.len().min(PIECE);
+        self.0.read(to.get_mut(..piece).unwrap_or_default())
     }
 }
 
