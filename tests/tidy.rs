@@ -78,8 +78,6 @@ const KNOWN: &[(&str, &str, &str, &str)] = &[
         "fn walk,",
         "one match, one arm per instruction",
     ),
-    ("long", "src/cmd/read.rs", "fn job,", "to be split"),
-    ("long", "src/cmd/read.rs", "fn run,", "to be split"),
     (
         "long",
         "src/source/section.rs",

@@ -10,7 +10,7 @@ use crate::base::error::Exit;
 use crate::base::options::{Options, Place, Raw};
 use crate::base::text::{nearest, show_size};
 use crate::base::zone::Zone;
-use crate::config::{Aggregate, Config, Decode, Full, Input, Output, every, primitive};
+use crate::config::{Aggregate, Config, Decode, Every, Full, Input, Output, every, primitive};
 use crate::encode::value::Style;
 use crate::pipeline::outlet::Outlet;
 use crate::pipeline::reload::Kept;
@@ -19,7 +19,8 @@ use crate::record::schema::What;
 use crate::record::{FIELDS, Field};
 use ledger::Ledger;
 use rows::{Format, Report, Trouble, Wanted};
-use std::io::{IsTerminal, Write};
+use std::ffi::OsString;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -124,11 +125,6 @@ fn job(args: &Args) -> Result<Job, Exit> {
     let every = every.map_err(|why| wrong(format!("--bin: {why}")))?;
     let zone = args.text("timezone").unwrap_or("local");
     let zone = Zone::named(zone).map_err(|why| wrong(format!("--timezone: {why}")))?;
-    let decode = match args.text("decode") {
-        Some("netflow") => Decode::Netflow,
-        Some("sflow") => Decode::Sflow,
-        _ => Decode::Packet,
-    };
     let format = match args.text("format") {
         Some("csv") => Format::Csv,
         Some("json") => Format::Json,
@@ -149,37 +145,8 @@ fn job(args: &Args) -> Result<Job, Exit> {
         timezone: args.text("timezone").unwrap_or("local").into(),
         ..Config::default()
     };
-    for (n, path) in args.operands.iter().enumerate() {
-        let mut options = Options::new(&format!("input.{n}"), Place::default());
-        options.set("file", Raw::Text(path.to_string_lossy().into_owned()));
-        config.inputs.push(Input {
-            name: path.to_string_lossy().into_owned(),
-            kind: "file".into(),
-            decode,
-            workers: 1,
-            options,
-            place: Place::default(),
-        });
-    }
-    config.aggregates.push(Aggregate {
-        name: "rows".into(),
-        from: Vec::new(),
-        by: by.by,
-        flows: by.flows,
-        both_ends: by.both_ends,
-        every,
-        time: Default::default(),
-        filter: args.text("filter").unwrap_or_default().into(),
-        memory: None,
-        full: match args.text("full") {
-            Some("fold") => Full::Fold,
-            Some("evict") => Full::Evict,
-            _ => Full::Flush,
-        },
-        renormalise: false,
-        to: vec![ROWS.into()],
-        place: Place::default(),
-    });
+    config.inputs = inputs(args);
+    config.aggregates.push(aggregate(args, &by, every));
     // The command makes this output itself and lends it to the pipeline.
     config.outputs.push(Output {
         name: ROWS.into(),
@@ -213,6 +180,52 @@ fn job(args: &Args) -> Result<Job, Exit> {
     })
 }
 
+/// An input for each file.
+fn inputs(args: &Args) -> Vec<Input> {
+    let decode = match args.text("decode") {
+        Some("netflow") => Decode::Netflow,
+        Some("sflow") => Decode::Sflow,
+        _ => Decode::Packet,
+    };
+    let input = |(n, path): (usize, &OsString)| {
+        let name = path.to_string_lossy().into_owned();
+        let mut options = Options::new(&format!("input.{n}"), Place::default());
+        options.set("file", Raw::Text(name.clone()));
+        Input {
+            name,
+            kind: "file".into(),
+            decode,
+            workers: 1,
+            options,
+            place: Place::default(),
+        }
+    };
+    args.operands.iter().enumerate().map(input).collect()
+}
+
+/// The one aggregation.
+fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggregate {
+    Aggregate {
+        name: "rows".into(),
+        from: Vec::new(),
+        by: by.by.clone(),
+        flows: by.flows,
+        both_ends: by.both_ends,
+        every,
+        time: Default::default(),
+        filter: args.text("filter").unwrap_or_default().into(),
+        memory: None,
+        full: match args.text("full") {
+            Some("fold") => Full::Fold,
+            Some("evict") => Full::Evict,
+            _ => Full::Flush,
+        },
+        renormalise: false,
+        to: vec![ROWS.into()],
+        place: Place::default(),
+    }
+}
+
 /// Name of the one output.
 const ROWS: &str = "rows";
 
@@ -244,35 +257,11 @@ impl Job {
         {
             return out::fail(&format!("log: {e}"));
         }
+        let (plan, to) = match self.plan().and_then(|plan| Ok((plan, self.target()?))) {
+            Ok(both) => both,
+            Err(exit) => return exit,
+        };
         let config = self.config;
-        let plan = match Plan::new(&config) {
-            Ok(plan) => plan,
-            Err(problems) => {
-                for problem in &problems {
-                    let message = own_words(&problem.message, self.total);
-                    out::say(&format!("weir read: {message}\n"));
-                }
-                return Exit::Usage;
-            }
-        };
-        let sorted = self
-            .wanted
-            .sort
-            .map(|what| plan.aggregates[0].settings.schema.column(what).is_some());
-        if sorted == Some(false) {
-            return out::usage(
-                "weir read",
-                "--sort: the column is not among --by",
-                "weir read --help",
-            );
-        }
-        let to: Box<dyn Write + Send> = match &self.output {
-            None => Box::new(std::io::stdout()),
-            Some(path) => match std::fs::File::create(path) {
-                Ok(file) => Box::new(file),
-                Err(e) => return out::fail(&format!("{}: {e}", path.display())),
-            },
-        };
         let packets = config.inputs.iter().all(|i| i.decode == Decode::Packet);
         let trouble = Trouble::default();
         let report = Report::new(to, self.wanted, self.memory, trouble.clone());
@@ -311,11 +300,43 @@ impl Job {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match trouble {
-            Some(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Exit::Fine,
+            Some(e) if e.kind() == ErrorKind::BrokenPipe => Exit::Fine,
             Some(e) => out::fail(&format!("output: {e}")),
             None if view.inputs.iter().any(|input| input.failed) => Exit::Failure,
             None if !ledger.balanced() => Exit::Failure,
             None => Exit::Fine,
+        }
+    }
+
+    /// What the arguments mean; what is wrong with them is said.
+    fn plan(&self) -> Result<Plan, Exit> {
+        let plan = Plan::new(&self.config).map_err(|problems| {
+            for problem in &problems {
+                let message = own_words(&problem.message, self.total);
+                out::say(&format!("weir read: {message}\n"));
+            }
+            Exit::Usage
+        })?;
+        let schema = &plan.aggregates[0].settings.schema;
+        if self
+            .wanted
+            .sort
+            .is_some_and(|what| schema.column(what).is_none())
+        {
+            let message = "--sort: the column is not among --by";
+            return Err(out::usage("weir read", message, "weir read --help"));
+        }
+        Ok(plan)
+    }
+
+    /// Where rows go.
+    fn target(&self) -> Result<Box<dyn Write + Send>, Exit> {
+        let Some(path) = &self.output else {
+            return Ok(Box::new(std::io::stdout()));
+        };
+        match std::fs::File::create(path) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(e) => Err(out::fail(&format!("{}: {e}", path.display()))),
         }
     }
 }
