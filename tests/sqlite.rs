@@ -281,7 +281,7 @@ fn wrong_settings_are_named() {
         ),
         (
             vec![("path", text("x.db")), ("table", text("$peer_ip"))],
-            "no primitive",
+            "no field",
         ),
         (
             vec![("path", text("x.db")), ("journal", text("wall"))],

@@ -67,7 +67,7 @@ pub static EXITS: &[(&str, &str)] = &[
     ("1", "Something failed while running; the log says what."),
     ("2", "The command line is wrong."),
     ("3", "The configuration is wrong."),
-    ("4", "The system refused what the configuration needs."),
+    ("4", "The system refused a right that an input needs."),
 ];
 
 /// Everything about one command.

@@ -17,6 +17,7 @@ use crate::pipeline::reload::Kept;
 use crate::pipeline::{Mode, Pipeline, Plan};
 use crate::record::schema::What;
 use crate::record::{FIELDS, Field};
+use crate::sys::signal::Signals;
 use ledger::Ledger;
 use rows::{Format, Report, Trouble, Wanted};
 use std::ffi::OsString;
@@ -52,7 +53,7 @@ pub static COMMAND: Command = Command {
             .short('f'),
         Flag::new("bin", Take::Text, "TIME", "Sum by time bins of this length: 10s, 5m, 1h, day, week, month.")
             .alias("every"),
-        Flag::new("sort", Take::Text, "COLUMN", "Sort by this column, largest first; bytes where --top is given."),
+        Flag::new("sort", Take::Text, "COLUMN", "Sort by this column, the largest of a counter or the smallest of a field first; bytes where --top is given."),
         Flag::new("top", Take::Number, "N", "Print the first N rows only, then one for the others and the total; a table has 20, 0 means all.")
             .short('n'),
         Flag::new("format", Take::Choice(&["table", "csv", "json", "formatted"]), "FORMAT", "How rows are written.")
@@ -257,6 +258,10 @@ impl Job {
         {
             return out::fail(&format!("log: {e}"));
         }
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(e) => return out::fail(&format!("signals: {e}")),
+        };
         let (plan, to) = match self.plan().and_then(|plan| Ok((plan, self.target()?))) {
             Ok(both) => both,
             Err(exit) => return exit,
@@ -279,33 +284,47 @@ impl Job {
             return Exit::Failure;
         };
         let progress = !self.quiet && std::io::stderr().is_terminal();
-        while !pipeline.wait(None, progress.then_some(PROGRESS)) {
-            show_progress(&pipeline);
+        let mut interrupted = false;
+        while !pipeline.wait(Some(signals.fd()), progress.then_some(PROGRESS)) {
+            if progress {
+                show_progress(&pipeline);
+            }
+            match signals.take() {
+                // What has been read is delivered; who can not wait asks twice.
+                Some(_) if interrupted => std::process::exit(130),
+                Some(_) => pipeline.halt(),
+                None => continue,
+            }
+            interrupted = true;
         }
         let view = pipeline.stop(None);
         if progress {
             out::say("\r\x1b[K");
         }
-        let ledger = Ledger::new(&view, packets);
-        if !self.quiet || ledger.lost() {
-            let line = if self.json_ledger {
-                ledger.json()
-            } else {
-                ledger.text()
-            };
-            out::say(&format!("{line}\n"));
-        }
         let trouble = trouble
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        match trouble {
-            Some(e) if e.kind() == ErrorKind::BrokenPipe => Exit::Fine,
+            .take()
+            .filter(|e| e.kind() != ErrorKind::BrokenPipe);
+        let ledger = Ledger::new(&view, packets, trouble.is_some());
+        let failed = view.inputs.iter().any(|input| input.failed);
+        let exit = match trouble {
             Some(e) => out::fail(&format!("output: {e}")),
-            None if view.inputs.iter().any(|input| input.failed) => Exit::Failure,
-            None if !ledger.balanced() => Exit::Failure,
+            None if failed || interrupted || !ledger.balanced() => Exit::Failure,
             None => Exit::Fine,
+        };
+        if let Some(hint) = ledger.hint() {
+            out::say(&format!("weir read: {hint}\n"));
         }
+        // The ledger is the last line, whatever else there is to say.
+        if !self.quiet || ledger.lost() {
+            let line = match self.json_ledger {
+                true => ledger.json(),
+                false => ledger.text(),
+            };
+            out::say(&format!("{line}\n"));
+        }
+        exit
     }
 
     /// What the arguments mean; what is wrong with them is said.

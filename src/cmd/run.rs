@@ -85,12 +85,16 @@ fn run(args: Args) -> Exit {
 }
 
 fn summary(config: &Config) -> String {
-    let (inputs, aggregates, outputs) = (
-        config.inputs.len(),
-        config.aggregates.len(),
-        config.outputs.len(),
-    );
-    format!("{inputs} inputs, {aggregates} aggregations, {outputs} outputs")
+    let count = |n: usize, what: &str| match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    };
+    let parts = [
+        count(config.inputs.len(), "input"),
+        count(config.aggregates.len(), "aggregation"),
+        count(config.outputs.len(), "output"),
+    ];
+    parts.join(", ")
 }
 
 fn open_log(config: &Config) -> Result<(), Exit> {
@@ -225,6 +229,7 @@ impl Daemon {
                 if let Err(why) = self.doors.set(control, http, &self.shared) {
                     log::error!("{why}");
                 }
+                log::info!("{} is in force: {}", self.name, summary(&config));
                 self.config = config;
                 true
             }

@@ -100,7 +100,7 @@ fn each_mistake_is_named_with_its_place_and_what_is_allowed() {
         (
             "\"src_host\"",
             "\"src_hots\"",
-            "weir.toml:11:7: aggregate.talkers: no primitive `src_hots`; did you mean `src_host`?",
+            "weir.toml:11:7: aggregate.talkers: no field `src_hots`; did you mean `src_host`?",
         ),
         (
             "\"32 MiB\"",

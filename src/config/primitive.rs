@@ -103,14 +103,14 @@ fn unknown(name: &str) -> String {
             .any(|n| n.eq_ignore_ascii_case(name))
     };
     if let Some(info) = FIELDS.iter().find(other) {
-        return format!("no primitive `{name}`; it is called `{}` here", info.name);
+        return format!("no field `{name}`; it is called `{}` here", info.name);
     }
     let sums = SUMS.iter().map(|(sum, _)| *sum);
     let known = FIELDS.iter().map(|f| f.name).filter(|n| *n != "bin");
     let near = text::nearest(name, known.chain(sums).chain(WORDS.iter().copied()));
     match near {
-        Some(near) => format!("no primitive `{name}`; did you mean `{near}`?"),
-        None => format!("no primitive `{name}`; `weir fields` lists them"),
+        Some(near) => format!("no field `{name}`; did you mean `{near}`?"),
+        None => format!("no field `{name}`; `weir fields` lists them"),
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
         for (names, want) in [
             (
                 &["src_hots"][..],
-                "no primitive `src_hots`; did you mean `src_host`?",
+                "no field `src_hots`; did you mean `src_host`?",
             ),
             (&["ip_src"], "it is called `src_host` here"),
             (&["SRC_PORT"], "it is called `src_port` here"),

@@ -73,7 +73,9 @@ fn read(request: &Request) -> Result<Query, String> {
     }
     if let Some(number) = request.value("top") {
         let number = number.parse();
-        query.top = Some(number.map_err(|_| "`top` takes a number".to_string())?);
+        let number = number.map_err(|_| "`top` takes a number".to_string())?;
+        // As everywhere, 0 means all.
+        query.top = Some(number).filter(|n| *n > 0);
     }
     Ok(query)
 }

@@ -403,6 +403,11 @@ impl Pipeline {
         })
     }
 
+    /// Tells the workers to end after what they are reading now.
+    pub fn halt(&self) {
+        self.tell(|| Command::Stop);
+    }
+
     /// Hands out what all tables hold; bins go on.
     pub fn flush(&self) {
         let all: Vec<usize> = (0..self.config.aggregates.len()).collect();

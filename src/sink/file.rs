@@ -140,7 +140,7 @@ fn pattern(options: &mut Options, name: &str, text: &str) -> Option<Pattern> {
         let names = FIELDS.iter().map(|i| i.name).chain([AGGREGATE]);
         let near = nearest(variable, names);
         let near = near.map_or_else(String::new, |n| format!("; did you mean `${n}`?"));
-        let message = format!("`{name}` has `${variable}`, which is no primitive{near}");
+        let message = format!("`{name}` has `${variable}`, which is no field{near}");
         options.wrong(name, message);
         return None;
     }

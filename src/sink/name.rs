@@ -30,7 +30,7 @@ pub fn pattern(options: &mut Options, setting: &str, text: &str) -> Option<Patte
         let names = FIELDS.iter().map(|i| i.name).chain([AGGREGATE]);
         let near = nearest(&variable, names);
         let near = near.map_or_else(String::new, |n| format!("; did you mean `${n}`?"));
-        let message = format!("`{setting}` has `${variable}`, which is no primitive{near}");
+        let message = format!("`{setting}` has `${variable}`, which is no field{near}");
         options.wrong(setting, message);
         return None;
     }

@@ -18,8 +18,8 @@ const DETAILS: [Reason; 3] = [Reason::FragmentTable, Reason::SymbolStore, Reason
 
 impl Ledger {
     /// From the last numbers of a pipeline with one aggregation. `packets`: its records are
-    /// packets, so frames can be accounted one by one.
-    pub fn new(view: &View, packets: bool) -> Self {
+    /// packets, so frames can be accounted one by one. `lost`: the rows could not be written.
+    pub fn new(view: &View, packets: bool, lost: bool) -> Self {
         let mut intake = Intake::default();
         view.inputs
             .iter()
@@ -40,10 +40,10 @@ impl Ledger {
                 && (d.offered.packets, d.offered.bytes)
                     == (account.flushed.packets, account.flushed.bytes)
         });
-        let undelivered = view
-            .outputs
-            .iter()
-            .fold(Sum::default(), |s, o| s + o.delivery.dropped);
+        let undelivered = match lost {
+            true => account.flushed,
+            false => Sum::default(),
+        };
         let framed = !packets || {
             let detail: u64 = DETAILS.iter().map(|r| intake.dropped(*r).units).sum();
             let outside =
@@ -63,6 +63,16 @@ impl Ledger {
     /// Whether all that was seen is accounted for.
     pub fn balanced(&self) -> bool {
         self.balanced
+    }
+
+    /// What to try when nothing was found although there were frames.
+    pub fn hint(&self) -> Option<&'static str> {
+        if self.intake.frames == 0 || self.intake.decoded.records > 0 || self.frames {
+            return None;
+        }
+        let foreign = self.intake.dropped(Reason::NotExport).units
+            + self.intake.dropped(Reason::Version).units;
+        (foreign >= self.intake.frames).then_some("no export datagrams in it; is --decode right?")
     }
 
     /// Whether anything was not counted that should have been; what no filter passes and what is

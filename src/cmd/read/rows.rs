@@ -3,7 +3,6 @@
 use super::table;
 use crate::agg::Table;
 use crate::agg::table::Added;
-use crate::base::ledger::Sum;
 use crate::base::time::Nanos;
 use crate::encode::{csv::Csv, json::Json, text::Text, value::Style};
 use crate::record::counter::{BYTES, PACKETS};
@@ -44,6 +43,30 @@ pub struct Wanted {
     pub style: Style,
 }
 
+/// Counters of several rows together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Total {
+    /// How many rows.
+    pub rows: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Flows, where they are counted.
+    pub flows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Total {
+    fn add(&mut self, row: &[u64], schema: &Schema) {
+        let word = |at: usize| row.get(schema.key.len() + at).copied().unwrap_or(0);
+        self.rows += 1;
+        self.packets = self.packets.wrapping_add(word(PACKETS));
+        self.bytes = self.bytes.wrapping_add(word(BYTES));
+        let flows = schema.counter.flows_at().map_or(0, word);
+        self.flows = self.flows.wrapping_add(flows);
+    }
+}
+
 /// What went wrong while writing, for the exit status.
 pub type Trouble = Arc<Mutex<Option<io::Error>>>;
 
@@ -54,7 +77,7 @@ pub struct Report {
     writer: Option<Writer>,
     collected: Option<Table>,
     memory: usize,
-    beyond: (u64, Sum),
+    beyond: Total,
     schema: Option<Arc<Schema>>,
     trouble: Trouble,
     out: Vec<u8>,
@@ -140,11 +163,9 @@ impl Report {
         let Some(table) = &mut self.collected else {
             return;
         };
-        let keys = rows.schema.key.len();
         for row in rows.iter() {
             if table.merge(row, &rows.schema) == Added::Full {
-                self.beyond.0 += 1;
-                self.beyond.1 += Sum::one(row[keys + PACKETS], row[keys + BYTES]);
+                self.beyond.add(row, &rows.schema);
             }
         }
     }
@@ -162,20 +183,11 @@ impl Report {
         });
         let shown = self.wanted.top.unwrap_or(usize::MAX).min(order.len());
         let (first, others) = order.split_at(shown);
-        let keys = schema.key.len();
-        let sum = |rows: &[u32]| {
-            rows.iter()
-                .map(|n| table.row(*n as usize))
-                .fold(Sum::default(), |sum, row| {
-                    sum + Sum::one(row[keys + PACKETS], row[keys + BYTES])
-                })
-        };
-        let rest = sum(others) + self.beyond.1;
-        let rest = Sum {
-            records: others.len() as u64 + self.beyond.0,
-            ..rest
-        };
-        let total = sum(first) + rest;
+        let mut rest = self.beyond;
+        let row = |n: &u32| table.row(*n as usize);
+        others.iter().for_each(|n| rest.add(row(n), &schema));
+        let mut total = rest;
+        first.iter().for_each(|n| total.add(row(n), &schema));
         let rows = || first.iter().map(|n| table.row(*n as usize));
         let ends = self.wanted.top.is_some();
         match (&mut self.writer, self.wanted.format) {
@@ -232,7 +244,7 @@ impl Sink for Report {
     }
 }
 
-/// Earlier bins first; within one the largest number, or the first of texts and addresses.
+/// Earlier bins first; within one the largest counter, or the smallest field.
 fn compare(schema: &Schema, by: Option<What>, a: &[u64], b: &[u64]) -> Ordering {
     let value = |what, row| schema.column(what).map(|column| schema.value(column, row));
     let bin = What::Field(Field::Bin);
@@ -242,8 +254,11 @@ fn compare(schema: &Schema, by: Option<What>, a: &[u64], b: &[u64]) -> Ordering 
     };
     let Some(by) = by else { return bins };
     bins.then_with(|| match (value(by, a), value(by, b)) {
-        (Some(Value::Number(a)), Some(Value::Number(b))) => b.cmp(&a),
-        (Some(Value::Time(a)), Some(Value::Time(b))) => b.cmp(&a),
+        (Some(Value::Number(a)), Some(Value::Number(b))) => match by {
+            What::Field(_) => a.cmp(&b),
+            What::Packets | What::Flows | What::Bytes => b.cmp(&a),
+        },
+        (Some(Value::Time(a)), Some(Value::Time(b))) => a.cmp(&b),
         (Some(Value::Ip(a)), Some(Value::Ip(b))) => a.cmp(&b),
         (Some(Value::Mac(a)), Some(Value::Mac(b))) => a.cmp(&b),
         (Some(Value::Text(a)), Some(Value::Text(b))) => {

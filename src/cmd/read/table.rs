@@ -1,7 +1,6 @@
 //! The table of `weir read`: top talkers with their share, the others, the total.
 
-use super::rows::{Format, Wanted};
-use crate::base::ledger::Sum;
+use super::rows::{Format, Total, Wanted};
 use crate::encode::order::{CSV_ORDER, arrange};
 use crate::encode::pen::Pen;
 use crate::encode::value::Show;
@@ -22,16 +21,16 @@ pub struct Page<'a> {
     pub schema: &'a Schema,
     /// How they are wanted.
     pub wanted: &'a Wanted,
-    /// Rows that are not shown; `records` counts them.
-    pub rest: Sum,
+    /// Rows that are not shown.
+    pub rest: Total,
     /// All rows.
-    pub total: Sum,
+    pub total: Total,
 }
 
 impl Page<'_> {
     /// Writes heading, rows, the others and the total.
     pub fn write<'a>(&self, rows: impl Iterator<Item = &'a [u64]>, out: &mut Vec<u8>) {
-        let columns: Vec<Column> = arrange(self.schema, CSV_ORDER, false)
+        let columns: Vec<Column> = arrange(self.schema, CSV_ORDER, true)
             .filter_map(|(_, column)| column)
             .collect();
         let mut show = Show::new(&self.wanted.style);
@@ -48,8 +47,8 @@ impl Page<'_> {
             lines.clear();
         }
         let shown = lines.len();
-        if self.rest.records > 0 {
-            let name = format!("other ({} rows)", self.rest.records);
+        if self.rest.rows > 0 {
+            let name = format!("other ({} rows)", self.rest.rows);
             lines.push((self.sums(&columns, name, self.rest), self.rest.bytes));
         }
         let name = if self.wanted.both_ends {
@@ -81,12 +80,12 @@ impl Page<'_> {
     }
 
     /// The cells of a line of sums: its name in the first column that is no counter.
-    fn sums(&self, columns: &[Column], name: String, sum: Sum) -> Vec<String> {
+    fn sums(&self, columns: &[Column], name: String, sum: Total) -> Vec<String> {
         let mut name = Some(name);
         let cells = columns.iter().map(|column| match column.what {
             What::Packets => sum.packets.to_string(),
             What::Bytes => sum.bytes.to_string(),
-            What::Flows => String::new(),
+            What::Flows => sum.flows.to_string(),
             What::Field(_) => name.take().unwrap_or_default(),
         });
         cells.collect()
@@ -114,7 +113,8 @@ impl Page<'_> {
         match bytes {
             None => out.extend_from_slice(b" SHARE"),
             Some(bytes) => {
-                let mille = u128::from(bytes) * 1000 / u128::from(self.total.bytes.max(1));
+                let total = u128::from(self.total.bytes.max(1));
+                let mille = (u128::from(bytes) * 1000 + total / 2) / total;
                 let _ = write!(out, "{:>3}.{} %", mille / 10, mille % 10);
                 if self.wanted.colour && colour.is_empty() {
                     let _ = write!(out, "  \x1b[36m{}\x1b[0m", bar(mille as usize));
@@ -167,13 +167,16 @@ fn cell(schema: &Schema, show: &mut Show, column: &Column, row: &[u64]) -> Strin
 }
 
 /// The two lines behind `--top` in formats that machines read.
-pub fn ends(schema: &Schema, format: Format, rest: Sum, total: Sum, out: &mut Vec<u8>) {
+pub fn ends(schema: &Schema, format: Format, rest: Total, total: Total, out: &mut Vec<u8>) {
     for (name, sum) in [("other", rest), ("total", total)] {
         if format == Format::Json {
+            let flows = schema.counter.flows_at();
+            let flows = flows.map(|_| format!("\"flows\":{},", sum.flows));
+            let flows = flows.unwrap_or_default();
             let _ = writeln!(
                 out,
-                "{{\"event_type\":\"{name}\",\"rows\":{},\"packets\":{},\"bytes\":{}}}",
-                sum.records, sum.packets, sum.bytes
+                "{{\"event_type\":\"{name}\",\"rows\":{},{flows}\"packets\":{},\"bytes\":{}}}",
+                sum.rows, sum.packets, sum.bytes
             );
             continue;
         }
@@ -182,6 +185,7 @@ pub fn ends(schema: &Schema, format: Format, rest: Sum, total: Sum, out: &mut Ve
             arrange(schema, CSV_ORDER, true).map(|(_, column)| match column.map(|c| c.what) {
                 Some(What::Packets) => sum.packets.to_string(),
                 Some(What::Bytes) => sum.bytes.to_string(),
+                Some(What::Flows) => sum.flows.to_string(),
                 _ => name.take().unwrap_or_default().to_string(),
             });
         let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join(","));
