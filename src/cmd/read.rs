@@ -284,19 +284,7 @@ impl Job {
             return Exit::Failure;
         };
         let progress = !self.quiet && std::io::stderr().is_terminal();
-        let mut interrupted = false;
-        while !pipeline.wait(Some(signals.fd()), progress.then_some(PROGRESS)) {
-            if progress {
-                show_progress(&pipeline);
-            }
-            match signals.take() {
-                // What has been read is delivered; who can not wait asks twice.
-                Some(_) if interrupted => std::process::exit(130),
-                Some(_) => pipeline.halt(),
-                None => continue,
-            }
-            interrupted = true;
-        }
+        let interrupted = watch(&pipeline, &mut signals, progress);
         let view = pipeline.stop(None);
         if progress {
             out::say("\r\x1b[K");
@@ -371,6 +359,26 @@ fn own_words(message: &str, total: u64) -> String {
     }
     let section = format!("aggregate.{ROWS}: ");
     message.strip_prefix(&section).unwrap_or(message).into()
+}
+
+/// Waits for the end of the files; true when somebody asked for an earlier one. Then what has been
+/// read is delivered, and who can not wait asks twice.
+fn watch(pipeline: &Pipeline, signals: &mut Signals, progress: bool) -> bool {
+    let mut interrupted = false;
+    while !pipeline.wait(Some(signals.fd()), progress.then_some(PROGRESS)) {
+        if progress {
+            show_progress(pipeline);
+        }
+        if signals.take().is_none() {
+            continue;
+        }
+        if interrupted {
+            std::process::exit(130);
+        }
+        pipeline.halt();
+        interrupted = true;
+    }
+    interrupted
 }
 
 fn show_progress(pipeline: &Pipeline) {
