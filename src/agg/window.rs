@@ -412,6 +412,10 @@ impl Aggregator {
         let (sum, held) = (self.sum(full.rows()), self.held());
         if settled && (sum.packets, sum.bytes) != (held.packets, held.bytes) {
             self.account.mismatches += 1;
+            self.account.unexplained += Sum {
+                records: 0,
+                ..held - sum
+            };
             log::error!(
                 "aggregate {}: the ledger does not balance: {sum:?} in the table, {held:?} owed",
                 self.settings.schema.name
@@ -452,7 +456,7 @@ impl Aggregator {
     /// batches compares it with what really lies in the table.
     fn held(&self) -> Sum {
         let a = &self.account;
-        (a.offered + a.doubled) - (a.filtered + a.refused + a.flushed)
+        (a.offered + a.doubled) - (a.filtered + a.refused + a.flushed + a.unexplained)
     }
 
     /// The latest time it has seen.

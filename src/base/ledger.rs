@@ -214,6 +214,8 @@ pub struct Account {
     pub full: u64,
     /// Flushes at which the table's rows and this page disagreed: a defect of weir, logged.
     pub mismatches: u64,
+    /// What those rows fell short of, in packets and bytes.
+    pub unexplained: Sum,
 }
 
 impl Account {
@@ -237,6 +239,7 @@ impl Account {
         self.flushed += o.flushed;
         self.full = self.full.wrapping_add(o.full);
         self.mismatches = self.mismatches.wrapping_add(o.mismatches);
+        self.unexplained += o.unexplained;
     }
 }
 
