@@ -62,14 +62,24 @@ struct Thread {
     view: Arc<Mutex<Snapshot>>,
     /// Whether the worker has come to its end rather than to a defect.
     orderly: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
 }
 
 /// Wakes who waits for a worker when its thread ends, in whichever way.
-struct Done(Arc<Waker>);
+struct Done(Arc<Waker>, Arc<AtomicBool>);
 
 impl Drop for Done {
     fn drop(&mut self) {
+        // In this order, so that whoever is woken sees it: the thread itself may live on for as
+        // long as the system likes.
+        self.1.store(true, Ordering::Release);
         self.0.wake();
+    }
+}
+
+impl Thread {
+    fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 }
 
@@ -328,7 +338,8 @@ impl Pipeline {
         };
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
         // Dropped when the thread ends, be it by a defect.
-        let done = Done(self.done.0.clone());
+        let ended = Arc::new(AtomicBool::new(false));
+        let done = Done(self.done.0.clone(), ended.clone());
         let orderly = Arc::new(AtomicBool::new(false));
         let said = orderly.clone();
         let run = move || {
@@ -344,18 +355,19 @@ impl Pipeline {
             waker,
             view,
             orderly,
+            ended,
         });
         Ok(())
     }
 
     /// Whether every worker has ended by itself (all inputs were files).
     pub fn ended(&self) -> bool {
-        self.workers.iter().all(|w| w.handle.is_finished())
+        self.workers.iter().all(Thread::ended)
     }
 
     /// Whether a worker has died of a defect.
     pub fn crashed(&self) -> bool {
-        let died = |w: &Thread| w.handle.is_finished() && !w.orderly.load(Ordering::Acquire);
+        let died = |w: &Thread| w.ended() && !w.orderly.load(Ordering::Acquire);
         self.workers.iter().any(died)
     }
 
@@ -373,13 +385,6 @@ impl Pipeline {
         }
         if poll.ready(0) {
             self.done.1.clear();
-            // A worker wakes us a moment before its thread has ended.
-            for _ in 0..100 {
-                if self.ended() || self.crashed() {
-                    return self.ended();
-                }
-                std::thread::sleep(Duration::from_micros(50));
-            }
         }
         self.ended()
     }
@@ -399,7 +404,7 @@ impl Pipeline {
         let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
         self.workers.iter().all(|worker| {
             let view = worker.view.lock().unwrap_or_else(PoisonError::into_inner);
-            view.obeyed == told || worker.handle.is_finished()
+            view.obeyed == told || worker.ended()
         })
     }
 
