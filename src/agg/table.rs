@@ -58,7 +58,7 @@ impl Table {
             index: vec![0; index],
             slots: INDEX_MIN.min(index),
             bits: usize::BITS - all.leading_zeros(),
-            seed,
+            seed: spread(seed),
             seeds: SharedSeed::from_u64(seed),
         }
     }
@@ -363,6 +363,18 @@ impl Table {
     }
 }
 
+/// Every seed to one that is never zero and has bits everywhere (the finaliser of splitmix64): with
+/// a zero the hash of every key that begins with zeroes, as those of IPv4 do, would be zero.
+fn spread(seed: u64) -> u64 {
+    let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    match mixed ^ mixed >> 31 {
+        0 => 0x9e37_79b9_7f4a_7c15,
+        spread => spread,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,6 +437,30 @@ mod tests {
             let got: HashMap<u32, (u64, u64)> =
                 table.rows().map(|r| (at(r, &schema), (r[key], r[key + 1]))).collect();
             prop_assert_eq!(got, naive);
+        }
+    }
+
+    #[test]
+    fn keys_that_begin_with_zeroes_spread_under_every_seed() {
+        use crate::base::addr::Ip;
+        let fields = [Field::SrcHost, Field::DstHost];
+        let schema = Schema::new("t", &fields, Options::default(), Arc::new(Interner::new(0)));
+        for seed in [0, 1, 2, u64::MAX, 0x61c8_8646_80b5_83eb] {
+            let table = Table::new(&schema, 1 << 16, 0, seed);
+            let hashes = (0..4096u32).map(|n| {
+                let mut record = FlowRecord::new();
+                record.set_src_host(Ip::v4((n & 63).to_be_bytes()));
+                record.set_dst_host(Ip::v4((n >> 6).to_be_bytes()));
+                let mut key = [0; 4];
+                schema.key.pack(&record, &mut key);
+                table.hash(&key)
+            });
+            let low: std::collections::HashSet<u64> = hashes.map(|h| h & 0xffff).collect();
+            assert!(
+                low.len() > 3500,
+                "{} of 4096 under seed {seed:#x}",
+                low.len()
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use crate::record::schema::What;
 use crate::record::{Field, Schema, Value};
 use crate::sink::{Rows, Sink, SinkError};
 use std::cmp::Ordering;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -131,7 +132,9 @@ impl Report {
         }
         self.schema = Some(schema.clone());
         if self.wanted.sort.is_some() || self.wanted.top.is_some() {
-            self.collected = Some(Table::new(schema, self.memory, 0, 0));
+            // Who made the capture chose the keys.
+            let seed = RandomState::new().hash_one(0);
+            self.collected = Some(Table::new(schema, self.memory, 0, seed));
         }
         if self.wanted.format != Format::Table {
             let writer = Writer::new(self.wanted.format, schema.clone(), &self.wanted.style);
