@@ -174,6 +174,7 @@ impl Bench {
             flows: false,
             both_ends: case.both,
             binned: case.every.is_some(),
+            ..Options::default()
         };
         let symbols = Arc::new(Interner::new(0));
         let schema = Arc::new(Schema::new("window", &[Field::SrcHost], options, symbols));
@@ -182,6 +183,7 @@ impl Bench {
             memory: case.memory,
             full: case.full,
             time: case.time,
+            prorate: false,
             renormalise: case.renormalise,
             filter: case.filter,
             seed: 5,

@@ -197,6 +197,7 @@ fn inputs(args: &Args) -> Vec<Input> {
             kind: "file".into(),
             decode,
             workers: 1,
+            reading: Default::default(),
             options,
             place: Place::default(),
         }
@@ -213,7 +214,13 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         flows: by.flows,
         both_ends: by.both_ends,
         every,
+        align: None,
+        offset: 0,
+        flush: None,
         time: Default::default(),
+        prorate: false,
+        stitch: false,
+        kinds: false,
         filter: args.text("filter").unwrap_or_default().into(),
         memory: None,
         full: match args.text("full") {

@@ -2,8 +2,8 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, RecordTime};
-use super::{every, primitive};
+use super::{Aggregate, Config, Decode, Full, Reading, RecordTime};
+use super::{custom, every, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
@@ -52,6 +52,12 @@ pub fn show(config: &Config) -> String {
         limits.fragments,
         size(limits.symbols)
     );
+    for primitive in config.primitives.iter() {
+        let _ = writeln!(text, "\n[primitive.{}]", primitive.custom.name);
+        for (key, value) in custom::show(&primitive.custom) {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
     for input in &config.inputs {
         let _ = write!(
             text,
@@ -61,7 +67,9 @@ pub fn show(config: &Config) -> String {
         );
         let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
         let _ = writeln!(text, "workers = {}", input.workers);
-        own(&mut text, &input.options, &["kind", "decode", "workers"]);
+        reading(&mut text, &input.reading);
+        let shown = ["kind", "decode", "workers"];
+        own(&mut text, &input.options, &[&shown[..], &READING].concat());
     }
     for aggregate in &config.aggregates {
         section(&mut text, config, aggregate);
@@ -115,11 +123,27 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     };
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
-    let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list)));
+    let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list, &config.primitives)));
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
+    if let Some(align) = aggregate.align {
+        let _ = writeln!(text, "align = {}", quote(align.word()));
+    }
+    if aggregate.offset > 0 {
+        let _ = writeln!(text, "offset = \"{}s\"", aggregate.offset);
+    }
+    if let Some(flush) = aggregate.flush {
+        let _ = writeln!(text, "flush = {}", quote(&every::show(flush)));
+    }
     let _ = writeln!(text, "time = {}", quote(time));
+    for (key, value) in [
+        ("prorate", aggregate.prorate),
+        ("stitch", aggregate.stitch),
+        ("kinds", aggregate.kinds),
+    ] {
+        let _ = writeln!(text, "{key} = {value}");
+    }
     if !aggregate.filter.is_empty() {
         let _ = writeln!(text, "filter = {}", quote(&aggregate.filter));
     }
@@ -130,6 +154,28 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     let _ = writeln!(text, "renormalise = {}", aggregate.renormalise);
     let to: Vec<&str> = aggregate.to.iter().map(String::as_str).collect();
     let _ = writeln!(text, "to = {}", quotes(&to));
+}
+
+/// The settings of [`Reading`], which the engine takes from an input's own.
+const READING: [&str; 5] = [
+    "account_options",
+    "asa_biflow",
+    "ignore_exporter_address",
+    "use_next_hop",
+    "frame_bytes",
+];
+
+fn reading(text: &mut String, reading: &Reading) {
+    let values = [
+        reading.account_options,
+        reading.asa_biflow,
+        reading.ignore_exporter_address,
+        reading.use_next_hop,
+        reading.frame_bytes,
+    ];
+    for (key, value) in READING.iter().zip(values) {
+        let _ = writeln!(text, "{key} = {value}");
+    }
 }
 
 fn decode(decode: Decode) -> &'static str {

@@ -3,6 +3,7 @@
 //! Every face of the configuration and the command line read such lists here, so the rules (what
 //! excludes what, what this build can supply) are the same everywhere.
 
+use super::custom::Primitives;
 use crate::base::options::{Place, Problem};
 use crate::base::text;
 use crate::record::{FIELDS, Field};
@@ -36,6 +37,15 @@ const WORDS: &[&str] = &["none", "flows"];
 
 /// Reads a list. What is wrong with it goes to `problems`, and the rest is still read.
 pub fn list(items: &[(String, Place)], problems: &mut Vec<Problem>) -> List {
+    list_with(items, &mut Primitives::default(), problems)
+}
+
+/// The same where the configuration has primitives of its own.
+pub fn list_with(
+    items: &[(String, Place)],
+    own: &mut Primitives,
+    problems: &mut Vec<Problem>,
+) -> List {
     let mut list = List::default();
     let mut wrong = |place: &Place, message: String| {
         problems.push(Problem {
@@ -74,7 +84,11 @@ pub fn list(items: &[(String, Place)], problems: &mut Vec<Problem>) -> List {
                 Some(why) => wrong(place, format!("`{name}` {why}")),
                 None => list.by.push(field),
             },
-            (_, None, None) => wrong(place, unknown(name)),
+            (_, None, None) => match own.field(name) {
+                Some(Ok(field)) => list.by.push(field),
+                Some(Err(why)) => wrong(place, why),
+                None => wrong(place, unknown(name, own)),
+            },
         }
     }
     if let Some((sum, _)) = sum {
@@ -96,7 +110,7 @@ fn sum_field(name: &str) -> Option<Field> {
 }
 
 /// What to say about a name that is none of ours.
-fn unknown(name: &str) -> String {
+fn unknown(name: &str, own: &Primitives) -> String {
     let other = |f: &&crate::record::Info| {
         [f.json, f.csv, f.sql]
             .iter()
@@ -107,21 +121,23 @@ fn unknown(name: &str) -> String {
     }
     let sums = SUMS.iter().map(|(sum, _)| *sum);
     let known = FIELDS.iter().map(|f| f.name).filter(|n| *n != "bin");
-    let near = text::nearest(name, known.chain(sums).chain(WORDS.iter().copied()));
+    let words = WORDS.iter().copied();
+    let near = text::nearest(name, own.names().chain(known).chain(sums).chain(words));
     match near {
         Some(near) => format!("no field `{name}`; did you mean `{near}`?"),
         None => format!("no field `{name}`; `weir fields` lists them"),
     }
 }
 
-/// The list in words again, as [`list`] reads it.
-pub fn show(list: &List) -> Vec<&'static str> {
+/// The list in words again, as [`list_with`] reads it.
+pub fn show<'a>(list: &List, own: &'a Primitives) -> Vec<&'a str> {
     let ends = |field: &Field| {
         let sum = SUMS
             .iter()
             .find(|(_, f)| f == field)
             .filter(|_| list.both_ends);
-        sum.map_or(field.info().name, |(sum, _)| sum)
+        let name = own.name_of(*field).unwrap_or(field.info().name);
+        sum.map_or(name, |(sum, _)| sum)
     };
     let mut names: Vec<_> = list.by.iter().map(ends).collect();
     if list.flows {
@@ -155,9 +171,10 @@ mod tests {
         let (list, problems) = read(&["sum_port", "tag", "flows"]);
         assert!(problems.is_empty() && list.flows && list.both_ends);
         assert_eq!(list.by, [Field::SrcPort, Field::Tag]);
-        assert_eq!(show(&list), ["sum_port", "tag", "flows"]);
+        let own = Primitives::default();
+        assert_eq!(show(&list, &own), ["sum_port", "tag", "flows"]);
         assert_eq!(read(&["none"]), (List::default(), vec![]));
-        assert_eq!(show(&List::default()), ["none"]);
+        assert_eq!(show(&List::default(), &own), ["none"]);
     }
 
     #[test]

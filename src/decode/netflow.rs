@@ -7,19 +7,20 @@
 use super::compile::{Compiled, Way, What};
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
-use super::plan::{Fixed, Plan, Row};
+use super::plan::{Fixed, Row};
 use super::sequence::{Gap, Sequence};
 use super::slow::{Origin, Slow};
 use super::template::{self, Templates};
 use super::time::Clock;
-use super::{Decoder, Emit, Setup};
+use super::{Decoder, Emit, Reading, Setup, custom};
 use crate::base::addr::Ip;
 use crate::base::ledger::Reason;
 use crate::base::time::Nanos;
-use crate::record::{Field, FieldSet, FlowRecord};
+use crate::record::{Customs, Field, FieldSet, FlowRecord, RecordKind};
 use crate::source::{Frame, Link};
 use crate::wire::flowset::{Format, Template};
 use crate::wire::{self, netflow5};
+use std::sync::Arc;
 
 /// Fields that are the same in all records of a datagram.
 const STAMPED: FieldSet = FieldSet::of(&[
@@ -32,6 +33,9 @@ const STAMPED: FieldSet = FieldSet::of(&[
     Field::SamplingRate,
     Field::SamplingDirection,
 ]);
+
+/// Stands among the [`STAMPED`] for all primitives of the configuration that options told.
+const TOLD: Field = Field::Custom0;
 
 /// Fields that it can supply.
 pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet::of(&[
@@ -125,6 +129,8 @@ pub(super) struct Context {
 /// Decodes NetFlow v5, v9 and IPFIX. All its state is bounded by [`Setup`].
 pub struct NetflowDecoder {
     pub(super) wanted: FieldSet,
+    reading: Reading,
+    customs: Arc<Customs>,
     pub(super) templates: Templates,
     pub(super) options: Options,
     pub(super) exporters: Guard<Domain, Exporter>,
@@ -140,7 +146,7 @@ const V5: [(u16, u16); 20] = [
     (11, 2), (0, 1), (6, 1), (4, 1), (5, 1), (16, 2), (17, 2), (9, 1), (13, 1), (0, 2),
 ];
 
-fn compile_v5(wanted: FieldSet) -> Option<Compiled> {
+fn compile_v5(setup: &Setup) -> Option<Compiled> {
     let mut specs = Vec::new();
     for (id, len) in V5 {
         specs.extend_from_slice(&id.to_be_bytes());
@@ -155,7 +161,7 @@ fn compile_v5(wanted: FieldSet) -> Option<Compiled> {
         format,
         specs: &specs,
     };
-    Compiled::new(&t, wanted)
+    Compiled::new(&t, setup)
 }
 
 impl NetflowDecoder {
@@ -163,11 +169,13 @@ impl NetflowDecoder {
     pub fn new(setup: &Setup) -> Self {
         Self {
             wanted: setup.wanted,
-            templates: Templates::new(setup.templates_max, setup.wanted),
+            reading: setup.reading,
+            customs: setup.customs.clone(),
+            templates: Templates::new(setup),
             options: Options::new(setup.options_max),
             exporters: Guard::new(setup.exporters_max),
             spans: Vec::with_capacity(super::compile::FIELDS_MAX),
-            v5: compile_v5(setup.wanted),
+            v5: compile_v5(setup),
         }
     }
 
@@ -189,7 +197,11 @@ impl NetflowDecoder {
             .and_then(|at| self.exporters.get(at))
             .copied()
             .unwrap_or_default();
-        let stamped = self.wanted.intersection(STAMPED);
+        let mut stamped = self.wanted.intersection(STAMPED);
+        if self.options.has_customs() {
+            self.options.told = custom::recall(&self.customs, domain, now, &mut self.options);
+            stamped.insert(TOLD);
+        }
         let rate = if stamped.has(Field::SamplingRate) {
             self.options.rate(domain, About::Default, now).unwrap_or(0)
         } else {
@@ -201,7 +213,10 @@ impl NetflowDecoder {
                 ..Clock::default()
             },
             origin: Origin { domain, now },
-            peer: known.peer.unwrap_or(domain.exporter),
+            peer: match self.reading.ignore_exporter_address {
+                true => domain.exporter,
+                false => known.peer.unwrap_or(domain.exporter),
+            },
             sequence: 0,
             rate,
             stamped,
@@ -267,49 +282,62 @@ impl NetflowDecoder {
 impl Context {
     /// Makes one record.
     #[inline(always)]
-    pub(super) fn emit<'a, 'o, R: Row<'a>>(
+    pub(super) fn emit<'a, R: Row<'a>>(
         &self,
         way: &Way,
         row: R,
         options: &mut Options,
-        out: &'o mut Emit<'_>,
-    ) -> &'o mut FlowRecord {
+        out: &mut Emit<'_>,
+    ) {
         if let Some(slow) = &way.slow {
-            return self.emit_slow(&way.plan, slow, row, options, out);
+            return self.emit_slow(way, slow, row, options, out);
         }
         let record = out.slot();
-        self.stamp(record);
+        self.stamp(record, options);
         way.plan.run(row, &self.clock, record);
-        record
     }
 
     #[inline(never)]
-    fn emit_slow<'a, 'o, R: Row<'a>>(
+    fn emit_slow<'a, R: Row<'a>>(
         &self,
-        plan: &Plan,
+        way: &Way,
         slow: &Slow,
         row: R,
         options: &mut Options,
-        out: &'o mut Emit<'_>,
-    ) -> &'o mut FlowRecord {
+        out: &mut Emit<'_>,
+    ) {
         let names = slow.names(row, &self.origin, options, out);
         let record = out.slot();
-        self.stamp(record);
+        self.stamp(record, options);
         slow.frame(&names, record);
-        plan.run(row, &self.clock, record);
+        way.plan.run(row, &self.clock, record);
         slow.fill(row, &names, record);
-        record
+        match way.kind {
+            RecordKind::Traffic => {}
+            RecordKind::Event => record.set_record_kind(RecordKind::Event as u8),
+            RecordKind::Options => {
+                // What an exporter says of itself is no traffic, whatever it counts.
+                (record.packets, record.bytes, record.flows) = (0, 0, 0);
+                record.set_record_kind(RecordKind::Options as u8);
+            }
+        }
+        if let Some(tail) = &way.tail {
+            tail.run(row, slow.packet(row, &names), out);
+        }
     }
 
     #[inline]
-    fn stamp(&self, record: &mut FlowRecord) {
+    fn stamp(&self, record: &mut FlowRecord, options: &Options) {
         if !self.stamped.is_empty() {
-            self.stamp_some(record);
+            self.stamp_some(record, options);
         }
     }
 
     #[inline(never)]
-    fn stamp_some(&self, record: &mut FlowRecord) {
+    fn stamp_some(&self, record: &mut FlowRecord, options: &Options) {
+        if self.stamped.has(TOLD) {
+            options.told.put(record);
+        }
         let has = |field| self.stamped.has(field);
         let domain = &self.origin.domain;
         if has(Field::PeerSrcIp) {

@@ -8,7 +8,7 @@
 use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
 use crate::base::time::SECOND;
-use crate::record::{Field, FieldSet, FlowRecord};
+use crate::record::{Field, FieldSet, FlowRecord, Origin, Rd};
 
 /// Where a value lies: in a fixed template its offset in the record, in a variable one the
 /// number of its field.
@@ -110,6 +110,8 @@ pub(super) enum Act {
     Any2,
     Any4,
     Any8,
+    /// Route distinguisher of eight bytes, from the exporter.
+    Rd,
     /// Last byte into a slot of 1 or 4 bytes: flags.
     Low1,
     Low4,
@@ -417,6 +419,7 @@ impl Op {
             Act::Any2 => store(rec, dst, (n.min(0xffff) as u16).to_ne_bytes()),
             Act::Any4 => store(rec, dst, (n.min(0xffff_ffff) as u32).to_ne_bytes()),
             Act::Any8 => store(rec, dst, n.to_ne_bytes()),
+            Act::Rd => store(rec, dst, Rd::new(n, Origin::Flow).0.to_ne_bytes()),
             Act::Low1 => store(rec, dst, [n as u8]),
             Act::Low4 => store(rec, dst, (n as u32 & 0xff).to_ne_bytes()),
             Act::Bytes => rec.bytes = n,

@@ -4,13 +4,14 @@
 
 use super::Emit;
 use super::compile::{Item, find};
+use super::custom::{self, Piece};
 use super::options::{About, Domain, Options};
 use super::packet::HeaderPlan;
 use super::plan::{Loc, Row, number};
 use crate::base::addr::Ip;
 use crate::base::intern::Sym;
 use crate::base::time::Nanos;
-use crate::record::{Field, FieldSet, FlowRecord};
+use crate::record::{self, Field, FieldSet, FlowRecord, Rd};
 use crate::wire::packet::{Packet, Start};
 
 /// Most labels of a stack: elements 70 to 79.
@@ -19,10 +20,6 @@ const LABELS: usize = 10;
 const STACK_TEXT: usize = 80;
 /// Segments of an SRv6 list that are shown.
 const SEGMENTS: usize = 16;
-
-/// Type in the two high bytes of a route distinguisher that is no such thing but the number of
-/// a VRF (elements 234, 235); 65535 is reserved in the IANA registry of types.
-pub const RD_VRF: u64 = 0xffff << 48;
 
 /// Where a record says how it was sampled.
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,6 +131,8 @@ pub struct Names {
     stack: Stack,
     list: [(Option<Field>, Sym); 9],
     rate: Option<u32>,
+    /// Of the VRF, where the record has none itself.
+    rd: Option<Rd>,
     packet: Option<(Packet, Option<Sym>)>,
 }
 
@@ -179,12 +178,10 @@ impl Slow {
             slow.rate = Rate::new(items);
         }
         slow.segment = any(&[F::Vxlan, F::Nvgre], one(351));
-        if one(90).is_none() {
-            slow.rd_vrf = [
-                any(&[F::MplsVpnRd], one(234)),
-                any(&[F::MplsVpnRd], one(235)),
-            ];
-        }
+        slow.rd_vrf = [
+            any(&[F::MplsVpnRd], one(234)),
+            any(&[F::MplsVpnRd], one(235)),
+        ];
         if one(600).is_none() {
             slow.delay_sum = any(&[F::PathDelayAvg], one(603));
         }
@@ -275,6 +272,7 @@ impl Slow {
                 .or_else(|| self.rate.read(row))
                 .or_else(|| options.rate(domain, About::Sampled(id(self.sampled)?), now));
         }
+        names.rd = self.distinguisher(row, origin, options);
         if let Some(section) = &self.section
             && let Some(packet) = section.parse(row)
         {
@@ -282,6 +280,32 @@ impl Slow {
             names.packet = Some((packet, stack));
         }
         names
+    }
+
+    /// The route distinguisher of the VRF, as options tell it; else the VRF's number.
+    fn distinguisher<'a, R: Row<'a>>(
+        &self,
+        row: R,
+        origin: &Origin,
+        options: &mut Options,
+    ) -> Option<Rd> {
+        let vrfs = self.rd_vrf.iter().flatten().map(|l| number(row.value(*l)));
+        let vrf = vrfs.into_iter().find(|n| *n != 0)?;
+        let told = options.rd(origin.domain, vrf, origin.now);
+        Some(match told {
+            Some(rd) => Rd::new(rd, record::Origin::Flow),
+            None => Rd::vrf(vrf as u32, record::Origin::Flow),
+        })
+    }
+
+    /// The packet in the record with its bytes, for primitives of the configuration.
+    pub fn packet<'a, 'n, R: Row<'a>>(
+        &self,
+        row: R,
+        names: &'n Names,
+    ) -> Option<(Start, &'a [u8], &'n Packet)> {
+        let (section, (packet, _)) = (self.section.as_ref()?, names.packet.as_ref()?);
+        Some((section.start, row.value(section.bytes), packet))
     }
 
     /// Writes what the packet in the record says, before the copies: elements of the record are
@@ -347,9 +371,10 @@ impl Slow {
         if let Some(loc) = self.segment {
             self.segment(number(row.value(loc)), rec);
         }
-        let vrfs = self.rd_vrf.iter().flatten().map(|l| number(row.value(*l)));
-        if let Some(vrf) = vrfs.into_iter().find(|n| *n != 0) {
-            rec.set_mpls_vpn_rd(RD_VRF | vrf & 0xffff_ffff);
+        if let Some(rd) = names.rd
+            && Rd(rec.mpls_vpn_rd()).parts() == (0, 0)
+        {
+            rec.set_mpls_vpn_rd(rd.0);
         }
         if let Some(loc) = self.delay_sum
             && let Some(mean) = number(row.value(loc)).checked_div(rec.packets)
@@ -458,8 +483,11 @@ pub struct OptionPlan {
     pub(super) iface_name: Option<Loc>,
     pub(super) app_name: Option<Loc>,
     pub(super) vrf_name: Option<Loc>,
+    pub(super) rd: Option<Loc>,
     pub(super) boot: Option<Loc>,
     pub(super) peer: Option<Loc>,
+    /// Primitives of the configuration that hold for all records of the domain.
+    pub(super) customs: Box<[Piece]>,
 }
 
 /// What one options record says about the exporter itself.
@@ -474,6 +502,12 @@ pub struct Told {
 }
 
 impl OptionPlan {
+    /// Bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        let customs = self.customs.len().saturating_mul(size_of::<Piece>());
+        customs.saturating_add(size_of::<Self>())
+    }
+
     /// Takes in one options record.
     pub fn run<'a, R: Row<'a>>(
         &self,
@@ -518,6 +552,14 @@ impl OptionPlan {
                 let sym = intern(row.value(name), out);
                 full |= !options.set_name(domain, about(n), sym, now);
             }
+        }
+        if wanted.has(F::MplsVpnRd)
+            && let (Some(vrf), Some(rd)) = (id(self.vrf), id(self.rd))
+        {
+            full |= !options.set_rd(domain, vrf, rd, now);
+        }
+        if !self.customs.is_empty() {
+            full |= !custom::learn(&self.customs, row, (domain, now), options, out);
         }
         let boot = id(self.boot)
             .and_then(|ms| ms.checked_mul(1_000_000))

@@ -7,7 +7,6 @@ use super::order::{CSV_ORDER, arrange};
 use super::pen::Pen;
 use super::value::{Show, Style};
 use crate::base::time::Nanos;
-use crate::record::schema::What;
 use crate::record::{Column, Schema};
 use std::sync::Arc;
 
@@ -39,7 +38,7 @@ impl Csv {
             if n > 0 {
                 pen.byte(self.separator);
             }
-            pen.raw(heading(column.as_ref()).as_bytes());
+            pen.raw(heading(&self.schema, column.as_ref()).as_bytes());
         }
         pen.byte(b'\n');
     }
@@ -67,14 +66,8 @@ impl Csv {
 }
 
 /// The name of a column in CSV and tables.
-pub(super) fn heading(column: Option<&Column>) -> &'static str {
-    match column.map(|c| c.what) {
-        None => "STAMP_UPDATED",
-        Some(What::Field(field)) => field.info().csv,
-        Some(What::Packets) => "PACKETS",
-        Some(What::Flows) => "FLOWS",
-        Some(What::Bytes) => "BYTES",
-    }
+pub(super) fn heading<'a>(schema: &'a Schema, column: Option<&Column>) -> &'a str {
+    column.map_or("STAMP_UPDATED", |c| schema.csv_name(c.what))
 }
 
 /// Whether values of any kind stay apart with `byte` between them: nothing that a number, an

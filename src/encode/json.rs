@@ -7,7 +7,7 @@ use super::pen::Pen;
 use super::value::{Show, Style};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
-use crate::record::{Column, Field, Kind, Schema, Value};
+use crate::record::{Column, Field, Kind, Rd, Schema};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug)]
@@ -20,19 +20,26 @@ enum Part {
     Updated,
 }
 
+/// The parts of one kind of rows, put together once.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// What stands before each value: end of the one before, key, beginning.
+    parts: Box<[(Box<[u8]>, Part)]>,
+    tail: Box<[u8]>,
+}
+
 /// Writes the rows of one schema as JSON lines.
 #[derive(Clone, Debug)]
 pub struct Json {
     schema: Arc<Schema>,
-    /// What stands before each value: end of the one before, key, beginning.
-    parts: Box<[(Box<[u8]>, Part)]>,
-    tail: Box<[u8]>,
+    traffic: Parts,
+    /// Of rows whose counters mean nothing, where kinds are told apart.
+    others: Option<Parts>,
     show: Show,
 }
 
-impl Json {
-    /// For rows of `schema`, as `style` says.
-    pub fn new(schema: Arc<Schema>, style: &Style) -> Self {
+impl Parts {
+    fn new(schema: &Schema, style: &Style, counters: bool) -> Self {
         let mut parts: Vec<(Box<[u8]>, Part)> = Vec::new();
         let mut lead = String::from("{");
         if style.event_type {
@@ -48,8 +55,9 @@ impl Json {
             parts.push((lead.as_bytes().into(), part));
             lead = close.into();
         };
-        for (out, column) in arrange(&schema, JSON_ORDER, style.stamps) {
+        for (out, column) in arrange(schema, JSON_ORDER, style.stamps) {
             match (out, column) {
+                (Out::Row(What::Packets | What::Flows | What::Bytes), _) if !counters => {}
                 (Out::Row(What::Field(Field::MplsVpnRd)), Some(column)) => {
                     add("mpls_vpn_rd", Part::Plain(column));
                     add("mpls_vpn_rd_origin", Part::Origin(column));
@@ -57,15 +65,31 @@ impl Json {
                 (Out::Row(What::Field(Field::Srv6SegmentList)), Some(column)) => {
                     add("srv6_seg_ipv6_list", Part::Array(column));
                 }
-                (Out::Row(what), Some(column)) => add(key(what), Part::Plain(column)),
+                (Out::Row(what), Some(column)) => {
+                    add(schema.json_name(what), Part::Plain(column));
+                }
                 _ => add("stamp_updated", Part::Updated),
             }
         }
-        lead.pop(); // the comma
+        // The comma; there is none where nothing came.
+        if lead.ends_with(',') {
+            lead.pop();
+        }
         lead.push_str("}\n");
         Self {
             parts: parts.into(),
             tail: lead.into_bytes().into(),
+        }
+    }
+}
+
+impl Json {
+    /// For rows of `schema`, as `style` says.
+    pub fn new(schema: Arc<Schema>, style: &Style) -> Self {
+        let others = schema.kind.map(|_| Parts::new(&schema, style, false));
+        Self {
+            traffic: Parts::new(&schema, style, true),
+            others,
             schema,
             show: Show::new(style),
         }
@@ -75,12 +99,16 @@ impl Json {
     pub fn rows(&mut self, words: &[u64], flushed: Nanos, out: &mut Vec<u8>) {
         let Self {
             schema,
-            parts,
-            tail,
+            traffic,
+            others,
             show,
         } = self;
         let mut pen = Pen::new(out);
         for row in words.chunks_exact(schema.row_words().max(1)) {
+            let Parts { parts, tail } = match others {
+                Some(others) if !schema.counts(row) => others,
+                _ => &*traffic,
+            };
             for (lead, part) in parts.iter() {
                 pen.raw(lead);
                 match part {
@@ -94,24 +122,14 @@ impl Json {
                             array(&mut pen, &show.text);
                         }
                     }
-                    Part::Origin(column) => pen.raw(match schema.value(column, row) {
-                        Value::Number(0) => b"unknown",
-                        _ => b"flow",
-                    }),
+                    Part::Origin(column) => {
+                        pen.raw(Rd(column.number(row)).origin().name().as_bytes());
+                    }
                     Part::Updated => show.stamp(&mut pen, flushed),
                 }
             }
             pen.raw(tail);
         }
-    }
-}
-
-fn key(what: What) -> &'static str {
-    match what {
-        What::Field(field) => field.info().json,
-        What::Packets => "packets",
-        What::Flows => "flows",
-        What::Bytes => "bytes",
     }
 }
 

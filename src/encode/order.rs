@@ -2,7 +2,7 @@
 //! in which fields were asked for.
 
 use crate::record::schema::What;
-use crate::record::{Column, Field, Schema};
+use crate::record::{Column, Field, Kind, Schema};
 
 /// A column of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Out {
     Row(What),
     /// When the row left the table; follows [`Field::Bin`].
     Updated,
+    /// Where the primitives of the configuration stand.
+    Customs,
 }
 
 const fn field(field: Field) -> Out {
@@ -23,6 +25,7 @@ macro_rules! order {
     (@ Flows) => { Out::Row(What::Flows) };
     (@ Bytes) => { Out::Row(What::Bytes) };
     (@ Updated) => { Out::Updated };
+    (@ Customs) => { Out::Customs };
     (@ $id:ident) => { field(Field::$id) };
 }
 
@@ -39,7 +42,7 @@ pub static JSON_ORDER: &[Out] = order! {
     MplsLabelTop MplsLabelBottom TunnelSrcMac TunnelDstMac TunnelSrcHost TunnelDstHost
     TunnelProto TunnelTos TunnelFlowLabel TunnelSrcPort TunnelDstPort TunnelTcpFlags Vxlan Nvgre
     TimestampStart TimestampEnd TimestampArrival TimestampMin TimestampMax
-    ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport
+    ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport Customs
     Bin Updated Flows VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName Packets Bytes
 };
 
@@ -58,20 +61,28 @@ pub static CSV_ORDER: &[Out] = order! {
     TunnelProto TunnelTos TunnelFlowLabel TunnelSrcPort TunnelDstPort TunnelTcpFlags Vxlan Nvgre
     TimestampStart TimestampEnd TimestampArrival TimestampExport TimestampMin TimestampMax
     ExportProtoSeqno ExportProtoVersion ExportProtoSysid PathDelayAvg PathDelayMin PathDelayMax
-    Bin Updated Packets Flows Bytes
+    Customs Bin Updated Packets Flows Bytes
 };
 
 /// The columns of `schema` in `order`; stamps only if `stamps` and the schema has bins.
-/// [`Out::Updated`] has no column.
+/// [`Out::Updated`] has no column, and the primitives of the configuration come as rows.
 pub fn arrange(
     schema: &Schema,
     order: &'static [Out],
     stamps: bool,
 ) -> impl Iterator<Item = (Out, Option<Column>)> {
-    order.iter().filter_map(move |out| match out {
-        Out::Updated => (stamps && schema.binned).then_some((*out, None)),
-        Out::Row(What::Field(Field::Bin)) if !stamps => None,
-        Out::Row(what) => schema.column(*what).map(|c| (*out, Some(*c))),
+    order.iter().flat_map(move |out| {
+        let one = match out {
+            Out::Updated => (stamps && schema.binned).then_some((*out, None)),
+            Out::Row(What::Field(Field::Bin)) if !stamps => None,
+            Out::Row(what) => schema.column(*what).map(|c| (*out, Some(*c))),
+            Out::Customs => None,
+        };
+        let custom = |c: &&Column| *out == Out::Customs && matches!(c.kind, Kind::Custom(_));
+        let customs = schema.columns.iter().filter(custom);
+        one.into_iter()
+            .chain(customs.map(|c| (Out::Row(c.what), Some(*c))))
+            .collect::<Vec<_>>()
     })
 }
 
@@ -88,6 +99,7 @@ mod tests {
                 Out::Row(What::Flows),
                 Out::Row(What::Bytes),
                 Out::Updated,
+                Out::Customs,
             ]);
             let mut count = 0;
             for out in all {

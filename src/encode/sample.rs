@@ -4,7 +4,7 @@ use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Interner;
 use crate::base::time::Nanos;
 use crate::record::schema::{Options, Schema};
-use crate::record::{Field, FlowRecord};
+use crate::record::{Field, FlowRecord, Origin, Rd};
 use std::sync::Arc;
 
 /// Fields of every kind, out of order.
@@ -63,7 +63,8 @@ pub fn rows(fields: &[Field], binned: bool) -> (Arc<Schema>, Vec<u64>) {
     r.set_vrf_name(symbols.intern(b"red"));
     r.set_mpls_label_stack(symbols.intern(b"16001_24"));
     r.set_srv6_segment_list(symbols.intern(b"2001:db8::a_2001:db8::b"));
-    r.set_mpls_vpn_rd(u64::from_be_bytes([0, 0, 0xfd, 0xe8, 0, 0, 0, 100]));
+    let rd = u64::from_be_bytes([0, 0, 0xfd, 0xe8, 0, 0, 0, 100]);
+    r.set_mpls_vpn_rd(Rd::new(rd, Origin::Flow).0);
     r.set_fwd_status(64);
     r.set_timestamp_start(Nanos(1_767_322_804_678_901_999));
     r.set_bin(Nanos::new(1_767_322_800, 0));

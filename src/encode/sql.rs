@@ -9,7 +9,7 @@ use super::pen::Pen;
 use super::value::{Show, Style, Times};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
-use crate::record::{Column, Kind, Merge, Schema, Value};
+use crate::record::{Column, Form, Kind, Merge, Schema, Value};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl Table {
         let mut columns: Vec<SqlColumn> = Vec::new();
         for (out, column) in arrange(&schema, JSON_ORDER, true) {
             match (out, column) {
-                (Out::Row(what), Some(column)) => push(&mut columns, what, column, style),
+                (Out::Row(_), Some(column)) => push(&schema, &mut columns, column, style),
                 _ => columns.push(SqlColumn {
                     name: "stamp_updated".into(),
                     text: style.times != Times::Epoch,
@@ -225,7 +225,10 @@ impl Table {
 
     /// Whether this table suits another schema's rows as well, so that it need not be made anew.
     pub fn suits(&self, schema: &Schema, style: &Style) -> bool {
-        let same = |(a, b): (&Column, &Column)| a.what == b.what;
+        let name = |of: &Schema, column: &Column| of.sql_name(column.what).to_string();
+        let same = |(a, b): (&Column, &Column)| {
+            (a.what, a.kind) == (b.what, b.kind) && name(schema, a) == name(&self.schema, b)
+        };
         style.times == self.times
             && style.proto_numbers == self.numbers
             && schema.binned == self.schema.binned
@@ -252,18 +255,19 @@ fn column_is_text(columns: &[SqlColumn], source: &Column) -> bool {
     found.is_some_and(|c| c.text)
 }
 
-fn push(columns: &mut Vec<SqlColumn>, what: What, column: Column, style: &Style) {
-    let (name, merge) = match what {
-        What::Field(field) => (field.info().sql, field.info().merge),
-        What::Packets => ("packets", Merge::Add),
-        What::Flows => ("flows", Merge::Add),
-        What::Bytes => ("bytes", Merge::Add),
+fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, column: Column, style: &Style) {
+    let what = column.what;
+    let merge = match what {
+        What::Field(field) => field.info().merge,
+        What::Packets | What::Flows | What::Bytes => Merge::Add,
     };
+    let name = schema.sql_name(what);
     if name.is_empty() {
         return;
     }
     let text = match column.kind {
         Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => false,
+        Kind::Custom(form) => form != Form::Number,
         Kind::Proto => !style.proto_numbers,
         Kind::Time => style.times != Times::Epoch,
         Kind::Ip | Kind::Mac | Kind::Text | Kind::EtherType | Kind::Rd | Kind::Letter => true,

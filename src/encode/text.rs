@@ -8,7 +8,7 @@ use super::order::{CSV_ORDER, arrange};
 use super::pen::Pen;
 use super::value::{Show, Style};
 use crate::base::time::Nanos;
-use crate::record::{Column, Kind, Schema};
+use crate::record::{Column, Form, Kind, Schema};
 use std::sync::Arc;
 
 /// Writes the rows of one schema as a table.
@@ -44,10 +44,15 @@ impl Text {
             right: column.is_some_and(|c| {
                 matches!(
                     c.kind,
-                    Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText
+                    Kind::U8
+                        | Kind::U16
+                        | Kind::U32
+                        | Kind::U64
+                        | Kind::NumberText
+                        | Kind::Custom(Form::Number)
                 )
             }),
-            width: heading(column.as_ref()).len(),
+            width: heading(&schema, column.as_ref()).len(),
         });
         Self {
             columns: columns.collect(),
@@ -83,7 +88,7 @@ impl Text {
         self.words.clear();
         self.headed = false;
         for column in &mut self.columns {
-            column.width = heading(column.column.as_ref()).len();
+            column.width = heading(&self.schema, column.column.as_ref()).len();
         }
     }
 
@@ -104,8 +109,8 @@ impl Text {
             for n in 0..self.columns.len() {
                 self.cell.clear();
                 let column = self.columns.get(n).and_then(|c| c.column);
-                self.cell
-                    .extend_from_slice(heading(column.as_ref()).as_bytes());
+                let head = heading(&self.schema, column.as_ref());
+                self.cell.extend_from_slice(head.as_bytes());
                 self.put(&mut pen, n, self.cell.len());
             }
         }

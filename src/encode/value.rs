@@ -4,14 +4,14 @@
 
 use super::pen::Pen;
 use super::proto;
-use crate::base::addr::Ip;
+use crate::base::addr::{Ip, Mac};
 use crate::base::civil::Civil;
 use crate::base::intern::Sym;
 use crate::base::offset::{Span, Wall};
 use crate::base::time::Nanos;
 use crate::base::zone::Zone;
 use crate::record::schema::What;
-use crate::record::{Column, Field, Kind, Schema};
+use crate::record::{Column, Field, Form, Kind, Rd, Schema};
 
 /// How times are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Show {
             Kind::Proto => self.proto(pen, column.number(row) as u8),
             Kind::Mac => pen.mac(column.mac(row)),
             Kind::EtherType => pen.hex(column.number(row) as u16),
-            Kind::Rd => distinguisher(pen, column.number(row)),
+            Kind::Rd => distinguisher(pen, Rd(column.number(row))),
             Kind::Letter => pen.byte(letter(column.number(row))),
             Kind::Time => {
                 let time = Nanos(column.number(row));
@@ -208,6 +208,60 @@ impl Show {
                 self.read(schema, column, row);
                 return true;
             }
+            Kind::Custom(form) => return self.custom(pen, form, schema, column, row),
+        }
+        false
+    }
+
+    /// A primitive of the configuration; likewise. What is absent is the zero of its form.
+    #[inline(never)]
+    fn custom(
+        &mut self,
+        pen: &mut Pen<'_>,
+        form: Form,
+        schema: &Schema,
+        column: &Column,
+        row: &[u64],
+    ) -> bool {
+        let number = column.number(row);
+        let bytes = number.to_be_bytes();
+        match form {
+            Form::Number => pen.number(number),
+            Form::Hex => pen.raw(format!("{number:x}").as_bytes()),
+            Form::Ip4 => pen.ip(Ip::v4((number as u32).to_be_bytes())),
+            Form::Ip6 => match column.ip(row) {
+                ip if ip == Ip::default() => pen.raw(b"::"),
+                ip => pen.ip(ip),
+            },
+            Form::Mac => {
+                let [_, _, mac @ ..] = bytes;
+                pen.mac(Mac(mac));
+            }
+            Form::ShortText => {
+                let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+                self.text.clear();
+                self.text.extend_from_slice(&bytes[..end]);
+                self.clean();
+                return true;
+            }
+            Form::ShortRaw(len) => dump(pen, bytes.get(..usize::from(len)).unwrap_or(&bytes)),
+            Form::Text => {
+                self.read(schema, column, row);
+                return true;
+            }
+            Form::Raw => match Sym(number as u32) {
+                // It stands for bytes that found no room, and has none.
+                Sym::OVERFLOW => {
+                    self.read(schema, column, row);
+                    return true;
+                }
+                sym => {
+                    self.text.clear();
+                    schema.symbols.read(sym, &mut self.text);
+                    dump(pen, &self.text);
+                }
+            },
+            Form::Nothing => {}
         }
         false
     }
@@ -217,13 +271,18 @@ impl Show {
         self.text.clear();
         let sym = Sym(column.number(row) as u32);
         schema.symbols.read(sym, &mut self.text);
+        self.clean();
+        if self.text.is_empty() && column.what == What::Field(Field::Class) {
+            self.text.extend_from_slice(b"unknown");
+        }
+    }
+
+    /// Makes the text UTF-8.
+    fn clean(&mut self) {
         if let Err(_invalid) = std::str::from_utf8(&self.text) {
             self.text = String::from_utf8_lossy(&self.text)
                 .into_owned()
                 .into_bytes();
-        }
-        if self.text.is_empty() && column.what == What::Field(Field::Class) {
-            self.text.extend_from_slice(b"unknown");
         }
     }
 
@@ -245,9 +304,24 @@ fn letter(n: u64) -> u8 {
     }
 }
 
-/// A route distinguisher as `type:administrator:number` (RFC 4364 §4.2).
-fn distinguisher(pen: &mut Pen<'_>, rd: u64) {
-    let (kind, low) = (rd >> 48, rd & 0xffff_ffff_ffff);
+/// Bytes as hex digits, joined by `-`.
+fn dump(pen: &mut Pen<'_>, bytes: &[u8]) {
+    for (n, byte) in bytes.iter().enumerate() {
+        let digits = [byte >> 4, byte & 15].map(|d| b"0123456789abcdef"[usize::from(d)]);
+        if n > 0 {
+            pen.byte(b'-');
+        }
+        pen.raw(&digits);
+    }
+}
+
+/// A route distinguisher as `type:administrator:number` (RFC 4364 §4.2), or the number of a VRF.
+fn distinguisher(pen: &mut Pen<'_>, rd: Rd) {
+    if let Some(vrf) = rd.as_vrf() {
+        pen.raw(b"vrfid:");
+        return pen.number(vrf.into());
+    }
+    let (kind, low) = rd.parts();
     let (admin, number) = match kind {
         0 => (low >> 32, low & 0xffff_ffff),
         1 | 2 => (low >> 16, low & 0xffff),
@@ -329,14 +403,21 @@ mod tests {
 
     #[test]
     fn distinguishers_of_all_types_and_letters() {
-        assert_eq!(written(|p| distinguisher(p, 0)), "0:0:0");
-        let rd = u64::from_be_bytes([0, 0, 0xfd, 0xe8, 0, 0, 0, 100]);
-        assert_eq!(written(|p| distinguisher(p, rd)), "0:65000:100");
-        let rd = u64::from_be_bytes([0, 1, 192, 0, 2, 1, 0, 7]);
-        assert_eq!(written(|p| distinguisher(p, rd)), "1:192.0.2.1:7");
-        let rd = u64::from_be_bytes([0, 2, 0, 1, 0, 0, 0, 9]);
-        assert_eq!(written(|p| distinguisher(p, rd)), "2:65536:9");
-        assert_eq!(written(|p| distinguisher(p, u64::MAX)), "unknown");
+        use crate::record::Origin;
+        for (wire, want) in [
+            ([0; 8], "0:0:0"),
+            ([0, 0, 0xfd, 0xe8, 0, 0, 0, 100], "0:65000:100"),
+            ([0, 1, 192, 0, 2, 1, 0, 7], "1:192.0.2.1:7"),
+            ([0, 2, 0, 1, 0, 0, 0, 9], "2:65536:9"),
+            ([0xff; 8], "unknown"),
+        ] {
+            for origin in [Origin::Unknown, Origin::Flow, Origin::Map] {
+                let rd = Rd::new(u64::from_be_bytes(wire), origin);
+                assert_eq!(written(|p| distinguisher(p, rd)), want);
+            }
+        }
+        let rd = Rd::vrf(1_610_612_736, Origin::Flow);
+        assert_eq!(written(|p| distinguisher(p, rd)), "vrfid:1610612736");
         assert_eq!(
             (letter(0), letter(b'i'.into()), letter(b'"'.into())),
             (b'u', b'i', b'u')

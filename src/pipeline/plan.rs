@@ -14,7 +14,7 @@ use crate::config::{Aggregate, Config, Decode, setting};
 use crate::decode::{self, Setup};
 use crate::enrich::Enrichment;
 use crate::record::schema::{Options, Schema};
-use crate::record::{Batch, Field, FieldSet, FlowRecord};
+use crate::record::{Batch, Customs, Field, FieldSet, FlowRecord};
 use crate::rule::filter::Filter;
 use crate::sink;
 use crate::source::{self, Link, Opener};
@@ -73,6 +73,8 @@ pub struct AggregatePlan {
     pub settings: Settings,
     /// Its time bins.
     pub bins: Option<Bins>,
+    /// When its rows are handed out, where that is not with each bin.
+    pub pace: Option<Bins>,
     /// Places of its outputs.
     pub outputs: Vec<usize>,
     /// Workers that feed it.
@@ -315,8 +317,14 @@ fn plan_aggregate(
         flows: aggregate.flows,
         both_ends: aggregate.both_ends,
         binned: aggregate.every.is_some(),
+        kinds: aggregate.kinds,
     };
-    let schema = Schema::new(&aggregate.name, &aggregate.by, options, symbols.clone());
+    let mut by = aggregate.by.clone();
+    if aggregate.stitch {
+        by.extend([Field::TimestampMin, Field::TimestampMax]);
+    }
+    let customs = Arc::new(config.primitives.customs());
+    let schema = Schema::with_customs(&aggregate.name, &by, options, symbols.clone(), customs);
     let outputs = config.outputs.iter().enumerate();
     let outputs = outputs
         .filter(|(_, o)| aggregate.to.contains(&o.name))
@@ -331,13 +339,17 @@ fn plan_aggregate(
         memory: 0,
         full: aggregate.full,
         time: aggregate.time,
+        prorate: aggregate.prorate,
         renormalise: aggregate.renormalise,
         filter: None,
         seed: 0,
     };
     AggregatePlan {
         settings,
-        bins: aggregate.every.map(|every| Bins::new(every, zone.clone())),
+        bins: aggregate.every.map(|every| {
+            Bins::new(every, zone.clone()).placed(aggregate.align, aggregate.offset)
+        }),
+        pace: aggregate.flush.map(|every| Bins::new(every, zone.clone())),
         outputs: outputs.collect(),
         workers: workers
             .iter()
@@ -374,6 +386,10 @@ fn plan_input(
             crate::agg::window::RecordTime::Start => FieldSet::of(&[Field::TimestampStart]),
             crate::agg::window::RecordTime::End => FieldSet::of(&[Field::TimestampEnd]),
         });
+        if settings.prorate {
+            wanted.insert(Field::TimestampStart);
+            wanted.insert(Field::TimestampEnd);
+        }
         if settings.renormalise {
             wanted.insert(Field::SamplingRate);
         }
@@ -399,7 +415,8 @@ fn plan_input(
             exporters_max: config.limits.exporters as usize,
             options_max: config.limits.options as usize,
             fragments_max: config.limits.fragments as usize,
-            ..Setup::new(wanted)
+            reading: input.reading,
+            customs: Arc::new(customs(config, wanted)),
         },
         feeds,
         frame_filters,
@@ -457,12 +474,22 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
                 message,
             });
         }
+        let customs = config.primitives.customs();
         for field in aggregate.by.iter().filter(|field| !given.has(**field)) {
-            let name = field.info().name;
-            let message = format!(
-                "aggregate.{}: none of its inputs gives `{name}`; `weir fields {name}` tells what does",
-                aggregate.name
-            );
+            let what = match customs.of(*field) {
+                Some(custom) => {
+                    let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
+                    if fed.any(|i| decode::gives_custom(i.decode, i.opener.datagrams(), custom)) {
+                        continue;
+                    }
+                    format!("the primitive `{}`", custom.name)
+                }
+                None => {
+                    let name = field.info().name;
+                    format!("`{name}`; `weir fields {name}` tells what does")
+                }
+            };
+            let message = format!("aggregate.{}: none of its inputs gives {what}", aggregate.name);
             problems.push(Problem {
                 place: aggregate.place,
                 message,
@@ -473,5 +500,18 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
 
 /// Fields that the engine sets itself.
 fn engine() -> FieldSet {
-    FieldSet::of(&[Field::Bin, Field::SrcNet, Field::DstNet])
+    FieldSet::of(&[
+        Field::Bin,
+        Field::SrcNet,
+        Field::DstNet,
+        Field::TimestampMin,
+        Field::TimestampMax,
+    ])
+}
+
+/// The primitives of the configuration that are among the fields `wanted` of an input.
+fn customs(config: &Config, wanted: FieldSet) -> Customs {
+    let all = config.primitives.customs();
+    let wanted = all.iter().filter(|custom| wanted.has(custom.field));
+    Customs::new(wanted.cloned().collect())
 }

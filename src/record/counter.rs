@@ -15,6 +15,8 @@ struct Merged {
     how: Merge,
     offset: usize,
     size: usize,
+    /// Where the record does not say, it is when it arrived.
+    or_arrival: bool,
 }
 
 /// The counters behind each key, as words of eight bytes: packets, bytes, flows if wanted, then
@@ -38,6 +40,7 @@ impl CounterPlan {
                     how: info.merge,
                     offset,
                     size,
+                    or_arrival: matches!(field, Field::TimestampMin | Field::TimestampMax),
                 });
             }
         }
@@ -92,7 +95,10 @@ impl CounterPlan {
             *flows = flows.wrapping_add(record.flows);
         }
         for (plan, slot) in self.merged.iter().zip(rest) {
-            let value = number(record.bytes_at(plan.offset, plan.size));
+            let value = match number(record.bytes_at(plan.offset, plan.size)) {
+                0 if plan.or_arrival => record.time.0,
+                value => value,
+            };
             *slot = meet(plan.how, *slot, value);
         }
     }
@@ -158,8 +164,13 @@ mod tests {
             plan.add(&r, &mut counters);
         }
         assert_eq!(counters, [3, 300, 3, 19, 40, 90]);
+        // A flow without times began and ended when it came.
+        let mut late = FlowRecord::new();
+        (late.packets, late.time) = (0, Nanos(95));
+        plan.add(&late, &mut counters);
+        assert_eq!(counters, [3, 300, 3, 19, 40, 95]);
         let other = [1, 1, 1, 32, 10, 20];
         plan.merge(&other, &mut counters);
-        assert_eq!(counters, [4, 301, 4, 51, 10, 90]);
+        assert_eq!(counters, [4, 301, 4, 51, 10, 95]);
     }
 }

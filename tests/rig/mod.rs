@@ -82,6 +82,8 @@ pub struct Want {
     pub every: Option<u32>,
     /// Whether both ends count.
     pub both_ends: bool,
+    /// Whether flows are split over bins.
+    pub prorate: bool,
 }
 
 impl Want {
@@ -94,6 +96,7 @@ impl Want {
             full,
             every: None,
             both_ends: false,
+            prorate: false,
         }
     }
 
@@ -144,6 +147,7 @@ impl Rig {
                 flows: true,
                 both_ends: want.both_ends,
                 binned: want.every.is_some(),
+                ..Options::default()
             };
             let schema = Arc::new(Schema::new("rig", &want.by, options, symbols.clone()));
             wanted = wanted
@@ -154,6 +158,7 @@ impl Rig {
                 memory: want.memory,
                 full: want.full,
                 time: RecordTime::Start,
+                prorate: want.prorate,
                 renormalise: true,
                 filter: None,
                 seed: 7,

@@ -58,7 +58,8 @@ impl Page<'_> {
         };
         let total = self.sums(&columns, name.into(), self.total);
         lines.push((total, self.total.bytes));
-        let mut head: Vec<String> = columns.iter().map(heading).collect();
+        let head_of = |column: &Column| self.schema.csv_name(column.what).to_string();
+        let mut head: Vec<String> = columns.iter().map(head_of).collect();
         let mut numbers: Vec<bool> = columns.iter().map(is_number).collect();
         if !columns.iter().any(|c| matches!(c.what, What::Field(_))) {
             head.insert(0, String::new());
@@ -142,15 +143,6 @@ fn is_number(column: &Column) -> bool {
         column.kind,
         Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText
     )
-}
-
-fn heading(column: &Column) -> String {
-    match column.what {
-        What::Field(field) => field.info().csv.into(),
-        What::Packets => "PACKETS".into(),
-        What::Flows => "FLOWS".into(),
-        What::Bytes => "BYTES".into(),
-    }
 }
 
 fn cell(schema: &Schema, show: &mut Show, column: &Column, row: &[u64]) -> String {

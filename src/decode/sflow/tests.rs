@@ -184,7 +184,10 @@ fn a_raw_header_gives_the_flow() {
 fn bytes_of_the_frame_when_asked_for() {
     let fields = FieldSet::of(&[Field::SrcHost]);
     let mut rig = Rig::with(Setup {
-        frame_bytes: true,
+        reading: crate::decode::Reading {
+            frame_bytes: true,
+            ..Default::default()
+        },
         ..Setup::new(fields)
     });
     assert_eq!(rig.one(&[raw(&tcp(&[]), 1414)]).bytes, 1418);

@@ -1,7 +1,7 @@
 //! What becomes of each element.
 use super::*;
 use crate::base::addr::Mac;
-use crate::decode::slow::RD_VRF;
+use crate::record::{Origin, Rd};
 
 /// One record of an IPFIX template with these elements and values.
 fn one(wanted: &[Field], fields: &[(u16, &[u8])]) -> (Rig, FlowRecord) {
@@ -159,12 +159,12 @@ fn label_stacks_and_distinguishers() {
     let (rig, r) = one(&wanted, fields);
     assert_eq!((r.mpls_label_top(), r.mpls_label_bottom()), (69, 24305));
     assert_eq!(rig.text(r.mpls_label_stack()), "69_24305");
-    assert_eq!(r.mpls_vpn_rd(), RD_VRF | 0x6000_0001);
+    assert_eq!(r.mpls_vpn_rd(), Rd::vrf(0x6000_0001, Origin::Flow).0);
     let (_, r) = one(
         &wanted,
         &[(90, &[0, 0, 0xfd, 0xe8, 0, 0, 0, 100]), (70, &[0; 3])],
     );
-    assert_eq!(r.mpls_vpn_rd(), 65000 << 32 | 100);
+    assert_eq!(r.mpls_vpn_rd(), Rd::new(65000 << 32 | 100, Origin::Flow).0);
     assert!(!r.present.has(Field::MplsLabelTop));
 }
 
