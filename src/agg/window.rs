@@ -165,7 +165,6 @@ impl Aggregator {
 
     /// Adds a batch of records, which arrived at `now` or before.
     pub fn add(&mut self, batch: &mut Batch, now: Nanos) {
-        self.last = now;
         let mut records = batch.records_mut();
         if self.pace.is_some() {
             if self.deadline.0 == 0 {
@@ -177,6 +176,7 @@ impl Aggregator {
             self.advance(now);
         }
         self.take(records);
+        self.last = now;
     }
 
     /// A batch may reach over the end of a bin: what came before it is counted before the rows are

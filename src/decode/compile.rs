@@ -264,7 +264,10 @@ impl Way {
         for field in wanted.minus(NOT_COPIED).iter() {
             let ops = match setup.customs.of(field) {
                 Some(custom) => custom_ops(all, custom),
-                None => candidates(items, field),
+                None => match candidates(items, field) {
+                    ops if ops.is_empty() && field == Field::Etype => etype(items),
+                    ops => ops,
+                },
             };
             if !ops.is_empty() {
                 plan.present.insert(field);
@@ -398,6 +401,36 @@ fn candidates(items: &[Item], field: Field) -> Vec<Op> {
         })
     };
     elements.chain(tag).filter_map(op).collect()
+}
+
+/// Where no element has the EtherType, it is that of the IP version; most preferred first.
+fn etype(items: &[Item]) -> Vec<Op> {
+    const FROM: [(u16, Act); 9] = [
+        (60, Act::Version),
+        (8, Act::IsFour),
+        (12, Act::IsFour),
+        (44, Act::IsFour),
+        (45, Act::IsFour),
+        (27, Act::IsSix),
+        (28, Act::IsSix),
+        (170, Act::IsSix),
+        (169, Act::IsSix),
+    ];
+    let dst = Field::Etype.info().offset as u16;
+    let op = |nth: usize| {
+        move |(id, act): &(u16, Act)| {
+            let (loc, act) = (find(items, *id, nth)?, *act);
+            Some(Op { loc, dst, act })
+        }
+    };
+    // Of a packet inside another one of the other family, the outer one is the frame's.
+    let outer = |from: &&(u16, Act)| find(items, from.0, 0).is_none();
+    let tunnel = FROM.iter().filter(outer);
+    let tunnel: Vec<Op> = tunnel.filter_map(op(1)).collect();
+    if tunnel.is_empty() {
+        return FROM.iter().filter_map(op(0)).collect();
+    }
+    tunnel
 }
 
 /// Those fields of a template that this input takes.

@@ -126,6 +126,8 @@ pub struct Reading {
     pub ignore_exporter_address: bool,
     /// Where there is no BGP next hop that of IP takes its place.
     pub use_next_hop: bool,
+    /// NetFlow v5 and v9: times counted from the exporter's start are whole seconds.
+    pub uptime_seconds: bool,
     /// sFlow: bytes are those of the sampled frame, its link layer and checksum included, rather
     /// than those of layer 3.
     pub frame_bytes: bool,
@@ -138,6 +140,7 @@ impl Default for Reading {
             asa_biflow: false,
             ignore_exporter_address: false,
             use_next_hop: true,
+            uptime_seconds: false,
             frame_bytes: false,
         }
     }

@@ -210,6 +210,7 @@ impl NetflowDecoder {
         Context {
             clock: Clock {
                 boot: known.boot,
+                whole: self.reading.uptime_seconds,
                 ..Clock::default()
             },
             origin: Origin { domain, now },
@@ -253,7 +254,8 @@ impl NetflowDecoder {
         let at = self.exporter(domain, out);
         self.account(at, header.sequence, u32::from(header.count), out);
         let mut context = self.context(domain, at, frame.time);
-        context.clock.export = Nanos::new(u64::from(header.seconds), header.nanos);
+        let nanos = if context.clock.whole { 0 } else { header.nanos };
+        context.clock.export = Nanos::new(u64::from(header.seconds), nanos);
         context.clock.uptime = Some(header.uptime);
         context.sequence = header.sequence;
         if header.sampling_rate() > 0 {

@@ -9,6 +9,7 @@ use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
 use crate::base::time::SECOND;
 use crate::record::{Field, FieldSet, FlowRecord, Origin, Rd};
+use crate::wire::packet::{ETYPE_IPV4, ETYPE_IPV6};
 
 /// Where a value lies: in a fixed template its offset in the record, in a variable one the
 /// number of its field.
@@ -119,6 +120,10 @@ pub(super) enum Act {
     Bytes,
     Packets,
     Flows,
+    /// EtherType, where the value is there: IPv4, IPv6, or by the number of the version.
+    IsFour,
+    IsSix,
+    Version,
     /// Observation direction to a letter.
     Direction,
     /// Start or end (`dst` 0 or 1) of the flow.
@@ -425,6 +430,12 @@ impl Op {
             Act::Bytes => rec.bytes = n,
             Act::Packets => rec.packets = n,
             Act::Flows => rec.flows = n,
+            Act::IsFour => store(rec, dst, ETYPE_IPV4.to_ne_bytes()),
+            Act::IsSix => store(rec, dst, ETYPE_IPV6.to_ne_bytes()),
+            Act::Version => {
+                let etype = if n == 6 { ETYPE_IPV6 } else { ETYPE_IPV4 };
+                store(rec, dst, etype.to_ne_bytes());
+            }
             Act::Direction => {
                 let letter = match n {
                     0 => b'i',

@@ -8,7 +8,7 @@ use super::custom::{self, Piece};
 use super::options::{About, Domain, Options};
 use super::packet::HeaderPlan;
 use super::plan::{Loc, Row, number};
-use crate::base::addr::Ip;
+use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Sym;
 use crate::base::time::Nanos;
 use crate::record::{self, Field, FieldSet, FlowRecord, Rd};
@@ -75,9 +75,10 @@ pub struct Slow {
     sampled: Option<Loc>,
     rate: Rate,
     segment: Option<Loc>,
-    rd_vrf: [Option<Loc>; 2],
     delay_sum: Option<Loc>,
     vlan: Option<(Loc, Loc)>,
+    /// MAC addresses behind the device, source and destination, and the direction.
+    macs: Option<([Option<Loc>; 2], Loc)>,
     section: Option<Section>,
 }
 
@@ -164,10 +165,8 @@ impl Slow {
             any(&[F::InIfaceName], input),
             any(&[F::OutIfaceName], one(14).or(one(253))),
         ];
-        slow.vrfs = [
-            any(&[F::VrfName, F::IngressVrfName], one(234)),
-            any(&[F::VrfName, F::EgressVrfName], one(235)),
-        ];
+        let vrf = [F::VrfName, F::IngressVrfName, F::EgressVrfName, F::MplsVpnRd];
+        slow.vrfs = [any(&vrf, one(234)), any(&vrf, one(235))];
         slow.vrf_name = any(&[F::VrfName], one(236));
         let label = items.iter().find(|i| i.pen == 43874 && i.id == 3);
         slow.text = any(&[F::Label], label.map(|i| i.loc));
@@ -178,14 +177,13 @@ impl Slow {
             slow.rate = Rate::new(items);
         }
         slow.segment = any(&[F::Vxlan, F::Nvgre], one(351));
-        slow.rd_vrf = [
-            any(&[F::MplsVpnRd], one(234)),
-            any(&[F::MplsVpnRd], one(235)),
-        ];
         if one(600).is_none() {
             slow.delay_sum = any(&[F::PathDelayAvg], one(603));
         }
         slow.vlan = any(&[F::Vlan], one(59).or(one(254))).zip(one(61));
+        let behind = [any(&[F::SrcMac], one(81)), any(&[F::DstMac], one(57))];
+        let behind = Some(behind).filter(|b| b.iter().any(Option::is_some));
+        slow.macs = behind.zip(one(61));
         slow.section = Section::new(items, wanted);
         slow.is_some().then_some(slow)
     }
@@ -202,7 +200,7 @@ impl Slow {
             self.segment,
             self.delay_sum,
         ];
-        let pairs = [self.ifaces, self.vrfs, self.rd_vrf];
+        let pairs = [self.ifaces, self.vrfs];
         self.labels
             .iter()
             .chain(&single)
@@ -210,6 +208,7 @@ impl Slow {
             .any(Option::is_some)
             || self.rate.is_some()
             || self.vlan.is_some()
+            || self.macs.is_some()
             || self.section.is_some()
     }
 
@@ -250,13 +249,25 @@ impl Slow {
                 id(*loc).and_then(|n| options.name(domain, About::Interface(n), now)),
             );
         }
-        let [ingress, egress] = self
-            .vrfs
-            .map(|l| id(l).and_then(|n| options.name(domain, About::Vrf(n), now)));
         let own = self.vrf_name.map(|l| intern(row.value(l), out));
-        put(Field::IngressVrfName, ingress);
-        put(Field::EgressVrfName, egress);
-        put(Field::VrfName, own.or(ingress).or(egress));
+        if self.vrfs.iter().any(Option::is_some) {
+            let (vrfs, rds) = self.routing(row, origin, options);
+            let [ingress, egress] =
+                vrfs.map(|n| options.name(domain, About::Vrf(n?), now));
+            put(Field::IngressVrfName, ingress);
+            put(Field::EgressVrfName, egress);
+            // The one that has a distinguisher, else the one it came from.
+            let through = match rds.map(|rd| rd.parts() != (0, 0) && rd.as_vrf().is_none()) {
+                [false, true] => [egress, ingress],
+                _ => [ingress, egress],
+            };
+            let [first, second] = through;
+            put(Field::VrfName, own.or(first).or(second));
+            let known = rds.iter().find(|rd| rd.parts() != (0, 0) && rd.as_vrf().is_none());
+            names.rd = known.or(rds.iter().find(|rd| **rd != Rd::default())).copied();
+        } else {
+            put(Field::VrfName, own);
+        }
         put(Field::Label, self.text.map(|l| intern(row.value(l), out)));
         put(
             Field::Srv6SegmentList,
@@ -272,7 +283,6 @@ impl Slow {
                 .or_else(|| self.rate.read(row))
                 .or_else(|| options.rate(domain, About::Sampled(id(self.sampled)?), now));
         }
-        names.rd = self.distinguisher(row, origin, options);
         if let Some(section) = &self.section
             && let Some(packet) = section.parse(row)
         {
@@ -282,20 +292,24 @@ impl Slow {
         names
     }
 
-    /// The route distinguisher of the VRF, as options tell it; else the VRF's number.
-    fn distinguisher<'a, R: Row<'a>>(
+    /// Ingress and egress VRF, and for each the route distinguisher that options tell; where they
+    /// tell none, its number.
+    fn routing<'a, R: Row<'a>>(
         &self,
         row: R,
         origin: &Origin,
         options: &mut Options,
-    ) -> Option<Rd> {
-        let vrfs = self.rd_vrf.iter().flatten().map(|l| number(row.value(*l)));
-        let vrf = vrfs.into_iter().find(|n| *n != 0)?;
-        let told = options.rd(origin.domain, vrf, origin.now);
-        Some(match told {
-            Some(rd) => Rd::new(rd, record::Origin::Flow),
-            None => Rd::vrf(vrf as u32, record::Origin::Flow),
-        })
+    ) -> ([Option<u64>; 2], [Rd; 2]) {
+        let id = |loc: Option<Loc>| loc.map(|l| number(row.value(l))).filter(|n| *n != 0);
+        let vrfs = self.vrfs.map(id);
+        let rds = vrfs.map(|vrf| {
+            let Some(vrf) = vrf else { return Rd::default() };
+            match options.rd(origin.domain, vrf, origin.now) {
+                Some(rd) => Rd::new(rd, record::Origin::Flow),
+                None => Rd::vrf(vrf as u32, record::Origin::Flow),
+            }
+        });
+        (vrfs, rds)
     }
 
     /// The packet in the record with its bytes, for primitives of the configuration.
@@ -372,6 +386,7 @@ impl Slow {
             self.segment(number(row.value(loc)), rec);
         }
         if let Some(rd) = names.rd
+            && self.wanted.has(Field::MplsVpnRd)
             && Rd(rec.mpls_vpn_rd()).parts() == (0, 0)
         {
             rec.set_mpls_vpn_rd(rd.0);
@@ -385,6 +400,17 @@ impl Slow {
             && number(row.value(direction)) == 1
         {
             rec.set_vlan(number(row.value(egress)) as u16);
+        }
+        if let Some(([src, dst], direction)) = self.macs
+            && number(row.value(direction)) == 1
+        {
+            let mac = |loc: Option<Loc>| <[u8; 6]>::try_from(row.value(loc?)).ok().map(Mac);
+            if let Some(mac) = mac(src).filter(|mac| mac.0 != [0; 6]) {
+                rec.set_src_mac(mac);
+            }
+            if let Some(mac) = mac(dst).filter(|mac| mac.0 != [0; 6]) {
+                rec.set_dst_mac(mac);
+            }
         }
     }
 
@@ -553,7 +579,7 @@ impl OptionPlan {
                 full |= !options.set_name(domain, about(n), sym, now);
             }
         }
-        if wanted.has(F::MplsVpnRd)
+        if wanted.any(FieldSet::of(&[F::MplsVpnRd, F::VrfName]))
             && let (Some(vrf), Some(rd)) = (id(self.vrf), id(self.rd))
         {
             full |= !options.set_rd(domain, vrf, rd, now);

@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"mpls_vpn_rd\":\"0:0:0\",\"mpls_vpn_rd_origin\":\"unknown\",\
-             \"srv6_seg_ipv6_list\":[],\"ip_proto\":\"ip\",\"flows\":0,\"packets\":0,\"bytes\":0}\n"
+             \"srv6_seg_ipv6_list\":[],\"ip_proto\":\"0\",\"flows\":0,\"packets\":0,\"bytes\":0}\n"
         );
     }
 

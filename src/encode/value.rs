@@ -338,18 +338,22 @@ fn distinguisher(pen: &mut Pen<'_>, rd: Rd) {
     pen.number(number);
 }
 
-/// Whether an address of zeros is IPv6's unspecified one rather than none: where the other end is
-/// an IPv6 address. Hosts that look for their own address send from it.
+/// Whether an address of zeros is IPv6's unspecified one rather than none: where another address
+/// of the row is IPv6. Hosts that look for their own address send from it, and the prefix of all
+/// addresses is written so.
 #[cold]
 fn is_six(schema: &Schema, column: &Column, row: &[u64]) -> bool {
-    let other = match column.what {
-        What::Field(Field::SrcHost) => Field::DstHost,
-        What::Field(Field::DstHost) => Field::SrcHost,
-        What::Field(Field::TunnelSrcHost) => Field::TunnelDstHost,
-        What::Field(Field::TunnelDstHost) => Field::TunnelSrcHost,
+    let others: &[Field] = match column.what {
+        What::Field(Field::SrcHost) => &[Field::DstHost],
+        What::Field(Field::DstHost) => &[Field::SrcHost],
+        What::Field(Field::SrcNet) => &[Field::SrcHost, Field::DstHost, Field::DstNet],
+        What::Field(Field::DstNet) => &[Field::DstHost, Field::SrcHost, Field::SrcNet],
+        What::Field(Field::TunnelSrcHost) => &[Field::TunnelDstHost],
+        What::Field(Field::TunnelDstHost) => &[Field::TunnelSrcHost],
         _ => return false,
     };
-    schema.column(What::Field(other)).is_some_and(|other| {
+    let mut others = others.iter().filter_map(|f| schema.column(What::Field(*f)));
+    others.any(|other| {
         let ip = other.ip(row);
         ip != Ip::default() && ip.as_v4().is_none()
     })
