@@ -199,9 +199,12 @@ impl Aggregator {
 
     fn take(&mut self, records: &mut [FlowRecord]) {
         if self.settings.renormalise {
-            let kept = renormalise(records);
+            let (kept, rates) = renormalise(records);
             self.count(records);
             restore(records, &kept);
+            for (record, rate) in records.iter_mut().zip(rates).filter(|(_, rate)| *rate > 1) {
+                record.set_sampling_rate(rate);
+            }
         } else {
             self.count(records);
         }
@@ -589,8 +592,11 @@ impl Aggregator {
     }
 }
 
+/// Packets and bytes of the records of a batch.
+type Counters = [(u64, u64); Batch::SIZE];
+
 /// What the counters of records are.
-fn counters(records: &[FlowRecord]) -> [(u64, u64); Batch::SIZE] {
+fn counters(records: &[FlowRecord]) -> Counters {
     let mut kept = [(0, 0); Batch::SIZE];
     for (record, kept) in records.iter().zip(&mut kept) {
         *kept = (record.packets, record.bytes);
@@ -598,21 +604,23 @@ fn counters(records: &[FlowRecord]) -> [(u64, u64); Batch::SIZE] {
     kept
 }
 
-/// Multiplies counters by the sampling rate; gives what they were.
-fn renormalise(records: &mut [FlowRecord]) -> [(u64, u64); Batch::SIZE] {
-    let kept = counters(records);
-    for record in records {
+/// Multiplies counters by the sampling rate, which is one from then on; gives what they were.
+fn renormalise(records: &mut [FlowRecord]) -> (Counters, [u32; Batch::SIZE]) {
+    let (kept, mut rates) = (counters(records), [0; Batch::SIZE]);
+    for (record, kept) in records.iter_mut().zip(&mut rates) {
         let known = record.present.has(Field::SamplingRate) && !record.exact;
         let rate = if known { record.sampling_rate() } else { 0 };
         if rate > 1 {
             record.packets = record.packets.saturating_mul(u64::from(rate));
             record.bytes = record.bytes.saturating_mul(u64::from(rate));
+            record.set_sampling_rate(1);
+            *kept = rate;
         }
     }
-    kept
+    (kept, rates)
 }
 
-fn restore(records: &mut [FlowRecord], kept: &[(u64, u64); Batch::SIZE]) {
+fn restore(records: &mut [FlowRecord], kept: &Counters) {
     for (record, kept) in records.iter_mut().zip(kept) {
         (record.packets, record.bytes) = *kept;
     }

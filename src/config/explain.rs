@@ -157,11 +157,12 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
 }
 
 /// The settings of [`Reading`], which the engine takes from an input's own.
-const READING: [&str; 6] = [
+const READING: [&str; 7] = [
     "account_options",
     "asa_biflow",
     "ignore_exporter_address",
     "use_next_hop",
+    "peer_as",
     "uptime_seconds",
     "frame_bytes",
 ];
@@ -172,6 +173,7 @@ fn reading(text: &mut String, reading: &Reading) {
         reading.asa_biflow,
         reading.ignore_exporter_address,
         reading.use_next_hop,
+        reading.peer_as,
         reading.uptime_seconds,
         reading.frame_bytes,
     ];

@@ -416,6 +416,7 @@ fn reading(options: &mut Options) -> Reading {
             default.ignore_exporter_address,
         ),
         use_next_hop: flag("use_next_hop", default.use_next_hop),
+        peer_as: flag("peer_as", default.peer_as),
         uptime_seconds: flag("uptime_seconds", default.uptime_seconds),
         frame_bytes: flag("frame_bytes", default.frame_bytes),
     }

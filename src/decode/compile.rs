@@ -130,24 +130,30 @@ impl Compiled {
     }
 }
 
-/// Headers of two packets in one template, with addresses of both families (SRv6 carrying IPv4,
-/// as Cisco exports it): the inner packet, which comes later, is the flow, and the outer one the
-/// tunnel. Where the family does not change, the second occurrence is the tunnel's.
+/// Headers of two packets in one template, as Cisco exports what SRv6 carries: the inner packet,
+/// which comes later (RFC 7011 §8), is the flow, and the outer one the tunnel.
 fn inside_out(items: &mut [Item]) {
     let at = |id: u16, nth: usize| {
         items
             .iter()
             .position(|i| i.pen == 0 && !i.scope && i.id == id && i.nth == nth)
     };
-    let (Some(four), Some(six), Some(_)) = (at(8, 0), at(27, 0), at(4, 1)) else {
+    let twice = |ids: &[u16]| ids.iter().all(|id| at(*id, 1).is_some());
+    let mut swap: Vec<u16> = Vec::new();
+    // The addresses of the outer packet, where the other packet is of the other family.
+    let mut outer: &[u16] = &[];
+    if [8, 12, 27, 28].iter().any(|id| twice(&[*id])) {
+        swap.extend([8, 12, 27, 28].into_iter().filter(|id| twice(&[*id])));
+    } else if let (Some(four), Some(six), true) = (at(8, 0), at(27, 0), twice(&[4])) {
+        outer = if six < four { &[27, 28] } else { &[8, 12] };
+    } else {
         return;
-    };
-    let outer: [u16; 2] = if six < four { [27, 28] } else { [8, 12] };
-    let twice = [4, 5, 6, 7, 11, 31].map(|id| (id, at(id, 1).is_some()));
+    }
+    swap.extend([4, 5, 6, 7, 11, 31].into_iter().filter(|id| twice(&[*id])));
     for item in items.iter_mut().filter(|i| i.pen == 0 && i.nth < 2) {
         if outer.contains(&item.id) {
             item.nth = 1;
-        } else if twice.contains(&(item.id, true)) {
+        } else if swap.contains(&item.id) {
             item.nth ^= 1;
         }
     }
@@ -198,6 +204,9 @@ const EXTRA: &[(Field, &[u16])] = &[
     (Field::NatEvent, &[40005]),
     (Field::FwEvent, &[40005]),
 ];
+
+/// The same where the AS numbers of the records are those of the neighbours.
+const PEER_AS: &[(Field, &[u16])] = &[(Field::PeerSrcAs, &[16]), (Field::PeerDstAs, &[17])];
 
 /// Fields whose value is the second occurrence of an element.
 const TUNNEL: FieldSet = FieldSet::of(&[
@@ -264,7 +273,7 @@ impl Way {
         for field in wanted.minus(NOT_COPIED).iter() {
             let ops = match setup.customs.of(field) {
                 Some(custom) => custom_ops(all, custom),
-                None => match candidates(items, field) {
+                None => match candidates(items, field, setup) {
                     ops if ops.is_empty() && field == Field::Etype => etype(items),
                     ops => ops,
                 },
@@ -375,11 +384,12 @@ fn counters(ids: &[u16], acts: [Act; 3], pick: impl Fn(u16) -> Option<Loc>) -> V
 }
 
 /// The copies that can fill `field`, the most preferred first.
-fn candidates(items: &[Item], field: Field) -> Vec<Op> {
+fn candidates(items: &[Item], field: Field, setup: &Setup) -> Vec<Op> {
     let info = field.info();
     let nth = usize::from(TUNNEL.has(field));
-    let extra = EXTRA
-        .iter()
+    let peers = PEER_AS.iter().filter(|_| setup.reading.peer_as);
+    let extra = peers
+        .chain(EXTRA)
         .find(|(f, _)| *f == field)
         .map_or(&[][..], |(_, ids)| *ids);
     let elements = info

@@ -126,7 +126,10 @@ pub struct Reading {
     pub ignore_exporter_address: bool,
     /// Where there is no BGP next hop that of IP takes its place.
     pub use_next_hop: bool,
-    /// NetFlow v5 and v9: times counted from the exporter's start are whole seconds.
+    /// NetFlow, IPFIX: AS numbers of source and destination are those of the neighbours, where a
+    /// record has no others.
+    pub peer_as: bool,
+    /// NetFlow, IPFIX: times counted from the exporter's start are as coarse as nfacctd's.
     pub uptime_seconds: bool,
     /// sFlow: bytes are those of the sampled frame, its link layer and checksum included, rather
     /// than those of layer 3.
@@ -140,6 +143,7 @@ impl Default for Reading {
             asa_biflow: false,
             ignore_exporter_address: false,
             use_next_hop: true,
+            peer_as: false,
             uptime_seconds: false,
             frame_bytes: false,
         }

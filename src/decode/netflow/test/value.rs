@@ -169,7 +169,7 @@ fn label_stacks_and_distinguishers() {
 }
 
 #[test]
-fn tunnels_are_second_occurrences() {
+fn of_two_packets_the_inner_one_is_the_flow_and_the_outer_one_the_tunnel() {
     let wanted = [
         Field::SrcHost,
         Field::TunnelSrcHost,
@@ -181,9 +181,9 @@ fn tunnels_are_second_occurrences() {
     let (_, r) = one(&wanted, &[outer, inner].concat());
     assert_eq!(
         (r.src_host(), r.tunnel_src_host()),
-        (v4(10, 0, 0, 1), v4(10, 0, 0, 2))
+        (v4(10, 0, 0, 2), v4(10, 0, 0, 1))
     );
-    assert_eq!((r.tunnel_proto(), r.tunnel_tcp_flags()), (6, 0x18));
+    assert_eq!((r.tunnel_proto(), r.tunnel_tcp_flags()), (47, 0));
     // IPv4 in IPv6: the flow is what is inside.
     let outer: &[(u16, &[u8])] = &[(27, &SIX), (7, &[0, 1]), (4, &[4])];
     let inner: &[(u16, &[u8])] = &[(8, &[10, 0, 0, 2]), (7, &[0, 53]), (4, &[17])];
