@@ -182,7 +182,11 @@ impl Aggregator {
     /// A batch may reach over the end of a bin: what came before it is counted before the rows are
     /// handed out. Gives the records that are left.
     #[cold]
-    fn end_bins<'b>(&mut self, mut records: &'b mut [FlowRecord], now: Nanos) -> &'b mut [FlowRecord] {
+    fn end_bins<'b>(
+        &mut self,
+        mut records: &'b mut [FlowRecord],
+        now: Nanos,
+    ) -> &'b mut [FlowRecord] {
         while now >= self.deadline {
             let end = self.deadline;
             let before = records.iter().take_while(|record| record.time < end);
@@ -269,7 +273,8 @@ impl Aggregator {
             return;
         };
         let total = [record.packets, record.bytes];
-        let Some(mut shares) = Shares::new(start, end, total).filter(|_| self.passes(record)) else {
+        let Some(mut shares) = Shares::new(start, end, total).filter(|_| self.passes(record))
+        else {
             return;
         };
         if end.0 - start.0 > self.length.saturating_mul(prorate::BINS_MAX) {

@@ -251,17 +251,29 @@ mod tests {
         let second = (Nanos(noon.0 + 420 * SECOND), Nanos(noon.0 + 840 * SECOND));
         assert_eq!(seven.of(Nanos(noon.0 + 500 * SECOND)), second);
         let last = seven.of(Nanos(noon.0 + 3599 * SECOND));
-        assert_eq!(last, (at(2026, 3, 1, 43_200 + 8 * 420), at(2026, 3, 1, 46_800)));
+        assert_eq!(
+            last,
+            (at(2026, 3, 1, 43_200 + 8 * 420), at(2026, 3, 1, 46_800))
+        );
         assert_eq!(seven.of(at(2026, 3, 1, 46_800)).0, at(2026, 3, 1, 46_800));
         // An hour that begins at half past, where the zone is half an hour off.
         let mut ten = bins(600, "+05:30", Align::Hour);
         assert_eq!(ten.of(at(2026, 3, 1, 1799)).0, at(2026, 3, 1, 1200));
         // 2026-01-01 was a Thursday; two days at a time from Monday on, then Sunday alone.
         let mut two = bins(2 * 86_400, "UTC", Align::Week);
-        assert_eq!(two.of(at(2026, 1, 1, 5)), (at(2025, 12, 31, 0), at(2026, 1, 2, 0)));
-        assert_eq!(two.of(at(2026, 1, 4, 5)), (at(2026, 1, 4, 0), at(2026, 1, 5, 0)));
+        assert_eq!(
+            two.of(at(2026, 1, 1, 5)),
+            (at(2025, 12, 31, 0), at(2026, 1, 2, 0))
+        );
+        assert_eq!(
+            two.of(at(2026, 1, 4, 5)),
+            (at(2026, 1, 4, 0), at(2026, 1, 5, 0))
+        );
         let mut ten = bins(10 * 86_400, "UTC", Align::Month);
-        assert_eq!(ten.of(at(2026, 2, 27, 0)), (at(2026, 2, 21, 0), at(2026, 3, 1, 0)));
+        assert_eq!(
+            ten.of(at(2026, 2, 27, 0)),
+            (at(2026, 2, 21, 0), at(2026, 3, 1, 0))
+        );
         // Multiples: fortnights from a Monday, two days from local midnight.
         let mut fortnight = bins(14 * 86_400, "UTC", Align::Week);
         let (start, end) = fortnight.of(at(2026, 1, 1, 5));
@@ -278,7 +290,10 @@ mod tests {
         let mut hour = Bins::new(Every::Seconds(3600), Zone::UTC).placed(None, 300);
         let noon = at(2026, 3, 1, 43_200);
         let (start, end) = hour.of(noon);
-        assert_eq!((start, end), (at(2026, 3, 1, 39_900), at(2026, 3, 1, 43_500)));
+        assert_eq!(
+            (start, end),
+            (at(2026, 3, 1, 39_900), at(2026, 3, 1, 43_500))
+        );
         assert_eq!(hour.of(end).0, end);
         let mut month = Bins::new(Every::Month, Zone::UTC).placed(None, 6 * 3600);
         assert_eq!(month.of(at(2026, 3, 1, 0)).0, at(2026, 2, 1, 6 * 3600));

@@ -1,7 +1,7 @@
 //! `[primitive.NAME]`: primitives that the configuration defines.
 //!
 //! A primitive gets its place in the record when the first list of primitives names it, so those
-//! that nobody sums by cost nothing. Not for lists of primitives: see [`primitive`](super::primitive).
+//! that nobody sums by cost nothing. Not for such lists: see [`primitive`](super::primitive).
 
 use super::tree::Section;
 use crate::base::options::{Options, Place, Problem, Raw};
@@ -191,7 +191,10 @@ fn read(name: String, options: &mut Options) -> Option<Custom> {
     let length = length(options);
     for (key, example) in [("kind", "\"number\""), ("length", "4")] {
         if !options.has(key) {
-            let message = format!("`{}` needs `{key}`, for example {key} = {example}", options.section);
+            let message = format!(
+                "`{}` needs `{key}`, for example {key} = {example}",
+                options.section
+            );
             options.problem(options.place, message);
         }
     }
@@ -273,7 +276,10 @@ fn length(options: &mut Options) -> Option<Option<u16>> {
 fn pointers(options: &mut Options) -> Vec<Pointer> {
     let items = options.list("packet").unwrap_or_default();
     if items.len() > POINTERS_MAX {
-        let message = format!("`packet` has {} places; {POINTERS_MAX} at most", items.len());
+        let message = format!(
+            "`packet` has {} places; {POINTERS_MAX} at most",
+            items.len()
+        );
         options.wrong("packet", message);
     }
     let mut pointers = Vec::new();
@@ -356,7 +362,9 @@ mod tests {
 
     /// Configuration, problems, warnings of these sections and a list of primitives.
     fn parse(sections: &str, by: &str) -> native::Outcome {
-        native::parse(&format!("{sections}\n{REST}[aggregate.x]\nby = {by}\nto = \"o\"\n"))
+        native::parse(&format!(
+            "{sections}\n{REST}[aggregate.x]\nby = {by}\nto = \"o\"\n"
+        ))
     }
 
     #[test]
@@ -370,7 +378,12 @@ mod tests {
         assert_eq!(outcome.warnings.len(), 1, "{:?}", outcome.warnings);
         assert!(outcome.warnings[0].message.contains("`primitive.unused`"));
         let by = &outcome.config.aggregates[0].by;
-        let want = [Field::SrcHost, Field::Custom0, Field::Custom2, Field::Custom3];
+        let want = [
+            Field::SrcHost,
+            Field::Custom0,
+            Field::Custom2,
+            Field::Custom3,
+        ];
         assert_eq!(by, &want);
         let customs = outcome.config.primitives.customs();
         let names: Vec<_> = customs.iter().map(|c| c.name.as_str()).collect();
@@ -379,8 +392,14 @@ mod tests {
         assert_eq!(hop.element, Some(Element { pen: 637, id: 91 }));
         let ttl = customs.named("ttl").unwrap();
         assert_eq!(ttl.pointers[1].proto, Some(0x86dd));
-        assert_eq!(outcome.config.primitives.name_of(Field::Custom3), Some("vrf"));
-        let shown: Vec<_> = show(ttl).into_iter().map(|(k, v)| format!("{k} = {v}")).collect();
+        assert_eq!(
+            outcome.config.primitives.name_of(Field::Custom3),
+            Some("vrf")
+        );
+        let shown: Vec<_> = show(ttl)
+            .into_iter()
+            .map(|(k, v)| format!("{k} = {v}"))
+            .collect();
         let packet = "packet = [\"l3:0x0800+8\", \"l3:0x86dd+7\"]";
         assert_eq!(shown, [packet, "kind = \"hex\"", "length = 1"]);
     }
@@ -400,7 +419,16 @@ mod tests {
             assert_eq!(show_pointer(&read), want);
             assert_eq!(pointer(want), Some(read));
         }
-        for text in ["", "l5", "l3:x", "l3:0x12345", "l3+", "l3+65536", "l3+-1", "l3:1:2"] {
+        for text in [
+            "",
+            "l5",
+            "l3:x",
+            "l3:0x12345",
+            "l3+",
+            "l3+65536",
+            "l3+-1",
+            "l3:1:2",
+        ] {
             assert_eq!(pointer(text), None, "{text}");
         }
     }
@@ -411,33 +439,76 @@ mod tests {
         let good = "element = 234\nlength = 4\nkind = \"number\"";
         for (sections, want) in [
             (one("tag", good), "`tag` is a name of the primitive `tag`"),
-            (one("IP_SRC", good), "`ip_src` is a name of the primitive `src_host`"),
+            (
+                one("IP_SRC", good),
+                "`ip_src` is a name of the primitive `src_host`",
+            ),
             (one("bytes", good), "something else in rows"),
             (one("x", good) + &one("X", good), "two primitives `x`"),
             (one("x", "element = 234\nlength = 4"), "needs `kind`"),
             (one("x", "element = 234\nkind = \"hex\""), "needs `length`"),
             (one("x", "length = 4\nkind = \"hex\""), "needs `element`"),
-            (one("x", "element = 0\nlength = 4\nkind = \"hex\""), "`element` is 0"),
-            (one("x", "element = \"1:2:3\"\nlength = 4\nkind = \"hex\""), "`element` is"),
-            (one("x", "element = 1\nlength = 5\nkind = \"ip\""), "`length` of an address"),
-            (one("x", "element = 1\nlength = \"long\"\nkind = \"ip\""), "`length` is \"long\""),
-            (one("x", "element = 1\nlength = \"variable\"\nkind = \"ip\""), "4 or 16"),
-            (one("x", "packet = [\"l9\"]\nlength = 1\nkind = \"ip\""), "a place is a layer"),
             (
-                one("x", "packet = [\"l3\"]\nlength = \"variable\"\nkind = \"raw\""),
+                one("x", "element = 0\nlength = 4\nkind = \"hex\""),
+                "`element` is 0",
+            ),
+            (
+                one("x", "element = \"1:2:3\"\nlength = 4\nkind = \"hex\""),
+                "`element` is",
+            ),
+            (
+                one("x", "element = 1\nlength = 5\nkind = \"ip\""),
+                "`length` of an address",
+            ),
+            (
+                one("x", "element = 1\nlength = \"long\"\nkind = \"ip\""),
+                "`length` is \"long\"",
+            ),
+            (
+                one("x", "element = 1\nlength = \"variable\"\nkind = \"ip\""),
+                "4 or 16",
+            ),
+            (
+                one("x", "packet = [\"l9\"]\nlength = 1\nkind = \"ip\""),
+                "a place is a layer",
+            ),
+            (
+                one(
+                    "x",
+                    "packet = [\"l3\"]\nlength = \"variable\"\nkind = \"raw\"",
+                ),
                 "can not vary",
             ),
             (
-                one("x", &format!("packet = [{}]\nlength = 1\nkind = \"hex\"", "\"l3\",".repeat(9))),
+                one(
+                    "x",
+                    &format!(
+                        "packet = [{}]\nlength = 1\nkind = \"hex\"",
+                        "\"l3\",".repeat(9)
+                    ),
+                ),
                 "8 at most",
             ),
-            (one("x", &format!("{good}\nlenght = 4")), "did you mean `length`?"),
+            (
+                one("x", &format!("{good}\nlenght = 4")),
+                "did you mean `length`?",
+            ),
         ] {
             let outcome = parse(&sections, "[\"src_host\"]");
-            let said: Vec<_> = outcome.problems.iter().map(|p| p.message.as_str()).collect();
-            assert!(said.iter().any(|m| m.contains(want)), "{sections}: {said:?}");
+            let said: Vec<_> = outcome
+                .problems
+                .iter()
+                .map(|p| p.message.as_str())
+                .collect();
+            assert!(
+                said.iter().any(|m| m.contains(want)),
+                "{sections}: {said:?}"
+            );
         }
-        let odd = parse(&one("x", "element = 1\nlength = 3\nkind = \"hex\""), "[\"x\"]");
+        let odd = parse(
+            &one("x", "element = 1\nlength = 3\nkind = \"hex\""),
+            "[\"x\"]",
+        );
         assert_eq!(odd.problems, []);
         assert!(odd.warnings[0].message.contains("will be empty"));
         let near = parse(&one("vrf_id", good), "[\"vrf_ib\"]");

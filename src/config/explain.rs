@@ -2,7 +2,7 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, Reading, RecordTime};
+use super::{Aggregate, Config, Decode, Full, Input, Reading, RecordTime};
 use super::{custom, every, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
@@ -58,18 +58,8 @@ pub fn show(config: &Config) -> String {
             let _ = writeln!(text, "{key} = {value}");
         }
     }
-    for input in &config.inputs {
-        let _ = write!(
-            text,
-            "\n[input.{}]\nkind = {}\n",
-            input.name,
-            quote(&input.kind)
-        );
-        let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
-        let _ = writeln!(text, "workers = {}", input.workers);
-        reading(&mut text, &input.reading);
-        let shown = ["kind", "decode", "workers"];
-        own(&mut text, &input.options, &[&shown[..], &READING].concat());
+    for one in &config.inputs {
+        input(&mut text, one);
     }
     for aggregate in &config.aggregates {
         section(&mut text, config, aggregate);
@@ -123,7 +113,11 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     };
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
-    let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list, &config.primitives)));
+    let _ = writeln!(
+        text,
+        "by = {}",
+        quotes(&primitive::show(&list, &config.primitives))
+    );
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
@@ -154,6 +148,16 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     let _ = writeln!(text, "renormalise = {}", aggregate.renormalise);
     let to: Vec<&str> = aggregate.to.iter().map(String::as_str).collect();
     let _ = writeln!(text, "to = {}", quotes(&to));
+}
+
+fn input(text: &mut String, input: &Input) {
+    let (name, kind) = (&input.name, quote(&input.kind));
+    let _ = writeln!(text, "\n[input.{name}]\nkind = {kind}");
+    let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
+    let _ = writeln!(text, "workers = {}", input.workers);
+    reading(text, &input.reading);
+    let shown = ["kind", "decode", "workers"];
+    own(text, &input.options, &[&shown[..], &READING].concat());
 }
 
 /// The settings of [`Reading`], which the engine takes from an input's own.

@@ -411,10 +411,7 @@ fn reading(options: &mut Options) -> Reading {
     Reading {
         account_options: flag("account_options", default.account_options),
         asa_biflow: flag("asa_biflow", default.asa_biflow),
-        ignore_exporter_address: flag(
-            "ignore_exporter_address",
-            default.ignore_exporter_address,
-        ),
+        ignore_exporter_address: flag("ignore_exporter_address", default.ignore_exporter_address),
         use_next_hop: flag("use_next_hop", default.use_next_hop),
         peer_as: flag("peer_as", default.peer_as),
         uptime_seconds: flag("uptime_seconds", default.uptime_seconds),
@@ -469,7 +466,10 @@ fn prorating(options: &mut Options, aggregate: &Aggregate) {
     let ends = [Field::TimestampMin, Field::TimestampMax];
     let stitched = aggregate.stitch || aggregate.by.iter().any(|field| ends.contains(field));
     if aggregate.prorate && aggregate.every.is_none() {
-        options.wrong("prorate", "`prorate` splits flows over bins: it needs `every`");
+        options.wrong(
+            "prorate",
+            "`prorate` splits flows over bins: it needs `every`",
+        );
     } else if aggregate.prorate && stitched {
         let message = "`prorate` splits flows, and `stitch` keeps their ends: one of them";
         options.wrong("prorate", message);

@@ -451,7 +451,11 @@ fn left(items: &[Item], setup: &Setup) -> Vec<Item> {
             && (!reading.use_next_hop && NEXT_HOPS.contains(&item.id)
                 || reading.ignore_exporter_address && EXPORTER.contains(&item.id))
     };
-    items.iter().filter(|item| !refused(item)).copied().collect()
+    items
+        .iter()
+        .filter(|item| !refused(item))
+        .copied()
+        .collect()
 }
 
 /// The copy that fills a primitive of the configuration, where a copy does.

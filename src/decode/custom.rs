@@ -1,8 +1,8 @@
 //! Primitives of the configuration out of exported records, options and packets.
 //!
 //! Numbers and addresses are copies like those of any field and belong to the
-//! [`plan`](super::plan). Here is what is more: texts, which need symbols, what options say once for all
-//! records, and bytes at places in packets. Not for what a value's bytes mean: see
+//! [`plan`](super::plan). Here is what is more: texts, which need symbols, what options say once
+//! for all records, and bytes at places in packets. Not for what a value's bytes mean: see
 //! [`Form`](crate::record::Form).
 
 use super::compile::{Item, own};
@@ -156,7 +156,11 @@ pub fn learn<'a, R: Row<'a>>(
 /// What options said of the records of a domain.
 pub fn recall(customs: &Customs, domain: Domain, now: Nanos, options: &mut Options) -> Words {
     let mut words = Words::default();
-    for slot in customs.iter().flat_map(Custom::fields).filter_map(Field::slot) {
+    for slot in customs
+        .iter()
+        .flat_map(Custom::fields)
+        .filter_map(Field::slot)
+    {
         if let Some(word) = options.custom(domain, About::Custom(slot as u64), now)
             && let Some(place) = words.words.get_mut(slot)
         {
@@ -286,7 +290,9 @@ impl<'a> View<'a> {
     /// Where the transport header begins: later fragments have none.
     fn transport(&self) -> Option<u32> {
         let ip = self.packet.ip.as_ref()?;
-        ip.fragment.is_none_or(|f| f.offset == 0).then_some(ip.payload)
+        ip.fragment
+            .is_none_or(|f| f.offset == 0)
+            .then_some(ip.payload)
     }
 
     /// Length of the transport header.

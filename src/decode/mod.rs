@@ -19,6 +19,7 @@ pub mod sflow;
 pub mod slow;
 pub mod template;
 pub mod time;
+pub mod vrf;
 
 pub mod registry;
 
@@ -28,8 +29,8 @@ use crate::base::time::Nanos;
 use crate::record::{Batch, Customs, FieldSet, FlowRecord, RecordKind};
 use crate::source::Frame;
 use crate::wire;
-use std::sync::Arc;
 pub use registry::{Decode, Kind, build, gives, gives_custom, memory};
+use std::sync::Arc;
 
 macro_rules! registry {
     ($($name:literal: $module:ident :: $decoder:ident if $feature:literal;)*) => {

@@ -137,7 +137,8 @@ impl Options {
 
     /// A name.
     pub fn name(&mut self, domain: Domain, about: About, now: Nanos) -> Option<Sym> {
-        self.take(domain, false, about, now).map(|sym| Sym(sym as u32))
+        self.take(domain, false, about, now)
+            .map(|sym| Sym(sym as u32))
     }
 
     fn take(&mut self, of: Domain, own: bool, about: About, now: Nanos) -> Option<u64> {

@@ -13,8 +13,8 @@ mod agent;
 mod seen;
 mod text;
 
-use super::packet::{HEADERS, HeaderPlan};
 use super::custom::Pointers;
+use super::packet::{HEADERS, HeaderPlan};
 use super::{Decoder, Emit, Reading, Setup};
 use crate::base::addr::Ip;
 use crate::base::intern::Sym;
@@ -338,7 +338,11 @@ impl SflowDecoder {
         };
         let texts = self.texts(&seen, out);
         let record = out.slot();
-        count(record, sample, seen.bytes(&described, want.reading.frame_bytes));
+        count(
+            record,
+            sample,
+            seen.bytes(&described, want.reading.frame_bytes),
+        );
         whence(record, context, sample);
         if want.export {
             export(record, context, sample);

@@ -8,10 +8,11 @@ use super::custom::{self, Piece};
 use super::options::{About, Domain, Options};
 use super::packet::HeaderPlan;
 use super::plan::{Loc, Row, number};
+use super::vrf::Vrfs;
 use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Sym;
 use crate::base::time::Nanos;
-use crate::record::{self, Field, FieldSet, FlowRecord, Rd};
+use crate::record::{Field, FieldSet, FlowRecord, Rd};
 use crate::wire::packet::{Packet, Start};
 
 /// Most labels of a stack: elements 70 to 79.
@@ -67,7 +68,7 @@ pub struct Slow {
     app: Option<Loc>,
     app_name: Option<Loc>,
     ifaces: [Option<Loc>; 2],
-    vrfs: [Option<Loc>; 2],
+    vrfs: Vrfs,
     vrf_name: Option<Loc>,
     text: Option<Loc>,
     srv6: Option<Loc>,
@@ -165,8 +166,16 @@ impl Slow {
             any(&[F::InIfaceName], input),
             any(&[F::OutIfaceName], one(14).or(one(253))),
         ];
-        let vrf = [F::VrfName, F::IngressVrfName, F::EgressVrfName, F::MplsVpnRd];
-        slow.vrfs = [any(&vrf, one(234)), any(&vrf, one(235))];
+        let vrf = [
+            F::VrfName,
+            F::IngressVrfName,
+            F::EgressVrfName,
+            F::MplsVpnRd,
+        ];
+        slow.vrfs = Vrfs {
+            ingress: any(&vrf, one(234)),
+            egress: any(&vrf, one(235)),
+        };
         slow.vrf_name = any(&[F::VrfName], one(236));
         let label = items.iter().find(|i| i.pen == 43874 && i.id == 3);
         slow.text = any(&[F::Label], label.map(|i| i.loc));
@@ -200,13 +209,13 @@ impl Slow {
             self.segment,
             self.delay_sum,
         ];
-        let pairs = [self.ifaces, self.vrfs];
         self.labels
             .iter()
             .chain(&single)
-            .chain(pairs.iter().flatten())
+            .chain(&self.ifaces)
             .any(Option::is_some)
             || self.rate.is_some()
+            || self.vrfs.is_some()
             || self.vlan.is_some()
             || self.macs.is_some()
             || self.section.is_some()
@@ -250,24 +259,11 @@ impl Slow {
             );
         }
         let own = self.vrf_name.map(|l| intern(row.value(l), out));
-        if self.vrfs.iter().any(Option::is_some) {
-            let (vrfs, rds) = self.routing(row, origin, options);
-            let [ingress, egress] =
-                vrfs.map(|n| options.name(domain, About::Vrf(n?), now));
-            put(Field::IngressVrfName, ingress);
-            put(Field::EgressVrfName, egress);
-            // The one that has a distinguisher, else the one it came from.
-            let through = match rds.map(|rd| rd.parts() != (0, 0) && rd.as_vrf().is_none()) {
-                [false, true] => [egress, ingress],
-                _ => [ingress, egress],
-            };
-            let [first, second] = through;
-            put(Field::VrfName, own.or(first).or(second));
-            let known = rds.iter().find(|rd| rd.parts() != (0, 0) && rd.as_vrf().is_none());
-            names.rd = known.or(rds.iter().find(|rd| **rd != Rd::default())).copied();
-        } else {
-            put(Field::VrfName, own);
-        }
+        let vrfs = self.vrfs.resolve(row, origin, options);
+        names.rd = vrfs.rd;
+        put(Field::IngressVrfName, vrfs.ingress);
+        put(Field::EgressVrfName, vrfs.egress);
+        put(Field::VrfName, own.or(vrfs.own));
         put(Field::Label, self.text.map(|l| intern(row.value(l), out)));
         put(
             Field::Srv6SegmentList,
@@ -290,26 +286,6 @@ impl Slow {
             names.packet = Some((packet, stack));
         }
         names
-    }
-
-    /// Ingress and egress VRF, and for each the route distinguisher that options tell; where they
-    /// tell none, its number.
-    fn routing<'a, R: Row<'a>>(
-        &self,
-        row: R,
-        origin: &Origin,
-        options: &mut Options,
-    ) -> ([Option<u64>; 2], [Rd; 2]) {
-        let id = |loc: Option<Loc>| loc.map(|l| number(row.value(l))).filter(|n| *n != 0);
-        let vrfs = self.vrfs.map(id);
-        let rds = vrfs.map(|vrf| {
-            let Some(vrf) = vrf else { return Rd::default() };
-            match options.rd(origin.domain, vrf, origin.now) {
-                Some(rd) => Rd::new(rd, record::Origin::Flow),
-                None => Rd::vrf(vrf as u32, record::Origin::Flow),
-            }
-        });
-        (vrfs, rds)
     }
 
     /// The packet in the record with its bytes, for primitives of the configuration.

@@ -4,10 +4,10 @@
 //! affair of [`Guard`]: templates in use stay, spoofed ones push out each other. Not for what a
 //! template means: that is compiled once by [`Compiled`].
 
+use super::Setup;
 use super::compile::Compiled;
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
-use super::Setup;
 use crate::base::addr::Ip;
 use crate::base::cursor::{Cursor, Short};
 use crate::base::time::Nanos;

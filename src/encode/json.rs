@@ -225,6 +225,61 @@ mod tests {
         );
     }
 
+    #[test]
+    fn primitives_of_the_configuration_are_texts() {
+        let style = Style {
+            event_type: false,
+            ..Style::default()
+        };
+        let line = |(schema, row): (Arc<Schema>, Vec<u64>)| {
+            let mut out = Vec::new();
+            Json::new(schema, &style).rows(&row, Nanos(1), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            line(sample::customs(false, sample::values)),
+            "{\"port_dst\":443,\"number\":\"1610612736\",\"hex\":\"ab\",\
+             \"ip4\":\"192.0.2.1\",\"ip6\":\"2001:db8::9\",\"mac\":\"00:01:02:03:04:05\",\
+             \"word\":\"ab\\\"\",\"text\":\"caf\u{e9}\\n\",\"octets\":\"01-00-ff\",\
+             \"raw\":\"09-a0\",\"odd\":\"\",\"flows\":1,\"packets\":12,\"bytes\":9000}\n"
+        );
+        // What a record does not have is its form's nothing; an event has no counters.
+        assert_eq!(
+            line(sample::customs(true, |_, _| ())),
+            "{\"port_dst\":443,\"number\":\"0\",\"hex\":\"0\",\"ip4\":\"0.0.0.0\",\
+             \"ip6\":\"::\",\"mac\":\"00:00:00:00:00:00\",\"word\":\"\",\"text\":\"\",\
+             \"octets\":\"00-00-00\",\"raw\":\"\",\"odd\":\"\"}\n"
+        );
+    }
+
+    #[test]
+    fn events_leave_out_their_counters_wherever_those_stand() {
+        let symbols = Arc::new(crate::base::intern::Interner::new(64));
+        let options = crate::record::schema::Options {
+            flows: true,
+            binned: true,
+            kinds: true,
+            ..Default::default()
+        };
+        let schema = Arc::new(Schema::new("t", &[VrfName], options, symbols));
+        let mut json = Json::new(schema.clone(), &Style::default());
+        let mut row = vec![0; schema.row_words()];
+        let mut lines = Vec::new();
+        for kind in 0..3 {
+            schema.kind.unwrap().set_number(&mut row, kind);
+            json.rows(&row, Nanos::new(7, 0), &mut lines);
+        }
+        let stamps = "\"stamp_inserted\":\"0000-00-00 00:00:00\",\
+                      \"stamp_updated\":\"1970-01-01 00:00:07\"";
+        let head = format!("{{\"event_type\":\"purge\",{stamps}");
+        let bare = format!("{head},\"vrf_name\":\"\"}}\n");
+        let full = format!("{head},\"flows\":0,\"vrf_name\":\"\",\"packets\":0,\"bytes\":0}}\n");
+        assert_eq!(
+            String::from_utf8(lines).unwrap(),
+            format!("{full}{bare}{bare}")
+        );
+    }
+
     /// The text of a JSON string's inside, by the rules of RFC 8259 §7; none if it breaks one.
     fn unescape(inside: &str) -> Option<String> {
         let (mut out, mut chars) = (String::new(), inside.chars());

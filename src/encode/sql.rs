@@ -406,6 +406,41 @@ mod tests {
     }
 
     #[test]
+    fn primitives_of_the_configuration_are_columns() {
+        let (schema, row) = crate::encode::sample::customs(true, crate::encode::sample::values);
+        let mut table = Table::new(schema, &Style::default()).unwrap();
+        let create = table.create("t");
+        for column in [
+            "\"number\" INTEGER NOT NULL DEFAULT 0,",
+            "\"hex\" TEXT NOT NULL DEFAULT '',",
+            "\"ip6\" TEXT NOT NULL DEFAULT '',",
+        ] {
+            assert!(create.contains(column), "{create}");
+        }
+        assert!(!create.contains("record_kind"), "{create}");
+        let mut got = Vec::new();
+        let mut bind = |_, cell: Cell<'_>| {
+            got.push(match cell {
+                Cell::Integer(n) => n.to_string(),
+                Cell::Text(text) => text.into(),
+            });
+            Ok::<_, ()>(())
+        };
+        table.row(&row, Nanos(1), &mut bind).unwrap();
+        assert_eq!(
+            got[1..6],
+            [
+                "1610612736",
+                "ab",
+                "192.0.2.1",
+                "2001:db8::9",
+                "00:01:02:03:04:05"
+            ]
+        );
+        assert_eq!(got[6..11], ["ab\"", "caf\u{e9}\n", "01-00-ff", "09-a0", ""]);
+    }
+
+    #[test]
     fn a_grand_total_has_a_key_and_twins_are_refused() {
         assert!(
             table(&[], false, &Style::default())

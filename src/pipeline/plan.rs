@@ -346,9 +346,9 @@ fn plan_aggregate(
     };
     AggregatePlan {
         settings,
-        bins: aggregate.every.map(|every| {
-            Bins::new(every, zone.clone()).placed(aggregate.align, aggregate.offset)
-        }),
+        bins: aggregate
+            .every
+            .map(|every| Bins::new(every, zone.clone()).placed(aggregate.align, aggregate.offset)),
         pace: aggregate.flush.map(|every| Bins::new(every, zone.clone())),
         outputs: outputs.collect(),
         workers: workers
@@ -489,7 +489,10 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
                     format!("`{name}`; `weir fields {name}` tells what does")
                 }
             };
-            let message = format!("aggregate.{}: none of its inputs gives {what}", aggregate.name);
+            let message = format!(
+                "aggregate.{}: none of its inputs gives {what}",
+                aggregate.name
+            );
             problems.push(Problem {
                 place: aggregate.place,
                 message,

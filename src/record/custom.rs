@@ -284,7 +284,10 @@ mod tests {
         let none = |_: &[u8]| -> Sym { panic!("no symbol is needed") };
         assert_eq!(Form::Number.word(&[1, 2], none), 0x102);
         assert_eq!(Form::Number.word(&[0, 0, 0, 0, 0, 0, 0, 0, 7], none), 7);
-        assert_eq!(Form::Number.word(&[1, 0, 0, 0, 0, 0, 0, 0, 7], none), u64::MAX);
+        assert_eq!(
+            Form::Number.word(&[1, 0, 0, 0, 0, 0, 0, 0, 7], none),
+            u64::MAX
+        );
         assert_eq!(Form::ShortText.word(b"ab\0c", none), 0x6162 << 48);
         assert_eq!(Form::ShortRaw(2).word(&[1, 2, 3], none), 0x102 << 48);
         let text = |bytes: &[u8]| Sym(bytes.len() as u32);

@@ -432,7 +432,10 @@ mod tests {
             assert_eq!(Field::by_name(field.info().name), None);
         }
         assert_eq!(Field::custom(SLOTS), None);
-        assert_eq!((Field::RecordKind.slot(), Field::SrcHost.slot()), (None, None));
+        assert_eq!(
+            (Field::RecordKind.slot(), Field::SrcHost.slot()),
+            (None, None)
+        );
         assert_eq!(Field::by_name("record_kind"), None);
     }
 

@@ -92,7 +92,10 @@ mod tests {
         let wire = u64::from_be_bytes([0, 2, 0, 1, 0, 0, 0, 9]);
         for origin in [Unknown, Bgp, Bmp, Flow, Map] {
             let rd = Rd::new(wire, origin);
-            assert_eq!((rd.origin(), rd.parts()), (origin, (2, wire & 0xffff_ffff_ffff)));
+            assert_eq!(
+                (rd.origin(), rd.parts()),
+                (origin, (2, wire & 0xffff_ffff_ffff))
+            );
             assert_eq!(rd.as_vrf(), None);
             let vrf = Rd::vrf(u32::MAX, origin);
             assert_eq!((vrf.origin(), vrf.as_vrf()), (origin, Some(u32::MAX)));

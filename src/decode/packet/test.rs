@@ -226,19 +226,22 @@ fn what_is_not_ip_is_counted_or_kept() {
 
 /// Primitives at these places, three bytes in hex each, of the usual layers.
 fn pointed(places: &[(Layer, Option<u16>, u16)]) -> (Setup, Vec<Field>) {
-    let customs = places.iter().enumerate().map(|(n, (layer, proto, offset))| Custom {
-        name: format!("p{n}"),
-        shape: Shape::Raw,
-        form: Form::ShortRaw(3),
-        length: Some(3),
-        element: None,
-        pointers: vec![Pointer {
-            layer: *layer,
-            proto: *proto,
-            offset: *offset,
-        }],
-        field: Field::custom(n).unwrap(),
-    });
+    let customs = places
+        .iter()
+        .enumerate()
+        .map(|(n, (layer, proto, offset))| Custom {
+            name: format!("p{n}"),
+            shape: Shape::Raw,
+            form: Form::ShortRaw(3),
+            length: Some(3),
+            element: None,
+            pointers: vec![Pointer {
+                layer: *layer,
+                proto: *proto,
+                offset: *offset,
+            }],
+            field: Field::custom(n).unwrap(),
+        });
     let customs: Vec<Custom> = customs.collect();
     let fields: Vec<Field> = customs.iter().map(|c| c.field).collect();
     let setup = Setup {
@@ -298,14 +301,20 @@ fn primitives_of_the_configuration_lie_in_layers() {
     );
     let r = b.one(&ethernet(labelled), Link::Ethernet);
     let got = values(&r);
-    assert_eq!((got[2], got[3], got[4]), (None, some(&[0, 6, 0x41]), some(&[64, 6, 0])));
+    assert_eq!(
+        (got[2], got[3], got[4]),
+        (None, some(&[0, 6, 0x41]), some(&[64, 6, 0]))
+    );
     // Without Ethernet there is no MAC header; a later fragment has no transport header.
     let r = b.one(&v4(17, 0, &[0, 53, 0, 53, 0, 8, 9, 9]), Link::Raw);
     let got = values(&r);
     assert_eq!((got[1], got[7]), (None, some(&[0, 8, 9])));
     let r = b.one(&v4(17, 1, &[0, 53, 0, 53, 0, 8, 9, 9]), Link::Raw);
     let got = values(&r);
-    assert_eq!((got[4], got[6], got[7], got[8]), (some(&[64, 17, 0]), None, None, None));
+    assert_eq!(
+        (got[4], got[6], got[7], got[8]),
+        (some(&[64, 17, 0]), None, None, None)
+    );
     // Link padding is none of the packet's bytes.
     let mut padded = ethernet(&[&[8, 0], &tcp(), &[7; 6]]);
     padded[14 + 3] = 40;

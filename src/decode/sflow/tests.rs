@@ -231,7 +231,10 @@ fn agents_and_next_hops_may_be_left_aside() {
     let mut plain = Rig::with(Setup::new(fields));
     let r = plain.one(&[raw(&tcp(&[]), 1414), router()]);
     let agent = Ip::v4([192, 0, 2, 7]);
-    assert_eq!((r.peer_src_ip(), r.peer_dst_ip()), (agent, Ip::v4([10, 0, 0, 1])));
+    assert_eq!(
+        (r.peer_src_ip(), r.peer_dst_ip()),
+        (agent, Ip::v4([10, 0, 0, 1]))
+    );
     let mut strict = Rig::with(Setup {
         reading: Reading {
             ignore_exporter_address: true,

@@ -163,7 +163,15 @@ fn what_options_say_of_an_exporter_holds_for_its_records() {
     assert_eq!(rig.shown(&r), ["", "0", "::"]);
     let whole: (u16, &[u8]) = (149, &[0, 0, 0, 1]);
     let hop = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
-    tell(&mut rig, &[whole, (2000, b"lab\0\0"), (2001, &[0, 0, 0, 7]), (2002, &hop)]);
+    tell(
+        &mut rig,
+        &[
+            whole,
+            (2000, b"lab\0\0"),
+            (2001, &[0, 0, 0, 7]),
+            (2002, &hop),
+        ],
+    );
     let r = data(&mut rig, &[(4, &[6])]);
     assert_eq!(rig.shown(&r), ["lab", "7", "2001:db8::9"]);
     // What a record says itself goes before; what is about an interface is not about all.
@@ -186,11 +194,16 @@ fn packets_in_records_have_places() {
         proto,
         offset,
     };
-    ttl.pointers = vec![place(Layer::L3, Some(0x800), 8), place(Layer::L3, Some(0x86dd), 7)];
+    ttl.pointers = vec![
+        place(Layer::L3, Some(0x800), 8),
+        place(Layer::L3, Some(0x86dd), 7),
+    ];
     let mut host = custom("host", Shape::Text, None, 60_000, 0);
     host.pointers = vec![place(Layer::Payload, Some(17), 0)];
     let mut rig = rig(vec![ttl, host], &[Field::SrcHost], Reading::default());
-    let mut packet = vec![0x45, 0, 0, 33, 0, 7, 0, 0, 61, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+    let mut packet = vec![
+        0x45, 0, 0, 33, 0, 7, 0, 0, 61, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+    ];
     packet.extend([0, 53, 0, 53, 0, 13, 0, 0]);
     packet.extend(b"weir\0");
     let frame = [&[2u8; 12][..], &[8, 0], &packet].concat();
@@ -205,10 +218,18 @@ fn packets_in_records_have_places() {
 #[test]
 fn records_without_a_byte_counter_are_events() {
     let kind = |rig: &mut Rig, fields: &[(u16, &[u8])]| data(rig, fields).record_kind();
-    let mut rig = rig(vec![], &[Field::RecordKind, Field::NatEvent], Reading::default());
+    let mut rig = rig(
+        vec![],
+        &[Field::RecordKind, Field::NatEvent],
+        Reading::default(),
+    );
     assert_eq!(kind(&mut rig, &[(230, &[1]), (8, &[10, 0, 0, 1])]), 1);
     for id in [1, 23, 85, 231, 232, 352] {
-        assert_eq!(kind(&mut rig, &[(230, &[1]), (id, &[0, 0, 0, 1])]), 0, "{id}");
+        assert_eq!(
+            kind(&mut rig, &[(230, &[1]), (id, &[0, 0, 0, 1])]),
+            0,
+            "{id}"
+        );
     }
     assert_eq!(kind(&mut rig, &[(2, &[1])]), 1, "packets are no bytes");
     assert_eq!(kind(&mut rig, &[(104, &[0; 20])]), 0);
@@ -250,11 +271,17 @@ fn readings_choose_what_is_taken() {
     let hops: &[(u16, &[u8])] = &[(15, &[10, 0, 0, 1]), (130, &[10, 9, 9, 9])];
     let mut plain = with(Reading::default());
     let r = data(&mut plain, hops);
-    assert_eq!((r.peer_dst_ip(), r.peer_src_ip()), (v4(10, 0, 0, 1), v4(10, 9, 9, 9)));
+    assert_eq!(
+        (r.peer_dst_ip(), r.peer_src_ip()),
+        (v4(10, 0, 0, 1), v4(10, 9, 9, 9))
+    );
     // The next hop of MPLS goes before that of IP, that of BGP before both.
     let r = data(&mut plain, &[hops[0], (47, &[10, 0, 0, 2])]);
     assert_eq!(r.peer_dst_ip(), v4(10, 0, 0, 2));
-    let r = data(&mut plain, &[hops[0], (47, &[10, 0, 0, 2]), (18, &[10, 0, 0, 3])]);
+    let r = data(
+        &mut plain,
+        &[hops[0], (47, &[10, 0, 0, 2]), (18, &[10, 0, 0, 3])],
+    );
     assert_eq!(r.peer_dst_ip(), v4(10, 0, 0, 3));
     let mut strict = with(Reading {
         use_next_hop: false,
@@ -262,7 +289,10 @@ fn readings_choose_what_is_taken() {
         ..Reading::default()
     });
     let r = data(&mut strict, hops);
-    assert_eq!((r.peer_dst_ip(), r.peer_src_ip()), (Ip::default(), v4(192, 0, 2, 1)));
+    assert_eq!(
+        (r.peer_dst_ip(), r.peer_src_ip()),
+        (Ip::default(), v4(192, 0, 2, 1))
+    );
     let told = [(149, &[0, 0, 0, 1][..]), (130, &[10, 9, 9, 9])];
     tell(&mut strict, &told);
     assert_eq!(data(&mut strict, hops).peer_src_ip(), v4(192, 0, 2, 1));
@@ -301,7 +331,15 @@ fn the_vrf_of_a_record_is_the_one_with_a_distinguisher() {
     let vrf = |n: u8| [0x60, 0, 0, n];
     let (zero, one, two) = (vrf(0), vrf(1), vrf(2));
     let number = |n: u8| [0, 0, 0xfd, 0xe8, 0, 0, 0, n];
-    tell(&mut rig, &[(234, &zero), (236, b"default"), (90, &number(0)[..2]), (235, &zero)]);
+    tell(
+        &mut rig,
+        &[
+            (234, &zero),
+            (236, b"default"),
+            (90, &number(0)[..2]),
+            (235, &zero),
+        ],
+    );
     tell(&mut rig, &[(234, &zero), (236, b"default"), (90, &[0; 8])]);
     tell(&mut rig, &[(234, &one), (236, b"red"), (90, &number(1))]);
     for (ingress, egress, name, rd) in [
@@ -332,7 +370,16 @@ fn the_ethertype_follows_from_the_version_of_ip() {
         (&[(56, &[1; 6])], 0),
         (&[(256, &[8, 6]), (8, &[10, 0, 0, 1])], 0x806),
         // IPv4 in IPv6: the frame is the outer packet's.
-        (&[(27, &six), (28, &six), (4, &[4]), (8, &[10, 0, 0, 1]), (4, &[6])], 0x86dd),
+        (
+            &[
+                (27, &six),
+                (28, &six),
+                (4, &[4]),
+                (8, &[10, 0, 0, 1]),
+                (4, &[6]),
+            ],
+            0x86dd,
+        ),
     ] {
         assert_eq!(data(&mut rig, fields).etype(), want, "{fields:?}");
     }
