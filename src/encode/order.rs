@@ -78,7 +78,7 @@ pub fn arrange(
             Out::Row(what) => schema.column(*what).map(|c| (*out, Some(*c))),
             Out::Customs => None,
         };
-        let custom = |c: &&Column| *out == Out::Customs && matches!(c.kind, Kind::Custom(_));
+        let custom = |c: &&Column| *out == Out::Customs && c.kind == Kind::Custom;
         let customs = schema.columns.iter().filter(custom);
         one.into_iter()
             .chain(customs.map(|c| (Out::Row(c.what), Some(*c))))

@@ -227,7 +227,7 @@ impl Table {
     pub fn suits(&self, schema: &Schema, style: &Style) -> bool {
         let name = |of: &Schema, column: &Column| of.sql_name(column.what).to_string();
         let same = |(a, b): (&Column, &Column)| {
-            (a.what, a.kind) == (b.what, b.kind) && name(schema, a) == name(&self.schema, b)
+            (a.what, a.form) == (b.what, b.form) && name(schema, a) == name(&self.schema, b)
         };
         style.times == self.times
             && style.proto_numbers == self.numbers
@@ -267,7 +267,7 @@ fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, column: Column, style: &S
     }
     let text = match column.kind {
         Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => false,
-        Kind::Custom(form) => form != Form::Number,
+        Kind::Custom => column.form != Form::Number,
         Kind::Proto => !style.proto_numbers,
         Kind::Time => style.times != Times::Epoch,
         Kind::Ip | Kind::Mac | Kind::Text | Kind::EtherType | Kind::Rd | Kind::Letter => true,
@@ -437,7 +437,7 @@ mod tests {
                 "00:01:02:03:04:05"
             ]
         );
-        assert_eq!(got[6..11], ["ab\"", "caf\u{e9}\n", "01-00-ff", "09-a0", ""]);
+        assert_eq!(got[6..11], ["ab\"", "caf\u{e9}\n", "01-00-FF", "09-A0", ""]);
     }
 
     #[test]

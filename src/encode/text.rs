@@ -42,15 +42,11 @@ impl Text {
         let columns = arrange(&schema, CSV_ORDER, style.stamps).map(|(_, column)| TextColumn {
             column,
             right: column.is_some_and(|c| {
-                matches!(
-                    c.kind,
-                    Kind::U8
-                        | Kind::U16
-                        | Kind::U32
-                        | Kind::U64
-                        | Kind::NumberText
-                        | Kind::Custom(Form::Number)
-                )
+                c.form == Form::Number
+                    || matches!(
+                        c.kind,
+                        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText
+                    )
             }),
             width: heading(&schema, column.as_ref()).len(),
         });

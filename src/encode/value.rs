@@ -208,24 +208,17 @@ impl Show {
                 self.read(schema, column, row);
                 return true;
             }
-            Kind::Custom(form) => return self.custom(pen, form, schema, column, row),
+            Kind::Custom => return self.custom(pen, schema, column, row),
         }
         false
     }
 
     /// A primitive of the configuration; likewise. What is absent is the zero of its form.
     #[inline(never)]
-    fn custom(
-        &mut self,
-        pen: &mut Pen<'_>,
-        form: Form,
-        schema: &Schema,
-        column: &Column,
-        row: &[u64],
-    ) -> bool {
+    fn custom(&mut self, pen: &mut Pen<'_>, schema: &Schema, column: &Column, row: &[u64]) -> bool {
         let number = column.number(row);
         let bytes = number.to_be_bytes();
-        match form {
+        match column.form {
             Form::Number => pen.number(number),
             Form::Hex => pen.raw(format!("{number:x}").as_bytes()),
             Form::Ip4 => pen.ip(Ip::v4((number as u32).to_be_bytes())),
@@ -244,6 +237,7 @@ impl Show {
                 self.clean();
                 return true;
             }
+            Form::ShortRaw(_) if number == 0 => {}
             Form::ShortRaw(len) => dump(pen, bytes.get(..usize::from(len)).unwrap_or(&bytes)),
             Form::Text => {
                 self.read(schema, column, row);
@@ -304,10 +298,10 @@ fn letter(n: u64) -> u8 {
     }
 }
 
-/// Bytes as hex digits, joined by `-`.
+/// Bytes as hex digits in capitals, joined by `-`.
 fn dump(pen: &mut Pen<'_>, bytes: &[u8]) {
     for (n, byte) in bytes.iter().enumerate() {
-        let digits = [byte >> 4, byte & 15].map(|d| b"0123456789abcdef"[usize::from(d)]);
+        let digits = [byte >> 4, byte & 15].map(|d| b"0123456789ABCDEF"[usize::from(d)]);
         if n > 0 {
             pen.byte(b'-');
         }
