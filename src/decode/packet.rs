@@ -336,12 +336,10 @@ impl Write for Stack {
 /// Decodes captured frames, each into one record.
 pub struct PacketDecoder {
     plan: HeaderPlan,
-    /// Interface, times or places of headers are wanted.
-    more: bool,
+    /// Interface or times are wanted.
+    frame: bool,
     wanted: FieldSet,
     fragments: FragmentTable,
-    /// Primitives of the configuration.
-    pointers: Option<Pointers>,
 }
 
 impl PacketDecoder {
@@ -349,13 +347,11 @@ impl PacketDecoder {
     pub fn new(setup: &Setup) -> Self {
         let plan = HeaderPlan::new(setup.wanted);
         let entries = if plan.ports { setup.fragments_max } else { 0 };
-        let pointers = Pointers::new(setup);
         Self {
             plan,
-            more: setup.wanted.any(FRAME) || pointers.is_some(),
+            frame: setup.wanted.any(FRAME),
             wanted: setup.wanted,
             fragments: FragmentTable::new(entries),
-            pointers,
         }
     }
 
@@ -392,27 +388,10 @@ impl PacketDecoder {
         record.packets = 1;
         record.bytes = u64::from(plain.bytes());
         self.plan.fill_plain(record, &plain);
-        if self.more {
-            self.fill_rest(None, frame, out);
-        }
-        true
-    }
-
-    /// What only few aggregations want: fields of the frame, and primitives of the configuration
-    /// out of its headers, for which it is parsed where it was not.
-    #[inline(never)]
-    fn fill_rest(&self, packet: Option<&Packet>, frame: &Frame<'_>, out: &mut Emit<'_>) {
-        if let Some(record) = out.last() {
+        if self.frame {
             self.fill_frame(record, frame);
         }
-        let (Some(pointers), Some(start)) = (&self.pointers, start(frame.link)) else {
-            return;
-        };
-        if let Some(packet) = packet {
-            pointers.put(start, frame.bytes, packet, out);
-        } else if let Ok(packet) = packet::parse(start, frame.bytes, frame.wire_len, false) {
-            pointers.put(start, frame.bytes, &packet, out);
-        }
+        true
     }
 
     /// Any frame.
@@ -437,8 +416,8 @@ impl PacketDecoder {
         record.packets = 1;
         record.bytes = u64::from(packet.bytes);
         self.plan.fill(record, &packet, stack);
-        if self.more {
-            self.fill_rest(Some(&packet), frame, out);
+        if self.frame {
+            self.fill_frame(record, frame);
         }
         Ok(())
     }
@@ -465,6 +444,45 @@ impl Decoder for PacketDecoder {
     fn usage(&self) -> Vec<(&'static str, usize, usize)> {
         let (used, most) = self.fragments.usage();
         vec![("fragments", used, most)]
+    }
+}
+
+/// The same, and then primitives of the configuration out of each packet. It stands around the
+/// decoder, so that who has none of them does not even ask.
+pub struct PointedDecoder {
+    inner: Box<dyn Decoder>,
+    plan: HeaderPlan,
+    pointers: Pointers,
+}
+
+impl PointedDecoder {
+    /// Around a decoder of frames that `setup` has built.
+    pub fn new(inner: Box<dyn Decoder>, pointers: Pointers, setup: &Setup) -> Self {
+        let plan = HeaderPlan::new(setup.wanted);
+        Self {
+            inner,
+            plan,
+            pointers,
+        }
+    }
+}
+
+impl Decoder for PointedDecoder {
+    fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
+        self.inner.decode(frame, out)?;
+        let Some(start) = start(frame.link) else {
+            return Ok(());
+        };
+        // It can be read, and where it is kept it has just become the last record.
+        let packet = packet::parse(start, frame.bytes, frame.wire_len, false)?;
+        if self.plan.keeps(&packet) {
+            self.pointers.put(start, frame.bytes, &packet, out);
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> Vec<(&'static str, usize, usize)> {
+        self.inner.usage()
     }
 }
 

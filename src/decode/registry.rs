@@ -1,6 +1,8 @@
 //! Every decoder by name, built in or not, and who gets which frame.
 
+use super::custom::Pointers;
 use super::datagram::{self, Unwrap};
+use super::packet::PointedDecoder;
 use super::{Decoder, Emit, Setup};
 use crate::base::ledger::Reason;
 use crate::record::{Custom, FieldSet};
@@ -76,7 +78,11 @@ pub fn build(
     }
     let [first, second] = built;
     if decode.packets(datagrams) {
-        return first.ok_or(missing);
+        let decoder = first.ok_or(missing)?;
+        return Ok(match Pointers::new(setup) {
+            Some(pointers) => Box::new(PointedDecoder::new(decoder, pointers, setup)),
+            None => decoder,
+        });
     }
     if first.is_none() && second.is_none() {
         return Err(missing);

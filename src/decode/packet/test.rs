@@ -5,6 +5,7 @@
     clippy::arithmetic_side_effects
 )]
 
+use super::super::registry::{self, Decode};
 use super::*;
 use crate::base::addr::{Ip, Mac};
 use crate::base::intern::{Interner, SymCache};
@@ -55,7 +56,7 @@ fn frame(bytes: &[u8], link: Link) -> Frame<'_> {
 }
 
 struct Bench {
-    decoder: PacketDecoder,
+    decoder: Box<dyn Decoder>,
     batch: Batch,
     ledger: Intake,
     symbols: Interner,
@@ -69,7 +70,7 @@ impl Bench {
 
     fn with(setup: &Setup) -> Self {
         Self {
-            decoder: PacketDecoder::new(setup),
+            decoder: registry::build(Decode::Packet, false, setup).ok().unwrap(),
             batch: Batch::new(setup.wanted),
             ledger: Intake::default(),
             symbols: Interner::new(4096),
