@@ -6,13 +6,13 @@ pub mod csv;
 pub mod json;
 pub mod order;
 pub mod pen;
-pub mod proto;
 #[cfg(test)]
 pub mod sample;
 pub mod sql;
 pub mod text;
 pub mod value;
 
+pub use crate::base::proto;
 pub use csv::Csv;
 pub use json::Json;
 pub use text::Text;
