@@ -15,7 +15,6 @@ const INDEX_BITS: u32 = 18;
 
 /// An address, or as much of its front as tells prefixes apart.
 trait Number: Copy + Ord {
-    const BITS: u32;
     const ZERO: Self;
     /// From the front of an address of 128 bits.
     fn front(of: u128) -> Self;
@@ -28,7 +27,6 @@ trait Number: Copy + Ord {
 macro_rules! numbers {
     ($($t:ty),*) => { $(
         impl Number for $t {
-            const BITS: u32 = <$t>::BITS;
             const ZERO: Self = 0;
             fn front(of: u128) -> Self {
                 (of >> (128 - <$t>::BITS)) as Self
@@ -38,7 +36,7 @@ macro_rules! numbers {
             }
             #[inline]
             fn top(self, bits: u32) -> usize {
-                self.checked_shr(Self::BITS - bits).unwrap_or(0) as usize
+                self.checked_shr(<$t>::BITS - bits).unwrap_or(0) as usize
             }
         }
     )* };

@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod error;
 pub mod intern;
 pub mod ledger;
+pub mod lines;
 pub mod lpm;
 pub mod offset;
 pub mod options;

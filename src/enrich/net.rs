@@ -21,7 +21,7 @@ impl Enricher for Nets {
         FieldSet::of(&[Field::SrcNet, Field::DstNet])
     }
 
-    fn enrich(&self, batch: &mut Batch) {
+    fn enrich(&mut self, batch: &mut Batch) {
         for record in batch.records_mut() {
             if !record.present.has(Field::SrcNet) && record.present.has(Field::SrcHost) {
                 let bits = if record.present.has(Field::SrcMask) {

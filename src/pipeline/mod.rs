@@ -1,8 +1,11 @@
 //! Joins the parts into a running whole: plan, workers, drain threads, outlets.
 
+pub mod maps;
 pub mod outlet;
 pub mod plan;
 pub mod reload;
+pub mod rules;
+pub mod stage;
 pub mod tray;
 pub mod worker;
 
@@ -12,7 +15,6 @@ use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
 use crate::config::Config;
 use crate::decode;
-use crate::enrich::Enrichment;
 use crate::record::FieldSet;
 use crate::sink::{self, BatchId};
 use crate::source::{Loss, SourceError};
@@ -21,6 +23,7 @@ use crate::sys::waker::{self, Wakened, Waker};
 use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
+use rules::{Rules, Seat};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -93,6 +96,8 @@ pub struct Pipeline {
     pub mode: Mode,
     /// Woken when a worker ends, and how one waits for that.
     done: (Arc<Waker>, Wakened),
+    /// The rules in force: those of the plan, until maps are read again.
+    rules: Mutex<Arc<Rules>>,
     workers: Vec<Thread>,
     /// Commands given to the workers so far.
     told: Mutex<usize>,
@@ -118,6 +123,7 @@ impl Pipeline {
             drains: Vec::new(),
             outlets: Vec::new(),
             sinks: Vec::new(),
+            rules: Mutex::new(plan.rules.clone()),
             config,
             mode,
             plan,
@@ -191,7 +197,6 @@ impl Pipeline {
         {
             log::warn!("input {}: {why}", input.name);
         }
-        let (enrichment, _) = Enrichment::plan(planned.setup.wanted);
         // What the page says of sources before this one, so that its numbers never fall.
         let broken = source.is_none();
         let mut ledger = kept.ledger(input, worker);
@@ -214,8 +219,7 @@ impl Pipeline {
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
             must_pass: planned.must_pass,
-            feeds: Vec::new(),
-            enrichment,
+            stage: Default::default(),
             ledger,
             past_loss,
             ended: broken,
@@ -299,15 +303,12 @@ impl Pipeline {
     fn start_worker(
         &mut self,
         at: usize,
-        mut inputs: Vec<Intaker>,
+        inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
     ) -> Result<(), Exit> {
         let mut wanted = FieldSet::EMPTY;
-        for input in &mut inputs {
-            let planned = &self.plan.inputs[input.input];
-            wanted = wanted.union(planned.setup.wanted);
-            let place = |feed: &usize| aggregates.iter().position(|(a, _)| a == feed);
-            input.feeds = planned.feeds.iter().filter_map(place).collect();
+        for input in &inputs {
+            wanted = wanted.union(self.plan.inputs[input.input].touched);
         }
         for (_, aggregate) in &aggregates {
             let schema = &aggregate.settings().schema;
@@ -325,9 +326,15 @@ impl Pipeline {
         let live = inputs
             .iter()
             .any(|i| i.source.as_ref().is_some_and(|s| s.fd().is_some()));
-        let worker = Worker {
+        let aggregates = aggregates.into_iter().map(|(at, a)| (at, a, None));
+        let workers = self.plan.workers.len();
+        let mut worker = Worker {
             inputs,
-            aggregates,
+            aggregates: aggregates.collect(),
+            seat: Seat {
+                worker: at,
+                workers,
+            },
             symbols: self.plan.symbols.clone(),
             batch: Worker::batch(wanted),
             cache: Default::default(),
@@ -336,6 +343,7 @@ impl Pipeline {
             obeyed: 0,
             view: view.clone(),
         };
+        worker.follow(&self.rules());
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
         // Dropped when the thread ends, be it by a defect.
         let ended = Arc::new(AtomicBool::new(false));
@@ -436,6 +444,38 @@ impl Pipeline {
             return false;
         }
         self.tell(|| Command::Flush(meant.clone()));
+        true
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.clone()
+    }
+
+    /// Remembers that maps could not be read again.
+    pub fn stale(&self) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = Rules::clone(&rules).stale();
+        *rules = Arc::new(stale);
+    }
+
+    /// Goes on with the rules of a plan that was made anew of the same configuration, if that is
+    /// possible while the workers run: when no field is wanted that was not before, and when maps
+    /// have room. The workers take them up between two batches.
+    pub fn follow(&self, plan: &Plan) -> bool {
+        let inputs = self.plan.inputs.iter().zip(&plan.inputs);
+        let mut inputs = inputs.map(|(old, new)| {
+            let wanted = old.setup.wanted.all(new.setup.wanted);
+            wanted && old.touched.all(new.touched)
+        });
+        let same = Arc::ptr_eq(&self.plan.symbols, &plan.symbols) && inputs.all(|fits| fits);
+        if !same || !self.plan.rules.has_room_for(&self.rules(), &plan.rules) {
+            return false;
+        }
+        let rules = plan.rules.clone();
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules.clone();
+        self.tell(|| Command::Rules(rules.clone()));
         true
     }
 
