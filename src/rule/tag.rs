@@ -515,4 +515,6 @@ impl Joined {
 }
 
 #[cfg(test)]
+mod scan;
+#[cfg(test)]
 mod test;

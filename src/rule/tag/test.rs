@@ -632,5 +632,5 @@ fn a_hundred_thousand_rows_are_read_in_little_time() {
     assert_eq!(map.len(), 100_010);
     assert!(map.size() < 20 << 20, "{}", map.size());
     // Without optimisation, on a busy machine.
-    assert!(took.as_secs() < 30, "{took:?}");
+    assert!(took.as_secs() < 60, "{took:?}");
 }
