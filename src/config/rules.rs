@@ -315,7 +315,8 @@ mod tests {
         let outcome = parse(
             "tags = \"t.map\"\nsampling = \"s.map\"\nsampling_rate = 100\nrd = \"r.map\"",
             "tags = \"own.map\"\ntag = 5\ntag2 = \"18446744073709551615\"\n\
-             tag_filter = [10, \"20-29\", -5]\ntag2_filter = \"0\"\nlabel_filter = [\"null\", \"-a\"]\n\
+             tag_filter = [10, \"20-29\", -5]\ntag2_filter = \"0\"\n\
+             label_filter = [\"null\", \"-a\"]\n\
              networks = \"nets\"\nas_from = \"file\"\nnetworks_filter = true\n\
              only_ports = \"ports\"\nonly_tos = \"tos\"\nfilter = [\"port 80\", \"port 443\"]",
         );
