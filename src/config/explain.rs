@@ -148,7 +148,8 @@ fn own(text: &mut String, options: &Options, shown: &[&str]) {
     }
 }
 
-fn raw(value: &Raw) -> String {
+/// A value as TOML.
+pub(super) fn raw(value: &Raw) -> String {
     match value {
         Raw::Text(text) => quote(text),
         Raw::List(items) => {
@@ -166,7 +167,7 @@ fn quotes(items: &[&str]) -> String {
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -8,7 +8,8 @@ pub mod explain;
 pub mod native;
 pub mod primitive;
 pub mod setting;
-mod tree;
+pub mod tree;
+pub mod write;
 
 pub use crate::agg::full::Full;
 pub use crate::agg::window::RecordTime;

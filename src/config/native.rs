@@ -1,5 +1,7 @@
 //! weir's own configuration file: TOML into [`Config`].
 //!
+//! Every other syntax makes the same sections ([`tree::File`]) and hands them to [`compile`].
+//!
 //! Nothing stops the reading: all mistakes are found at once, each with its place, what was read,
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
@@ -26,11 +28,18 @@ pub struct Outcome {
 
 /// Reads a configuration file's text.
 pub fn parse(text: &str) -> Outcome {
+    let mut problems = Vec::new();
+    let file = tree::parse(text, &mut problems);
+    compile(file, problems)
+}
+
+/// Makes sense of a file that has been taken apart, by whichever syntax; `problems` are those that
+/// its syntax had.
+pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
     let mut reader = Reader {
-        problems: Vec::new(),
+        problems,
         warnings: Vec::new(),
     };
-    let mut file = tree::parse(text, &mut reader.problems);
     let mut config = Config::default();
     reader.top(&mut file.top, &mut config);
     config.log = reader.log(file.log);
