@@ -1,6 +1,7 @@
 //! [`Worker`]: one thread of the data plane. It waits for its sources, decodes, and adds to its
 //! own tables; nothing is shared per record.
 
+use super::saver::Saver;
 use crate::agg::Aggregator;
 use crate::agg::window::Cause;
 use crate::base::intern::{Interner, SymCache};
@@ -35,6 +36,8 @@ pub struct Intaker {
     pub reopen: Box<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send>,
     /// What turns them into records.
     pub decoder: Box<dyn Decoder>,
+    /// What the decoder's [`news`](Decoder::news) were when its templates were last saved.
+    pub saved: u64,
     /// Filters on frames, each with its bit.
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters on records, each with its bit.
@@ -121,6 +124,8 @@ pub struct Worker {
     pub obeyed: usize,
     /// Where snapshots go.
     pub view: Arc<Mutex<Snapshot>>,
+    /// Where templates go; none when they are not kept.
+    pub saver: Option<Saver>,
 }
 
 /// The rest of the pipeline behind a decoder, for one input.
@@ -273,7 +278,10 @@ impl Worker {
                 self.publish();
                 (published, stale) = (now, false);
             }
-            self.wait(&mut poll, busy, now, stale.then_some(due));
+            let saver = self.saver.as_mut();
+            let save = saver.and_then(|saver| saver.run(&mut self.inputs, now));
+            let due = stale.then_some(due).into_iter().chain(save).min();
+            self.wait(&mut poll, busy, now, due);
         }
         self.publish();
         self
