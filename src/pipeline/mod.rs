@@ -218,6 +218,7 @@ impl Pipeline {
         Ok(Intaker {
             input: at,
             name: input.name.clone(),
+            live: planned.opener.live(),
             source,
             reopen,
             saved: decoder.news(),
@@ -334,9 +335,7 @@ impl Pipeline {
         let (waker, wakened) = waker::pair().map_err(report)?;
         let (commands, receiver) = channel();
         let view = Arc::new(Mutex::new(Snapshot::default()));
-        let live = inputs
-            .iter()
-            .any(|i| i.source.as_ref().is_some_and(|s| s.fd().is_some()));
+        let live = inputs.iter().any(|i| i.live);
         let worker = Worker {
             inputs,
             aggregates,
