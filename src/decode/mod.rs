@@ -77,6 +77,11 @@ pub trait Decoder: Send {
         Vec::new()
     }
 
+    /// Grows with every change of what [`save`](Self::save) would give.
+    fn news(&self) -> u64 {
+        0
+    }
+
     /// Saves what a restart should find again (templates), to a file of the configuration.
     ///
     /// # Errors

@@ -364,6 +364,10 @@ impl Decoder for NetflowDecoder {
         ]
     }
 
+    fn news(&self) -> u64 {
+        self.templates.news().wrapping_add(self.options.news())
+    }
+
     fn save(&self) -> Option<Vec<u8>> {
         Some(template::save(&self.templates, &self.options))
     }

@@ -48,6 +48,7 @@ struct Key {
 /// The store.
 pub struct Options {
     entries: Guard<Key, u32>,
+    news: u64,
 }
 
 impl Options {
@@ -55,7 +56,13 @@ impl Options {
     pub fn new(max: usize) -> Self {
         Self {
             entries: Guard::new(max),
+            news: 0,
         }
+    }
+
+    /// Grows whenever a sampling rate comes or changes.
+    pub fn news(&self) -> u64 {
+        self.news
     }
 
     /// Bytes that a store of at the most `max` entries takes.
@@ -82,6 +89,9 @@ impl Options {
             domain,
             about,
         };
+        if own && self.entries.lookup(&key) != Some(&value) {
+            self.news = self.news.wrapping_add(1);
+        }
         self.entries.insert(key, value, now) == Placed::Room
     }
 
