@@ -116,6 +116,9 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
     let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list)));
+    if aggregate.absent {
+        let _ = writeln!(text, "absent = {}", quote("zero"));
+    }
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }

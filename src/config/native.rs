@@ -255,7 +255,9 @@ impl Reader {
             None => BY.iter().map(|name| (name.to_string(), place)).collect(),
         };
         let mut problems = Vec::new();
-        let list = primitive::list(&by, &mut problems);
+        let absent = [("error", false), ("zero", true)];
+        let absent = options.choice("absent", &absent).unwrap_or_default();
+        let list = primitive::list(&by, absent, &mut problems);
         for problem in problems {
             let message = format!("aggregate.{name}: {}", problem.message);
             options.problem(problem.place, message);
@@ -280,6 +282,7 @@ impl Reader {
             by: list.by,
             flows: list.flows,
             both_ends: list.both_ends,
+            absent,
             every,
             time: options.choice("time", &times).unwrap_or_default(),
             filter: options.text("filter").unwrap_or_default(),
