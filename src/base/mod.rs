@@ -37,6 +37,7 @@ features! {
     "dec-sflow": "edge, collector, full",
     "rule-filter": "edge, collector, full",
     "rule-filter-static": "",
+    "enc-avro": "collector, full",
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",
     "sink-memory": "edge, collector, full",

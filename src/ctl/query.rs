@@ -134,7 +134,7 @@ impl Shape {
         } else {
             (word, false)
         };
-        let found = Format::CHOICES.iter().find(|(known, _)| *known == word);
+        let found = Format::TEXT.iter().find(|(known, _)| *known == word);
         Ok(Self {
             format: found.ok_or_else(|| format!("no format `{word}`"))?.1,
             total: request.value("total").is_some(),
@@ -223,7 +223,7 @@ impl Ages<'_> {
             (self.show(first), self.show(last))
         };
         let between: [&[u8]; 3] = match self.shape.format {
-            Format::Json => {
+            Format::Json | Format::Avro | Format::AvroJson => {
                 text.pop(); // the brace
                 [b",\"first_seen\":\"", b"\",\"last_seen\":\"", b"\"}\n"]
             }
@@ -262,7 +262,7 @@ fn total(found: &Found, shape: Shape, to: &mut dyn Write) -> io::Result<()> {
         flows,
     } = found.total;
     match shape.format {
-        Format::Json => writeln!(
+        Format::Json | Format::Avro | Format::AvroJson => writeln!(
             to,
             "{{\"rows\":{rows},\"packets\":{packets},\"flows\":{flows},\"bytes\":{bytes},\
              \"since\":\"{since}\"}}"
