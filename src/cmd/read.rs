@@ -223,6 +223,8 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
             _ => Full::Flush,
         },
         renormalise: false,
+        preprocess: None,
+        rejects: Vec::new(),
         to: vec![ROWS.into()],
         place: Place::default(),
     }

@@ -6,12 +6,14 @@
 pub mod every;
 pub mod explain;
 pub mod native;
+pub mod preprocess;
 pub mod primitive;
 pub mod setting;
 pub mod tree;
 pub mod write;
 
 pub use crate::agg::full::Full;
+pub use crate::agg::sieve::Rules;
 pub use crate::agg::window::RecordTime;
 pub use crate::base::bins::Every;
 use crate::base::options::{Options, Place};
@@ -91,6 +93,10 @@ pub struct Aggregate {
     pub full: Full,
     /// Whether counters are multiplied by the sampling rate.
     pub renormalise: bool,
+    /// What becomes of rows between the table and the outputs; none hands them on as they are.
+    pub preprocess: Option<Rules>,
+    /// Names of the outputs for rows that do not pass it; without any they go nowhere.
+    pub rejects: Vec<String>,
     /// Names of its outputs.
     pub to: Vec<String>,
     /// Where it stands in the file.

@@ -7,7 +7,7 @@
 //! own business and is checked when the plan is made, as is the memory.
 
 use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, Output, RecordTime};
-use super::{every, primitive, tree};
+use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
@@ -277,6 +277,8 @@ impl Reader {
             ("fold", Full::Fold),
             ("evict", Full::Evict),
         ];
+        let rules = preprocess::read(&mut options);
+        let rejects = self.rejects(&mut options, outputs, rules.as_ref());
         let aggregate = Aggregate {
             from: self.from(&mut options, inputs),
             by: list.by,
@@ -289,10 +291,16 @@ impl Reader {
             memory: options.size("memory"),
             full: options.choice("full", &policies).unwrap_or_default(),
             renormalise: options.flag("renormalise").unwrap_or_default(),
+            preprocess: rules,
             to: self.to(&mut options, outputs),
+            rejects,
             place,
             name,
         };
+        if let Some(both) = aggregate.rejects.iter().find(|r| aggregate.to.contains(r)) {
+            let message = format!("`rejects` has {both:?}, which gets the rows that pass");
+            options.wrong("rejects", message);
+        }
         if !aggregate.filter.trim().is_empty() && !built("rule-filter") {
             options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
         }
@@ -370,6 +378,21 @@ impl Reader {
             options.wrong("to", message);
         }
         to
+    }
+
+    /// Outputs for rows that preprocessing removes.
+    fn rejects(
+        &mut self,
+        options: &mut Options,
+        outputs: &mut Known,
+        rules: Option<&super::Rules>,
+    ) -> Vec<String> {
+        let rejects = self.names(options, "rejects", outputs);
+        if options.has("rejects") && !rules.is_some_and(super::Rules::removes) {
+            let message = "`rejects` is for rows that checks of `preprocess` remove";
+            options.wrong("rejects", message);
+        }
+        rejects
     }
 
     /// What is missing altogether, and what is there and used by nobody.

@@ -8,6 +8,7 @@ pub mod tray;
 pub mod worker;
 
 use crate::agg::Aggregator;
+use crate::agg::sieve::Sieve;
 use crate::base::error::Exit;
 use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
@@ -31,6 +32,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tray::{Page, Sifting};
 use worker::{Command, InputView, Intaker, Snapshot, Worker};
 
 /// How a pipeline is run beyond what its configuration says.
@@ -106,6 +108,8 @@ pub struct Pipeline {
     /// Commands given to the workers so far.
     told: Mutex<usize>,
     drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
+    /// What became of rows before they were handed to the outputs, by aggregation.
+    pages: Vec<Option<Page>>,
     outlets: Vec<Arc<Outlet>>,
     sinks: Vec<JoinHandle<()>>,
     /// The thread that writes templates.
@@ -127,6 +131,7 @@ impl Pipeline {
             workers: Vec::new(),
             told: Mutex::new(0),
             drains: Vec::new(),
+            pages: Vec::new(),
             outlets: Vec::new(),
             sinks: Vec::new(),
             saver: None,
@@ -293,12 +298,16 @@ impl Pipeline {
                 sequence: 0,
             };
             let (mut account, unfinished) = kept.aggregate(&settings.schema.name);
+            let sifting = self.sifting(at, &mut account);
+            self.pages.push(sifting.as_ref().map(|s| s.page.clone()));
+            let planned = &self.plan.aggregates[at];
             let spares = planned
                 .workers
                 .iter()
                 .map(|_| Aggregator::table(&settings))
                 .collect();
-            let (drain, trays) = tray::drain(&settings.schema, outlets, (id, unfinished), spares);
+            let start = (id, unfinished);
+            let (drain, trays) = tray::drain(&settings.schema, outlets, sifting, start, spares);
             for (worker, tray) in planned.workers.iter().zip(trays) {
                 let table = Aggregator::table(&settings);
                 let (settings, bins) = (settings.clone(), planned.bins.clone());
@@ -314,6 +323,21 @@ impl Pipeline {
             })?);
         }
         Ok(mine)
+    }
+
+    /// What judges the rows of an aggregation; it goes on with the page of the one before.
+    fn sifting(&self, at: usize, account: &mut Account) -> Option<Sifting> {
+        let planned = &self.plan.aggregates[at];
+        let page = account.sifted.take().unwrap_or_default();
+        let (rules, rejects) = planned.sieve.as_ref()?;
+        let schema = &planned.settings.schema;
+        let sieve = Sieve::new(rules.clone(), schema, self.mode.seed(), page);
+        let rejects = rejects.iter().map(|o| self.outlets[*o].clone());
+        Some(Sifting {
+            sieve,
+            page: Arc::new(Mutex::new(page)),
+            rejects: rejects.collect(),
+        })
     }
 
     fn start_worker(
@@ -449,8 +473,11 @@ impl Pipeline {
             outputs.any(|o| o.name == *name && o.kind == "memory")
         };
         let aggregates = config.aggregates.iter().enumerate();
-        let meant =
-            aggregates.filter(|(_, a)| a.to.iter().any(|to| to == output) && a.to.iter().all(live));
+        // Rows that are judged are judged whole.
+        let meant = aggregates.filter(|(_, a)| {
+            let whole = a.preprocess.is_none();
+            whole && a.to.iter().any(|to| to == output) && a.to.iter().all(live)
+        });
         let meant: Vec<usize> = meant.map(|(at, _)| at).collect();
         if meant.is_empty() {
             return false;
@@ -482,7 +509,16 @@ impl Pipeline {
                 .clone();
             view.add(snapshot);
         }
+        self.add_pages(&mut view);
         view
+    }
+
+    /// Adds what became of rows on their way to the outputs.
+    fn add_pages(&self, view: &mut View) {
+        for ((account, _), page) in view.aggregates.iter_mut().zip(&self.pages) {
+            let page = page.as_ref().map(|page| page.lock());
+            account.sifted = page.map(|page| *page.unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Ends all workers after they have read what the kernel holds; gives their parts.
@@ -527,6 +563,7 @@ impl Pipeline {
         // The trays went with the workers, so the drain threads come to their end, and then the
         // outlets have got all they will get.
         self.drains.drain(..).for_each(|thread| drop(thread.join()));
+        self.add_pages(&mut total);
         self.outlets.iter().for_each(|outlet| outlet.close());
         for thread in self.sinks.drain(..) {
             outlet::join(thread, give_up);
@@ -548,6 +585,12 @@ impl Pipeline {
         }
         for (aggregate, thread) in self.config.aggregates.iter().zip(self.drains.drain(..)) {
             kept.add_unfinished(&aggregate.name, thread.join().unwrap_or_default());
+        }
+        for (aggregate, page) in self.config.aggregates.iter().zip(&self.pages) {
+            if let Some(page) = page {
+                let page = *page.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.add_sifted(&aggregate.name, page);
+            }
         }
         self.outlets.iter().for_each(|outlet| outlet.press(None));
         let running = self.outlets.drain(..).zip(self.sinks.drain(..));

@@ -10,7 +10,7 @@ use crate::base::intern::Interner;
 use crate::base::options::Problem;
 use crate::base::text::show_size;
 use crate::base::zone::Zone;
-use crate::config::{Aggregate, Config, Decode, setting};
+use crate::config::{Aggregate, Config, Decode, Rules, setting};
 use crate::decode::{self, Setup};
 use crate::enrich::Enrichment;
 use crate::record::schema::{Options, Schema};
@@ -75,6 +75,9 @@ pub struct AggregatePlan {
     pub bins: Option<Bins>,
     /// Places of its outputs.
     pub outputs: Vec<usize>,
+    /// What becomes of rows on their way there, and places of the outputs for those that do not
+    /// pass.
+    pub sieve: Option<(Rules, Vec<usize>)>,
     /// Workers that feed it.
     pub workers: Vec<usize>,
 }
@@ -229,6 +232,13 @@ impl Plan {
             let holds = "templates, options, exporters, fragments";
             parts.push(Part::new(name, times(decoder), holds));
         }
+        for (aggregate, plan) in config.aggregates.iter().zip(&self.aggregates) {
+            let bytes = plan.sieve.as_ref().map_or(0, |(rules, _)| rules.memory());
+            if bytes > 0 {
+                let name = format!("aggregate.{} sample", aggregate.name);
+                parts.push(Part::new(name, bytes, "priorities of rows"));
+            }
+        }
         for (output, own) in config.outputs.iter().zip(sinks) {
             let queue = usize::try_from(output.queue).unwrap_or(usize::MAX);
             let name = format!("output.{}", output.name);
@@ -313,14 +323,20 @@ fn plan_aggregate(
     let aggregate = &config.aggregates[at];
     let options = Options {
         flows: aggregate.flows,
+        hidden_flows: aggregate
+            .preprocess
+            .as_ref()
+            .is_some_and(Rules::wants_flows),
         both_ends: aggregate.both_ends,
         binned: aggregate.every.is_some(),
     };
     let schema = Schema::new(&aggregate.name, &aggregate.by, options, symbols.clone());
-    let outputs = config.outputs.iter().enumerate();
-    let outputs = outputs
-        .filter(|(_, o)| aggregate.to.contains(&o.name))
-        .map(|(at, _)| at);
+    let places = |names: &[String]| -> Vec<usize> {
+        let outputs = config.outputs.iter().enumerate();
+        let meant = outputs.filter(|(_, o)| names.contains(&o.name));
+        meant.map(|(at, _)| at).collect()
+    };
+    let rules = aggregate.preprocess.clone();
     let fed = |inputs: &Vec<usize>| {
         inputs
             .iter()
@@ -338,7 +354,8 @@ fn plan_aggregate(
     AggregatePlan {
         settings,
         bins: aggregate.every.map(|every| Bins::new(every, zone.clone())),
-        outputs: outputs.collect(),
+        outputs: places(&aggregate.to),
+        sieve: rules.map(|rules| (rules, places(&aggregate.rejects))),
         workers: workers
             .iter()
             .enumerate()
@@ -448,9 +465,18 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
             all.union(decode::gives(input.decode, input.opener.datagrams()))
         });
         let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
-        if aggregate.flows && fed.all(InputPlan::judges_frames) {
+        let hidden = aggregate
+            .preprocess
+            .as_ref()
+            .is_some_and(Rules::wants_flows);
+        if (aggregate.flows || hidden) && fed.all(InputPlan::judges_frames) {
+            let what = if aggregate.flows {
+                ""
+            } else {
+                ", nor can `preprocess`"
+            };
             let message = format!(
-                "aggregate.{}: its inputs are packets, which count no `flows`",
+                "aggregate.{}: its inputs are packets, which count no `flows`{what}",
                 aggregate.name
             );
             problems.push(Problem {

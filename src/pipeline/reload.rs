@@ -4,7 +4,7 @@
 use super::outlet::Outlet;
 use super::saver;
 use super::worker::{Intaker, Worker};
-use crate::base::ledger::{Account, Intake};
+use crate::base::ledger::{Account, Intake, Sifted};
 use crate::base::time::Nanos;
 use crate::config::{Config, Input, Output};
 use crate::source::Source;
@@ -70,6 +70,12 @@ impl Kept {
                 .or_default()
                 .add(&aggregate.account());
         }
+    }
+
+    /// Keeps what became of an aggregation's rows on their way to the outputs.
+    pub fn add_sifted(&mut self, aggregate: &str, page: Sifted) {
+        let account = self.accounts.entry(aggregate.into()).or_default();
+        account.sifted = Some(page);
     }
 
     /// Keeps an output, or lends one that a command made itself.
