@@ -117,8 +117,26 @@ pub struct Output {
 pub struct Log {
     /// Least severe level that is written.
     pub level: log::LevelFilter,
-    /// To syslog rather than to standard error.
-    pub syslog: bool,
+    /// Where lines go.
+    pub to: LogTo,
+    /// Whether lines to standard error begin with the time.
+    pub stamp: bool,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard error.
+    Stderr,
+    /// The system's log.
+    Syslog {
+        /// Its facility, by name.
+        facility: String,
+        /// What lines begin with.
+        ident: String,
+    },
+    /// A file.
+    File(String),
 }
 
 /// Limits of the decoders' stores.
@@ -157,7 +175,8 @@ impl Default for Config {
             outputs: Vec::new(),
             log: Log {
                 level: log::LevelFilter::Info,
-                syslog: false,
+                to: LogTo::Stderr,
+                stamp: false,
             },
             control: None,
             http: None,
