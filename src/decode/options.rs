@@ -95,6 +95,12 @@ impl Options {
         self.entries.insert(key, value, now) == Placed::Room
     }
 
+    /// Whether nothing is known.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// A sampling rate, of the domain or else of the exporter.
     pub fn rate(&mut self, domain: Domain, about: About, now: Nanos) -> Option<u32> {
         self.take(domain, true, about, now)
@@ -107,8 +113,7 @@ impl Options {
     }
 
     fn take(&mut self, of: Domain, own: bool, about: About, now: Nanos) -> Option<u32> {
-        // Most exporters send no options, and this is asked for every record.
-        if self.entries.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let domain = own.then_some((of.id, of.version));
