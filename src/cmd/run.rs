@@ -89,7 +89,7 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
     };
     let shared = Arc::new(Shared::new());
     let mut doors = Doors::default();
-    if let Err(why) = doors.set(config.control.as_deref(), config.http.as_deref(), &shared) {
+    if let Err(why) = doors.set(&config, &shared) {
         log::error!("{why}");
         ctl::log::flush();
         return Exit::Failure;
@@ -267,8 +267,7 @@ impl Daemon {
                 if open_log(&config).is_err() {
                     log::error!("the log stays where it was");
                 }
-                let (control, http) = (config.control.as_deref(), config.http.as_deref());
-                if let Err(why) = self.doors.set(control, http, &self.shared) {
+                if let Err(why) = self.doors.set(&config, &self.shared) {
                     log::error!("{why}");
                 }
                 log::info!("{} is in force: {}", self.name, summary(&config));

@@ -25,6 +25,9 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
+    if config.stay {
+        line("stay", "true".into());
+    }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
         stop => format!("{}ms", stop.as_millis()),

@@ -43,6 +43,8 @@ pub struct Config {
     /// Time zone of calendar bins and printed times: `local`, `UTC`, or a name of the zone
     /// database.
     pub timezone: String,
+    /// Whether weir stays when all its files have come to their end.
+    pub stay: bool,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,
 }
@@ -183,6 +185,7 @@ impl Default for Config {
             limits: Limits::default(),
             templates: None,
             timezone: "local".into(),
+            stay: false,
             stop_within: Duration::from_secs(10),
         }
     }

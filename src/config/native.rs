@@ -133,6 +133,7 @@ impl Reader {
                 Err(why) => top.wrong("timezone", why),
             }
         }
+        config.stay = top.flag("stay").unwrap_or(config.stay);
         if let Some(stop) = top.duration("stop_within") {
             config.stop_within = stop.min(STOP_MAX);
             if stop > STOP_MAX {
