@@ -37,6 +37,7 @@ features! {
     "dec-sflow": "edge, collector, full",
     "rule-filter": "edge, collector, full",
     "rule-filter-static": "",
+    "enc-avro": "collector, full",
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",
     "sink-memory": "edge, collector, full",
@@ -44,6 +45,7 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "compat-pmacct": "collector, full",
 }
 
 /// Whether this build has a feature.

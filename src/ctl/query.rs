@@ -10,7 +10,7 @@ use crate::base::time::Nanos;
 use crate::base::zone::Zone;
 use crate::encode::pen::Pen;
 use crate::encode::value::Watch;
-use crate::encode::{Encoder, Format, Style, Times, csv};
+use crate::encode::{Encoder, Format, Style, Times};
 use crate::pipeline::Pipeline;
 use crate::sink::condition;
 use crate::sink::live::{self, Found, Live, Query, Sort};
@@ -103,13 +103,14 @@ fn dress(style: &mut Style, request: &Request) -> Result<(), String> {
             _ => return Err(unknown("protocols", word)),
         };
     }
+    style.counters &= request.value("counters") != Some("false");
     if let Some(name) = request.value("timezone") {
         style.zone = Zone::named(name)?;
     }
     if let Some(word) = request.value("separator") {
         style.separator = match word.as_bytes() {
             b"tab" => b'\t',
-            [one] if csv::separates(*one) => *one,
+            [one] if one.is_ascii() && !one.is_ascii_control() && *one != b'"' => *one,
             _ => return Err(unknown("separator", word)),
         };
     }
@@ -170,7 +171,7 @@ impl Shape {
         } else {
             (word, false)
         };
-        let found = Format::CHOICES.iter().find(|(known, _)| *known == word);
+        let found = Format::TEXT.iter().find(|(known, _)| *known == word);
         Ok(Self {
             format: found.ok_or_else(|| format!("no format `{word}`"))?.1,
             total: request.value("total").is_some(),
@@ -259,7 +260,7 @@ impl Ages<'_> {
             (self.show(first), self.show(last))
         };
         let between: [&[u8]; 3] = match self.shape.format {
-            Format::Json => {
+            Format::Json | Format::Avro | Format::AvroJson => {
                 text.pop(); // the brace
                 [b",\"first_seen\":\"", b"\",\"last_seen\":\"", b"\"}\n"]
             }
@@ -298,7 +299,7 @@ fn total(found: &Found, shape: Shape, to: &mut dyn Write) -> io::Result<()> {
         flows,
     } = found.total;
     match shape.format {
-        Format::Json => writeln!(
+        Format::Json | Format::Avro | Format::AvroJson => writeln!(
             to,
             "{{\"rows\":{rows},\"packets\":{packets},\"flows\":{flows},\"bytes\":{bytes},\
              \"since\":\"{since}\"}}"

@@ -42,6 +42,13 @@ pub struct Mode {
     pub run: u64,
 }
 
+impl Mode {
+    /// For what must not be guessed while live, and must be the same for the same files.
+    fn seed(&self) -> u64 {
+        if self.patient { 0 } else { self.run.max(1) }
+    }
+}
+
 /// Totals of all workers, by place in the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct View {
@@ -248,6 +255,7 @@ impl Pipeline {
             let context = sink::Context {
                 zone: self.plan.zone.clone(),
                 name: output.name.clone(),
+                seed: self.mode.seed(),
             };
             let opener = sink::parse(&output.kind, &mut options).ok_or(Exit::Failure)?;
             let sink = opener.open(&context).map_err(|why| {

@@ -2,6 +2,7 @@
 //!
 //! Not for formats: what the bytes mean is the business of `wire` and `source`.
 
+pub mod fifo;
 pub mod memory;
 pub mod notify;
 pub mod pcap;
