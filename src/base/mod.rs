@@ -45,6 +45,7 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "compat-pmacct": "collector, full",
 }
 
 /// Whether this build has a feature.

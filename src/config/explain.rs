@@ -2,7 +2,7 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, RecordTime};
+use super::{Aggregate, Config, Decode, Full, LogTo, RecordTime};
 use super::{every, preprocess, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
@@ -25,23 +25,30 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
+    if config.stay {
+        line("stay", "true".into());
+    }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
         stop => format!("{}ms", stop.as_millis()),
     };
     line("stop_within", quote(&stop));
     let level = config.log.level.as_str().to_lowercase();
-    let to = if config.log.syslog {
-        "syslog"
-    } else {
-        "stderr"
+    let to = match &config.log.to {
+        LogTo::Stderr => quote("stderr"),
+        LogTo::File(path) => format!("\"file\"\nfile = {}", quote(path)),
+        LogTo::Syslog { facility, ident } => {
+            let (facility, ident) = (quote(facility), quote(ident));
+            format!("\"syslog\"\nfacility = {facility}\nident = {ident}")
+        }
     };
-    let _ = write!(
-        text,
-        "\n[log]\nlevel = {}\nto = {}\n",
-        quote(&level),
-        quote(to)
-    );
+    let stamp = if config.log.stamp {
+        "stamp = true\n"
+    } else {
+        ""
+    };
+    let level = quote(&level);
+    let _ = write!(text, "\n[log]\nlevel = {level}\nto = {to}\n{stamp}");
     let limits = &config.limits;
     let _ = write!(
         text,

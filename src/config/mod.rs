@@ -45,6 +45,8 @@ pub struct Config {
     /// Time zone of calendar bins and printed times: `local`, `UTC`, or a name of the zone
     /// database.
     pub timezone: String,
+    /// Whether weir stays when all its files have come to their end.
+    pub stay: bool,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,
 }
@@ -123,8 +125,26 @@ pub struct Output {
 pub struct Log {
     /// Least severe level that is written.
     pub level: log::LevelFilter,
-    /// To syslog rather than to standard error.
-    pub syslog: bool,
+    /// Where lines go.
+    pub to: LogTo,
+    /// Whether lines to standard error begin with the time.
+    pub stamp: bool,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard error.
+    Stderr,
+    /// The system's log.
+    Syslog {
+        /// Its facility, by name.
+        facility: String,
+        /// What lines begin with.
+        ident: String,
+    },
+    /// A file.
+    File(String),
 }
 
 /// Limits of the decoders' stores.
@@ -163,13 +183,15 @@ impl Default for Config {
             outputs: Vec::new(),
             log: Log {
                 level: log::LevelFilter::Info,
-                syslog: false,
+                to: LogTo::Stderr,
+                stamp: false,
             },
             control: None,
             http: None,
             limits: Limits::default(),
             templates: None,
             timezone: "local".into(),
+            stay: false,
             stop_within: Duration::from_secs(10),
         }
     }

@@ -6,11 +6,12 @@
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
 
-use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, Output, RecordTime};
+use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, LogTo, Output, RecordTime};
 use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
+use crate::sys::syslog;
 use log::LevelFilter;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -132,6 +133,7 @@ impl Reader {
                 Err(why) => top.wrong("timezone", why),
             }
         }
+        config.stay = top.flag("stay").unwrap_or(config.stay);
         if let Some(stop) = top.duration("stop_within") {
             config.stop_within = stop.min(STOP_MAX);
             if stop > STOP_MAX {
@@ -154,8 +156,8 @@ impl Reader {
             ("trace", LevelFilter::Trace),
         ];
         log.level = options.choice("level", &levels).unwrap_or(log.level);
-        let targets = [("stderr", false), ("syslog", true)];
-        log.syslog = options.choice("to", &targets).unwrap_or(log.syslog);
+        log.to = log_to(&mut options);
+        log.stamp = options.flag("stamp").unwrap_or(log.stamp);
         self.problems.extend(options.finish());
         log
     }
@@ -421,6 +423,49 @@ impl Reader {
                 }
             }
         }
+    }
+}
+
+/// Where the log goes.
+fn log_to(options: &mut Options) -> LogTo {
+    let targets = [("stderr", 0), ("syslog", 1), ("file", 2)];
+    let to = options.choice("to", &targets).unwrap_or_default();
+    let file = options.text("file");
+    let facility = options.text("facility");
+    let ident = options.text("ident");
+    for (name, given, of, word) in [
+        ("file", file.is_some(), 2, "file"),
+        ("facility", facility.is_some(), 1, "syslog"),
+        ("ident", ident.is_some(), 1, "syslog"),
+    ] {
+        if given && to != of {
+            options.wrong(name, format!("`{name}` goes with to = \"{word}\""));
+        }
+    }
+    let facility = facility.unwrap_or_else(|| "daemon".into());
+    if syslog::facility(&facility).is_none() {
+        let names = syslog::FACILITIES.iter().map(|(name, _)| *name);
+        let near = text::nearest(&facility, names.clone());
+        let near = near.map(|near| format!("; did you mean {near:?}?"));
+        let names: Vec<_> = names.map(|name| format!("{name:?}")).collect();
+        let message = format!(
+            "`facility` is {facility:?}; it takes {}{}",
+            names.join(" or "),
+            near.unwrap_or_default()
+        );
+        options.wrong("facility", message);
+    }
+    match (to, file) {
+        (2, Some(file)) if !file.is_empty() => LogTo::File(file),
+        (2, _) => {
+            options.wrong("to", "`to` is \"file\": it needs `file`, a path");
+            LogTo::Stderr
+        }
+        (1, _) => LogTo::Syslog {
+            facility,
+            ident: ident.unwrap_or_else(|| "weir".into()),
+        },
+        _ => LogTo::Stderr,
     }
 }
 

@@ -377,6 +377,8 @@ impl Pipeline {
             live,
             commands: (wakened, receiver),
             obeyed: 0,
+            stay: self.config.stay,
+            rested: false,
             view: view.clone(),
             saver: Saver::new(&self.config, at, pages),
         };

@@ -124,6 +124,10 @@ pub struct Worker {
     pub commands: (Wakened, Receiver<Command>),
     /// Commands obeyed.
     pub obeyed: usize,
+    /// Whether it stays when all its files have ended.
+    pub stay: bool,
+    /// Whether that has come.
+    pub rested: bool,
     /// Where snapshots go.
     pub view: Arc<Mutex<Snapshot>>,
     /// Where templates go; none when they are not kept.
@@ -279,7 +283,10 @@ impl Worker {
                 break;
             }
             if self.inputs.iter().all(|input| input.ended) {
-                break;
+                if !self.stay {
+                    break;
+                }
+                self.rest();
             }
             stale |= busy || poll.any();
             let due = Nanos(published.0.saturating_add(SECOND));
@@ -294,6 +301,16 @@ impl Worker {
         }
         self.publish();
         self
+    }
+
+    /// All files have come to their end and somebody wants to go on asking: hands out what there
+    /// is, once.
+    fn rest(&mut self) {
+        if !std::mem::replace(&mut self.rested, true) {
+            let at = self.latest();
+            self.aggregates.iter_mut().for_each(|(_, a)| a.finish(at));
+            log::info!("all files have come to their end");
+        }
     }
 
     /// Does all that it was told since; false when that is to stop.
