@@ -130,9 +130,13 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
     let _ = writeln!(text, "time = {}", quote(time));
-    if !aggregate.filter.is_empty() {
-        let _ = writeln!(text, "filter = {}", quote(&aggregate.filter));
+    let filters: Vec<&str> = aggregate.filter.iter().map(String::as_str).collect();
+    match filters[..] {
+        [] => {}
+        [one] => drop(writeln!(text, "filter = {}", quote(one))),
+        _ => drop(writeln!(text, "filter = {}", quotes(&filters))),
     }
+    aggregate.rules.show(text, &quote);
     if let Some(memory) = aggregate.memory {
         let _ = writeln!(text, "memory = {}", size(memory));
     }

@@ -1,9 +1,12 @@
 //! Joins the parts into a running whole: plan, workers, drain threads, outlets.
 
+pub mod maps;
 pub mod outlet;
 pub mod plan;
 pub mod reload;
+pub mod rules;
 pub mod saver;
+pub mod stage;
 pub mod tray;
 pub mod worker;
 
@@ -14,7 +17,6 @@ use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
 use crate::config::Config;
 use crate::decode;
-use crate::enrich::Enrichment;
 use crate::record::FieldSet;
 use crate::sink::{self, BatchId};
 use crate::source::{Loss, SourceError};
@@ -23,6 +25,7 @@ use crate::sys::waker::{self, Wakened, Waker};
 use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
+use rules::{Rules, Seat};
 use saver::{Pages, Saver};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -104,6 +107,8 @@ pub struct Pipeline {
     pub mode: Mode,
     /// Woken when a worker ends, and how one waits for that.
     done: (Arc<Waker>, Wakened),
+    /// The rules in force: those of the plan, until maps are read again.
+    rules: Mutex<Arc<Rules>>,
     workers: Vec<Thread>,
     /// Commands given to the workers so far.
     told: Mutex<usize>,
@@ -135,6 +140,7 @@ impl Pipeline {
             outlets: Vec::new(),
             sinks: Vec::new(),
             saver: None,
+            rules: Mutex::new(plan.rules.clone()),
             config,
             mode,
             plan,
@@ -213,7 +219,6 @@ impl Pipeline {
         {
             log::warn!("input {}: {why}", input.name);
         }
-        let (enrichment, _) = Enrichment::plan(planned.setup.wanted);
         // What the page says of sources before this one, so that its numbers never fall.
         let broken = source.is_none();
         let mut ledger = kept.ledger(input, worker);
@@ -238,8 +243,7 @@ impl Pipeline {
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
             must_pass: planned.must_pass,
-            feeds: Vec::new(),
-            enrichment,
+            stage: Default::default(),
             ledger,
             past_loss,
             ended: broken,
@@ -343,16 +347,13 @@ impl Pipeline {
     fn start_worker(
         &mut self,
         at: usize,
-        mut inputs: Vec<Intaker>,
+        inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
         pages: &Pages,
     ) -> Result<(), Exit> {
         let mut wanted = FieldSet::EMPTY;
-        for input in &mut inputs {
-            let planned = &self.plan.inputs[input.input];
-            wanted = wanted.union(planned.setup.wanted);
-            let place = |feed: &usize| aggregates.iter().position(|(a, _)| a == feed);
-            input.feeds = planned.feeds.iter().filter_map(place).collect();
+        for input in &inputs {
+            wanted = wanted.union(self.plan.inputs[input.input].touched);
         }
         for (_, aggregate) in &aggregates {
             let schema = &aggregate.settings().schema;
@@ -368,9 +369,15 @@ impl Pipeline {
         let (commands, receiver) = channel();
         let view = Arc::new(Mutex::new(Snapshot::default()));
         let live = inputs.iter().any(|i| i.live);
-        let worker = Worker {
+        let aggregates = aggregates.into_iter().map(|(at, a)| (at, a, None));
+        let workers = self.plan.workers.len();
+        let mut worker = Worker {
             inputs,
-            aggregates,
+            aggregates: aggregates.collect(),
+            seat: Seat {
+                worker: at,
+                workers,
+            },
             symbols: self.plan.symbols.clone(),
             batch: Worker::batch(wanted),
             cache: Default::default(),
@@ -382,6 +389,7 @@ impl Pipeline {
             view: view.clone(),
             saver: Saver::new(&self.config, at, pages),
         };
+        worker.follow(&self.rules());
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
         // Dropped when the thread ends, be it by a defect.
         let ended = Arc::new(AtomicBool::new(false));
@@ -485,6 +493,38 @@ impl Pipeline {
             return false;
         }
         self.tell(|| Command::Flush(meant.clone()));
+        true
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.clone()
+    }
+
+    /// Remembers that maps could not be read again.
+    pub fn stale(&self) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = Rules::clone(&rules).stale();
+        *rules = Arc::new(stale);
+    }
+
+    /// Goes on with the rules of a plan that was made anew of the same configuration, if that is
+    /// possible while the workers run: when no field is wanted that was not before, and when maps
+    /// have room. The workers take them up between two batches.
+    pub fn follow(&self, plan: &Plan) -> bool {
+        let inputs = self.plan.inputs.iter().zip(&plan.inputs);
+        let mut inputs = inputs.map(|(old, new)| {
+            let wanted = old.setup.wanted.all(new.setup.wanted);
+            wanted && old.touched.all(new.touched)
+        });
+        let same = Arc::ptr_eq(&self.plan.symbols, &plan.symbols) && inputs.all(|fits| fits);
+        if !same || !self.plan.rules.has_room_for(&self.rules(), &plan.rules) {
+            return false;
+        }
+        let rules = plan.rules.clone();
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules.clone();
+        self.tell(|| Command::Rules(rules.clone()));
         true
     }
 

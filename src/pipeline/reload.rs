@@ -6,6 +6,7 @@ use super::saver;
 use super::worker::{Intaker, Worker};
 use crate::base::ledger::{Account, Intake, Sifted};
 use crate::base::time::Nanos;
+use crate::config::rules::INPUT_KEYS;
 use crate::config::{Config, Input, Output};
 use crate::source::Source;
 use std::collections::{BTreeSet, HashMap};
@@ -29,11 +30,16 @@ pub struct Kept {
 
 /// What must be equal for a source to go on.
 fn input_mark(input: &Input) -> String {
-    format!("{} {}", input.kind, input.options.mark())
+    format!("{} {}", input.kind, input.options.mark(INPUT_KEYS))
 }
 
 fn output_mark(output: &Output) -> String {
-    format!("{} {} {}", output.kind, output.queue, output.options.mark())
+    format!(
+        "{} {} {}",
+        output.kind,
+        output.queue,
+        output.options.mark(&[])
+    )
 }
 
 impl Kept {
@@ -63,7 +69,7 @@ impl Kept {
         for input in worker.inputs {
             self.add_input(config, input, at);
         }
-        for (_, aggregate) in worker.aggregates {
+        for (_, aggregate, _) in worker.aggregates {
             let name = aggregate.settings().schema.name.clone();
             self.accounts
                 .entry(name)

@@ -357,3 +357,30 @@ fn what_is_not_wanted_is_not_compiled() {
     );
     assert!(way.slow.is_none());
 }
+
+#[test]
+fn next_hops_and_numbers_of_vrfs_have_fields_of_their_own() {
+    let wanted = [
+        Field::NextHop,
+        Field::PeerDstIp,
+        Field::IngressVrfId,
+        Field::EgressVrfId,
+    ];
+    let fields: &[(u16, &[u8])] = &[
+        (15, &[192, 0, 2, 15]),
+        (18, &[192, 0, 2, 18]),
+        (234, &[0x60, 0, 0, 1]),
+        (235, &[0x60, 0, 0, 2]),
+    ];
+    let (_, r) = one(&wanted, fields);
+    assert_eq!(
+        (r.next_hop(), r.peer_dst_ip()),
+        (v4(192, 0, 2, 15), v4(192, 0, 2, 18))
+    );
+    assert_eq!(
+        (r.ingress_vrf_id(), r.egress_vrf_id()),
+        (0x6000_0001, 0x6000_0002)
+    );
+    let (_, r) = one(&wanted, &[(1, &[7])]);
+    assert!(!r.present.any(wanted.into_iter().collect()));
+}
