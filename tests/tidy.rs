@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base", "sys", "record", "source", "decode", "enrich", "rule", "agg", "encode", "sink",
         ],
     ),
+    ("compat", &["base", "sys", "record", "decode", "config"]),
     (
         "pipeline",
         &[
@@ -64,7 +65,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cmd",
         &[
             "base", "sys", "record", "source", "decode", "rule", "agg", "encode", "sink", "config",
-            "pipeline", "ctl",
+            "compat", "pipeline", "ctl",
         ],
     ),
 ];

@@ -39,17 +39,26 @@ impl Ip {
 
 impl Ip {
     /// The address with all but its first `bits` bits zero, counted in its own family.
+    #[inline]
     pub fn masked(self, bits: u8) -> Self {
         Prefix::new(self, bits).ip
     }
 }
 
-/// The mask of the first `bits` bits of 128.
+/// The masks of all lengths, in network order.
+static MASKS: [u128; 129] = {
+    let (mut masks, mut bits) = ([0; 129], 1);
+    while bits < masks.len() {
+        masks[bits] = (u128::MAX << (128 - bits)).to_be();
+        bits += 1;
+    }
+    masks
+};
+
+/// The mask of the first `bits` bits of 128, as a number.
 #[inline]
 fn mask(bits: u8) -> u128 {
-    u128::MAX
-        .checked_shl(128 - u32::from(bits.min(128)))
-        .unwrap_or(0)
+    u128::from_be(MASKS[usize::from(bits.min(128))])
 }
 
 /// All addresses of one family that begin with the same bits.
@@ -63,14 +72,15 @@ pub struct Prefix {
 
 impl Prefix {
     /// The prefix of `len` bits around `ip`, counted in its family; more than it has are all.
+    #[inline]
     pub fn new(ip: Ip, len: u8) -> Self {
         let bits = match ip.as_v4() {
             Some(_) => 96 + len.min(32),
             None => len.min(128),
         };
-        let number = u128::from_be_bytes(ip.0) & mask(bits);
+        let number = u128::from_ne_bytes(ip.0) & MASKS[usize::from(bits)];
         Self {
-            ip: Ip(number.to_be_bytes()),
+            ip: Ip(number.to_ne_bytes()),
             bits,
         }
     }
@@ -124,7 +134,7 @@ impl Prefix {
 
     /// The bits that count, as an address.
     pub fn mask(self) -> Ip {
-        Ip(mask(self.bits).to_be_bytes())
+        Ip(MASKS[usize::from(self.bits)].to_ne_bytes())
     }
 
     /// Whether IPv4's block of mapped addresses lies inside, which belongs to the other family.

@@ -40,6 +40,7 @@ features! {
     "dec-sflow": "edge, collector, full",
     "rule-filter": "edge, collector, full",
     "rule-filter-static": "",
+    "enc-avro": "collector, full",
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",
     "sink-memory": "edge, collector, full",
@@ -47,6 +48,7 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "compat-pmacct": "collector, full",
 }
 
 /// Whether this build has a feature.

@@ -11,6 +11,7 @@ use crate::pipeline::rules::Rules;
 use crate::pipeline::{Plan, maps};
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 /// The table of `weir check`.
 pub static COMMAND: Command = Command {
@@ -115,7 +116,7 @@ pub fn understand(
     text: &str,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    understand_again(name, text, None, say)
+    plan(name, native::parse(text), None, say)
 }
 
 /// The same while the rules `held` are in force: what a map held that can not be read stays so.
@@ -128,7 +129,19 @@ pub fn understand_again(
     held: Option<&Rules>,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    let outcome = native::parse(text);
+    plan(name, native::parse(text), held, say)
+}
+
+/// What a configuration that has been read means. All that is wrong with it is said through `say`.
+///
+/// # Errors
+/// How the command ends then.
+pub fn plan(
+    name: &str,
+    outcome: native::Outcome,
+    held: Option<&Rules>,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Config, Plan), Exit> {
     let mut problems = outcome.problems;
     let held = held.map(|rules| Held {
         rules,
@@ -167,7 +180,14 @@ pub fn text(args: &Args) -> Result<(String, String), Exit> {
     if path.is_some() && args.given("config") {
         return Err(args.wrong("FILE and --config both name a configuration"));
     }
-    let path: &std::path::Path = path.or(args.path("config")).unwrap_or("weir.toml".as_ref());
+    read(path.or(args.path("config")).unwrap_or("weir.toml".as_ref()))
+}
+
+/// A configuration by the path of its file, and its text. What hinders is said.
+///
+/// # Errors
+/// How the command ends then.
+pub fn read(path: &Path) -> Result<(String, String), Exit> {
     let name = path.display().to_string();
     let mut text = String::new();
     let read = if name == "-" {

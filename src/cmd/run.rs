@@ -4,8 +4,8 @@ use super::arg::{Args, Command, Flag, Operands, Take};
 use super::{check, out};
 use crate::base::error::Exit;
 use crate::base::time::wall;
-use crate::config::{Config, native};
-use crate::ctl::log::Target;
+use crate::config::{Config, LogTo, native};
+use crate::ctl::log::{LIST, NOTICE, Names, Shape, Target};
 use crate::ctl::status::Report;
 use crate::ctl::{self, Doors, Shared};
 use crate::pipeline::plan::Held;
@@ -14,6 +14,7 @@ use crate::pipeline::rules::Rules;
 use crate::pipeline::{Mode, Pipeline, Plan, View};
 use crate::sys::notify::{Notify, State, watchdog};
 use crate::sys::signal::{Signal, Signals};
+use crate::sys::syslog;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -48,12 +49,41 @@ fn run(args: Args) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let (config, plan) = match check::understand(&name, &text, &mut out::say) {
-        Ok(understood) => understood,
-        Err(exit) => return exit,
-    };
+    match check::understand(&name, &text, &mut out::say) {
+        Ok((config, plan)) => start(name, config, plan, Manner::default()),
+        Err(exit) => exit,
+    }
+}
+
+/// What is different when another program's face is put on.
+#[derive(Debug, Default)]
+pub struct Manner {
+    /// How that program's log lines call things.
+    pub names: Option<Names>,
+    /// SIGHUP opens the log anew, and the configuration stays.
+    pub reopen: bool,
+    /// Ends as soon as everything is open.
+    pub setup: bool,
+    /// What is said first, each with whether something is missing because of it.
+    pub remarks: Vec<(bool, String)>,
+}
+
+/// Runs a configuration until it ends.
+pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
+    crate::ctl::log::shape(Shape {
+        stamp: config.log.stamp,
+        names: manner.names.clone(),
+    });
     if let Err(exit) = open_log(&config) {
         return exit;
+    }
+    for (missing, text) in &manner.remarks {
+        let level = if *missing {
+            log::Level::Warn
+        } else {
+            log::Level::Info
+        };
+        log::log!(target: LIST, level, "{text}");
     }
     // Before the first thread, so that every thread has signals where they belong.
     let signals = match Signals::listen() {
@@ -62,7 +92,7 @@ fn run(args: Args) -> Exit {
     };
     let shared = Arc::new(Shared::new());
     let mut doors = Doors::default();
-    if let Err(why) = doors.set(config.control.as_deref(), config.http.as_deref(), &shared) {
+    if let Err(why) = doors.set(&config, &shared) {
         log::error!("{why}");
         ctl::log::flush();
         return Exit::Failure;
@@ -76,15 +106,19 @@ fn run(args: Args) -> Exit {
     let notify = Notify::from_env();
     notify.send(State::Ready);
     log::info!("runs {name}: {}", summary(&config));
-    Daemon {
+    let mut daemon = Daemon {
         name,
         config,
         shared,
         doors,
         notify,
         signals,
+        manner,
+    };
+    if daemon.manner.setup {
+        return daemon.stop(true);
     }
-    .run()
+    daemon.run()
 }
 
 fn summary(config: &Config) -> String {
@@ -101,13 +135,14 @@ fn summary(config: &Config) -> String {
 }
 
 fn open_log(config: &Config) -> Result<(), Exit> {
-    let target = if config.log.syslog {
-        Target::Syslog {
+    let target = match &config.log.to {
+        LogTo::Stderr => Target::Stderr,
+        LogTo::File(path) => Target::File(path.as_ref()),
+        LogTo::Syslog { facility, ident } => Target::Syslog {
             path: None,
-            facility: DAEMON,
-        }
-    } else {
-        Target::Stderr
+            facility: syslog::facility(facility).unwrap_or(DAEMON),
+            ident,
+        },
     };
     ctl::log::init(target, config.log.level).map_err(|e| out::fail(&format!("log: {e}")))
 }
@@ -140,6 +175,7 @@ struct Daemon {
     doors: Doors,
     notify: Notify,
     signals: Signals,
+    manner: Manner,
 }
 
 impl Daemon {
@@ -152,6 +188,10 @@ impl Daemon {
             self.notify.send(State::Watchdog);
             ctl::log::flush();
             match self.signals.take() {
+                Some(Signal::Hangup) if self.manner.reopen => match ctl::log::reopen() {
+                    Ok(()) => log::info!("the log has been opened anew"),
+                    Err(e) => log::error!("log: {e}"),
+                },
                 Some(Signal::Hangup) if self.reload() => {}
                 Some(Signal::Hangup) => return Exit::Failure,
                 Some(Signal::User2) if self.read_maps() => {}
@@ -159,7 +199,9 @@ impl Daemon {
                 Some(Signal::Terminate | Signal::Interrupt) => return self.stop(true),
                 Some(Signal::User1) => {
                     if let Some(report) = Report::fresh(&self.shared) {
-                        report.text().lines().for_each(|line| log::info!("{line}"));
+                        let text = report.text();
+                        let lines = text.lines().filter(|line| !line.is_empty());
+                        lines.for_each(|line| log::info!(target: NOTICE, "{line}"));
                     }
                 }
                 None if self.shared.with(Pipeline::crashed) == Some(true) => {
@@ -283,8 +325,7 @@ impl Daemon {
                 if open_log(&config).is_err() {
                     log::error!("the log stays where it was");
                 }
-                let (control, http) = (config.control.as_deref(), config.http.as_deref());
-                if let Err(why) = self.doors.set(control, http, &self.shared) {
+                if let Err(why) = self.doors.set(&config, &self.shared) {
                     log::error!("{why}");
                 }
                 log::info!("{} is in force: {}", self.name, summary(&config));

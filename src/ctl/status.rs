@@ -145,7 +145,7 @@ impl Report {
         for (name, (page, (used, most))) in self.aggregates.iter().zip(&self.view.aggregates) {
             writeln!(to, "\naggregate {name}")?;
             for (stage, sum, unit) in stages(page) {
-                if sum != Sum::default() || stage == "offered" || stage == "flushed" {
+                if sum != Sum::default() || ["offered", "flushed", "passed"].contains(&stage) {
                     writeln!(to, "  {stage:<10} {}", show(&sum, unit))?;
                 }
             }
@@ -259,9 +259,10 @@ fn maps(pipeline: &Pipeline) -> Vec<(String, String, usize, usize, bool)> {
     .collect()
 }
 
-/// The stages of an aggregation's page, with what their records are.
-pub fn stages(page: &crate::base::ledger::Account) -> [(&'static str, Sum, &'static str); 9] {
-    [
+/// The stages of an aggregation's page, with what their records are; those of rows on their way
+/// to the outputs only where something is done to them there.
+pub fn stages(page: &crate::base::ledger::Account) -> Vec<(&'static str, Sum, &'static str)> {
+    let mut stages = vec![
         ("offered", page.offered, "records"),
         ("copied", page.copied, "records"),
         ("filtered", page.filtered, "records"),
@@ -271,7 +272,18 @@ pub fn stages(page: &crate::base::ledger::Account) -> [(&'static str, Sum, &'sta
         ("evicted", page.evicted, "rows"),
         ("open", page.open, "rows"),
         ("flushed", page.flushed, "rows"),
-    ]
+    ];
+    if let Some(sifted) = &page.sifted {
+        stages.extend([
+            ("judged", sifted.taken, "rows"),
+            ("raised", sifted.raised, "rows"),
+            ("lowered", sifted.lowered, "rows"),
+            ("removed", sifted.removed, "rows"),
+            ("diverted", sifted.diverted, "rows"),
+            ("passed", sifted.passed, "rows"),
+        ]);
+    }
+    stages
 }
 
 /// The stages of an output's page.

@@ -23,21 +23,13 @@ impl Enricher for Nets {
 
     fn enrich(&mut self, batch: &mut Batch) {
         for record in batch.records_mut() {
-            if !record.present.has(Field::SrcNet) && record.present.has(Field::SrcHost) {
-                let bits = if record.present.has(Field::SrcMask) {
-                    record.src_mask()
-                } else {
-                    0
-                };
-                record.set_src_net(record.src_host().masked(bits));
+            let has = record.present;
+            if !has.has(Field::SrcNet) && has.has(Field::SrcHost) {
+                // Without a mask its byte is zero, as every wanted field that nobody set.
+                record.set_src_net(record.src_host().masked(record.src_mask()));
             }
-            if !record.present.has(Field::DstNet) && record.present.has(Field::DstHost) {
-                let bits = if record.present.has(Field::DstMask) {
-                    record.dst_mask()
-                } else {
-                    0
-                };
-                record.set_dst_net(record.dst_host().masked(bits));
+            if !has.has(Field::DstNet) && has.has(Field::DstHost) {
+                record.set_dst_net(record.dst_host().masked(record.dst_mask()));
             }
         }
     }

@@ -5,11 +5,13 @@ pub mod outlet;
 pub mod plan;
 pub mod reload;
 pub mod rules;
+pub mod saver;
 pub mod stage;
 pub mod tray;
 pub mod worker;
 
 use crate::agg::Aggregator;
+use crate::agg::sieve::Sieve;
 use crate::base::error::Exit;
 use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
@@ -24,6 +26,7 @@ use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
 use rules::{Rules, Seat};
+use saver::{Pages, Saver};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -32,6 +35,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tray::{Page, Sifting};
 use worker::{Command, InputView, Intaker, Snapshot, Worker};
 
 /// How a pipeline is run beyond what its configuration says.
@@ -41,6 +45,13 @@ pub struct Mode {
     pub patient: bool,
     /// Drawn at each start; part of every batch's identity.
     pub run: u64,
+}
+
+impl Mode {
+    /// For what must not be guessed while live, and must be the same for the same files.
+    fn seed(&self) -> u64 {
+        if self.patient { 0 } else { self.run.max(1) }
+    }
 }
 
 /// Totals of all workers, by place in the configuration.
@@ -102,8 +113,12 @@ pub struct Pipeline {
     /// Commands given to the workers so far.
     told: Mutex<usize>,
     drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
+    /// What became of rows before they were handed to the outputs, by aggregation.
+    pages: Vec<Option<Page>>,
     outlets: Vec<Arc<Outlet>>,
     sinks: Vec<JoinHandle<()>>,
+    /// The thread that writes templates.
+    saver: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
@@ -121,8 +136,10 @@ impl Pipeline {
             workers: Vec::new(),
             told: Mutex::new(0),
             drains: Vec::new(),
+            pages: Vec::new(),
             outlets: Vec::new(),
             sinks: Vec::new(),
+            saver: None,
             rules: Mutex::new(plan.rules.clone()),
             config,
             mode,
@@ -135,10 +152,15 @@ impl Pipeline {
             return Err(exit);
         }
         let aggregators = pipeline.aggregators(kept)?;
+        let (pages, saver) = saver::start(&pipeline.config).map_err(|e| {
+            log::error!("templates: {e}");
+            Exit::Failure
+        })?;
+        pipeline.saver = saver;
         for (at, mine) in aggregators.into_iter().enumerate() {
             let inputs = sources.extract_if(.., |(worker, _)| *worker == at);
             let inputs = inputs.map(|(_, input)| input).collect();
-            pipeline.start_worker(at, inputs, mine)?;
+            pipeline.start_worker(at, inputs, mine, &pages)?;
         }
         Ok(pipeline)
     }
@@ -213,8 +235,10 @@ impl Pipeline {
         Ok(Intaker {
             input: at,
             name: input.name.clone(),
+            live: planned.opener.live(),
             source,
             reopen,
+            saved: decoder.news(),
             decoder,
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
@@ -240,6 +264,7 @@ impl Pipeline {
             let context = sink::Context {
                 zone: self.plan.zone.clone(),
                 name: output.name.clone(),
+                seed: self.mode.seed(),
             };
             let opener = sink::parse(&output.kind, &mut options).ok_or(Exit::Failure)?;
             let sink = opener.open(&context).map_err(|why| {
@@ -277,12 +302,16 @@ impl Pipeline {
                 sequence: 0,
             };
             let (mut account, unfinished) = kept.aggregate(&settings.schema.name);
+            let sifting = self.sifting(at, &mut account);
+            self.pages.push(sifting.as_ref().map(|s| s.page.clone()));
+            let planned = &self.plan.aggregates[at];
             let spares = planned
                 .workers
                 .iter()
                 .map(|_| Aggregator::table(&settings))
                 .collect();
-            let (drain, trays) = tray::drain(&settings.schema, outlets, (id, unfinished), spares);
+            let start = (id, unfinished);
+            let (drain, trays) = tray::drain(&settings.schema, outlets, sifting, start, spares);
             for (worker, tray) in planned.workers.iter().zip(trays) {
                 let table = Aggregator::table(&settings);
                 let (settings, bins) = (settings.clone(), planned.bins.clone());
@@ -300,11 +329,27 @@ impl Pipeline {
         Ok(mine)
     }
 
+    /// What judges the rows of an aggregation; it goes on with the page of the one before.
+    fn sifting(&self, at: usize, account: &mut Account) -> Option<Sifting> {
+        let planned = &self.plan.aggregates[at];
+        let page = account.sifted.take().unwrap_or_default();
+        let (rules, rejects) = planned.sieve.as_ref()?;
+        let schema = &planned.settings.schema;
+        let sieve = Sieve::new(rules.clone(), schema, self.mode.seed(), page);
+        let rejects = rejects.iter().map(|o| self.outlets[*o].clone());
+        Some(Sifting {
+            sieve,
+            page: Arc::new(Mutex::new(page)),
+            rejects: rejects.collect(),
+        })
+    }
+
     fn start_worker(
         &mut self,
         at: usize,
         inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
+        pages: &Pages,
     ) -> Result<(), Exit> {
         let mut wanted = FieldSet::EMPTY;
         for input in &inputs {
@@ -323,9 +368,7 @@ impl Pipeline {
         let (waker, wakened) = waker::pair().map_err(report)?;
         let (commands, receiver) = channel();
         let view = Arc::new(Mutex::new(Snapshot::default()));
-        let live = inputs
-            .iter()
-            .any(|i| i.source.as_ref().is_some_and(|s| s.fd().is_some()));
+        let live = inputs.iter().any(|i| i.live);
         let aggregates = aggregates.into_iter().map(|(at, a)| (at, a, None));
         let workers = self.plan.workers.len();
         let mut worker = Worker {
@@ -341,7 +384,10 @@ impl Pipeline {
             live,
             commands: (wakened, receiver),
             obeyed: 0,
+            stay: self.config.stay,
+            rested: false,
             view: view.clone(),
+            saver: Saver::new(&self.config, at, pages),
         };
         worker.follow(&self.rules());
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
@@ -437,8 +483,11 @@ impl Pipeline {
             outputs.any(|o| o.name == *name && o.kind == "memory")
         };
         let aggregates = config.aggregates.iter().enumerate();
-        let meant =
-            aggregates.filter(|(_, a)| a.to.iter().any(|to| to == output) && a.to.iter().all(live));
+        // Rows that are judged are judged whole.
+        let meant = aggregates.filter(|(_, a)| {
+            let whole = a.preprocess.is_none();
+            whole && a.to.iter().any(|to| to == output) && a.to.iter().all(live)
+        });
         let meant: Vec<usize> = meant.map(|(at, _)| at).collect();
         if meant.is_empty() {
             return false;
@@ -502,7 +551,16 @@ impl Pipeline {
                 .clone();
             view.add(snapshot);
         }
+        self.add_pages(&mut view);
         view
+    }
+
+    /// Adds what became of rows on their way to the outputs.
+    fn add_pages(&self, view: &mut View) {
+        for ((account, _), page) in view.aggregates.iter_mut().zip(&self.pages) {
+            let page = page.as_ref().map(|page| page.lock());
+            account.sifted = page.map(|page| *page.unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Ends all workers after they have read what the kernel holds; gives their parts.
@@ -511,9 +569,16 @@ impl Pipeline {
         let mut all = Vec::new();
         for (at, worker) in std::mem::take(&mut self.workers).into_iter().enumerate() {
             match worker.handle.join() {
-                Ok(parts) => all.push((at, parts)),
+                Ok(mut parts) => {
+                    parts.saver = None;
+                    all.push((at, parts));
+                }
                 Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
             }
+        }
+        // Nobody hands it anything any more.
+        if let Some(thread) = self.saver.take() {
+            drop(thread.join());
         }
         all
     }
@@ -529,7 +594,7 @@ impl Pipeline {
         };
         for (at, mut worker) in self.join_workers() {
             worker.finish();
-            reload::save_templates(&self.config, &worker, at);
+            saver::save(&self.config, &worker, at);
             let snapshot = worker
                 .view
                 .lock()
@@ -540,6 +605,7 @@ impl Pipeline {
         // The trays went with the workers, so the drain threads come to their end, and then the
         // outlets have got all they will get.
         self.drains.drain(..).for_each(|thread| drop(thread.join()));
+        self.add_pages(&mut total);
         self.outlets.iter().for_each(|outlet| outlet.close());
         for thread in self.sinks.drain(..) {
             outlet::join(thread, give_up);
@@ -561,6 +627,12 @@ impl Pipeline {
         }
         for (aggregate, thread) in self.config.aggregates.iter().zip(self.drains.drain(..)) {
             kept.add_unfinished(&aggregate.name, thread.join().unwrap_or_default());
+        }
+        for (aggregate, page) in self.config.aggregates.iter().zip(&self.pages) {
+            if let Some(page) = page {
+                let page = *page.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.add_sifted(&aggregate.name, page);
+            }
         }
         self.outlets.iter().for_each(|outlet| outlet.press(None));
         let running = self.outlets.drain(..).zip(self.sinks.drain(..));

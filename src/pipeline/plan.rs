@@ -7,8 +7,8 @@
 
 use super::maps::{Loader, Warning};
 use super::rules::{Rules, Seat};
-use crate::agg::Settings;
 use crate::agg::window::RecordTime;
+use crate::agg::{Settings, sieve};
 use crate::base::bins::Bins;
 use crate::base::intern::Interner;
 use crate::base::options::Problem;
@@ -80,6 +80,9 @@ pub struct AggregatePlan {
     pub bins: Option<Bins>,
     /// Places of its outputs.
     pub outputs: Vec<usize>,
+    /// What becomes of rows on their way there, and places of the outputs for those that do not
+    /// pass.
+    pub sieve: Option<(sieve::Rules, Vec<usize>)>,
     /// Workers that feed it.
     pub workers: Vec<usize>,
 }
@@ -271,6 +274,13 @@ impl Plan {
             let holds = "templates, options, exporters, fragments";
             parts.push(Part::new(name, times(decoder), holds));
         }
+        for (aggregate, plan) in config.aggregates.iter().zip(&self.aggregates) {
+            let bytes = plan.sieve.as_ref().map_or(0, |(rules, _)| rules.memory());
+            if bytes > 0 {
+                let name = format!("aggregate.{} sample", aggregate.name);
+                parts.push(Part::new(name, bytes, "priorities of rows"));
+            }
+        }
         for map in self.rules.maps.iter().filter(|map| !map.shared) {
             let holds = format!("{} rows, twice while it is read again", map.content.len());
             parts.push(Part::new(map.name.clone(), map.planned(), &holds));
@@ -422,14 +432,20 @@ fn plan_aggregate(
     let aggregate = &config.aggregates[at];
     let options = Options {
         flows: aggregate.flows,
+        hidden_flows: aggregate
+            .preprocess
+            .as_ref()
+            .is_some_and(sieve::Rules::wants_flows),
         both_ends: aggregate.both_ends,
         binned: aggregate.every.is_some(),
     };
     let schema = Schema::new(&aggregate.name, &aggregate.by, options, symbols.clone());
-    let outputs = config.outputs.iter().enumerate();
-    let outputs = outputs
-        .filter(|(_, o)| aggregate.to.contains(&o.name))
-        .map(|(at, _)| at);
+    let places = |names: &[String]| -> Vec<usize> {
+        let outputs = config.outputs.iter().enumerate();
+        let meant = outputs.filter(|(_, o)| names.contains(&o.name));
+        meant.map(|(at, _)| at).collect()
+    };
+    let rules = aggregate.preprocess.clone();
     let fed = |inputs: &Vec<usize>| {
         inputs
             .iter()
@@ -447,7 +463,8 @@ fn plan_aggregate(
     AggregatePlan {
         settings,
         bins: aggregate.every.map(|every| Bins::new(every, zone.clone())),
-        outputs: outputs.collect(),
+        outputs: places(&aggregate.to),
+        sieve: rules.map(|rules| (rules, places(&aggregate.rejects))),
         workers: workers
             .iter()
             .enumerate()
@@ -545,12 +562,22 @@ fn ungiven(config: &Config, inputs: &[InputPlan], rules: &Rules, problems: &mut 
             }
         }
     }
-    for (at, aggregate) in config.aggregates.iter().enumerate() {
+    let strict = config.aggregates.iter().enumerate();
+    for (at, aggregate) in strict.filter(|(_, aggregate)| !aggregate.absent) {
         let given = rules.given(at);
         let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
-        if aggregate.flows && fed.all(InputPlan::judges_frames) {
+        let hidden = aggregate
+            .preprocess
+            .as_ref()
+            .is_some_and(sieve::Rules::wants_flows);
+        if (aggregate.flows || hidden) && fed.all(InputPlan::judges_frames) {
+            let what = if aggregate.flows {
+                ""
+            } else {
+                ", nor can `preprocess`"
+            };
             let message = format!(
-                "aggregate.{}: its inputs are packets, which count no `flows`",
+                "aggregate.{}: its inputs are packets, which count no `flows`{what}",
                 aggregate.name
             );
             problems.push(Problem {

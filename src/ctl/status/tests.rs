@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::ledger::Account;
+use crate::base::ledger::{Account, Sifted};
 use crate::ctl::metric;
 use crate::pipeline::outlet::Health;
 use crate::pipeline::worker::InputView;
@@ -65,6 +65,32 @@ fn text_shows_what_is_wrong_first() {
         assert!(text.contains(line), "{line:?} in {text}");
     }
     assert!(!text.contains("IMBALANCE"));
+}
+
+#[test]
+fn rows_that_are_judged_have_stages_of_their_own() {
+    let mut report = report();
+    let plain = [report.text(), report.json(), metric::text(&report)];
+    assert!(plain.iter().all(|text| !text.contains("removed")));
+    report.view.aggregates[0].0.sifted = Some(Sifted {
+        taken: Sum::one(40, 5000),
+        removed: Sum::one(10, 1000),
+        passed: Sum::one(30, 3000),
+        ..Sifted::default()
+    });
+    let text = report.text();
+    for line in [
+        "  judged     1 rows, 40 packets, 4.9 KiB\n",
+        "  removed    1 rows, 10 packets, 1000 B\n",
+        "  passed     1 rows, 30 packets, 2.9 KiB\n",
+        "  IMBALANCE  0 packets, 1000 bytes\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in {text}");
+    }
+    let removed = "\"removed\":{\"records\":1,\"packets\":10,\"bytes\":1000}";
+    assert!(report.json().contains(removed));
+    let metric = "weir_aggregate_bytes_total{aggregate=\"talkers\",stage=\"removed\"} 1000\n";
+    assert!(metric::text(&report).contains(metric));
 }
 
 #[test]

@@ -222,6 +222,17 @@ fn times_in_every_unit() {
     let r = rig.feed(&v9(&[tpl, set(256, &body)]))[0];
     assert_eq!(r.timestamp_start(), Nanos(base - SECOND));
     assert_eq!(r.timestamp_end(), Nanos(base + 2_000_000));
+    // An uptime of zero is a time, unless the record has a better one; so is no distance at all.
+    let fields = [(22, 4), (21, 4), (153, 8)];
+    let tpl = set(0, &template(257, &fields));
+    let body = [&[0; 8][..], &ms(3)].concat();
+    let r = rig.feed(&v9(&[tpl, set(257, &body)]))[0];
+    let boot = base - u64::from(UPTIME) * 1_000_000;
+    assert_eq!(r.timestamp_start(), Nanos(boot));
+    assert_eq!(r.timestamp_end(), Nanos(base - 3 * SECOND));
+    let (_, r) = one(&wanted, &[(158, &[0; 4]), (153, &[0; 8])]);
+    assert_eq!(r.timestamp_start(), Nanos(base));
+    assert!(!r.present.has(Field::TimestampEnd));
 }
 
 #[test]
