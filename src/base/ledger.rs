@@ -194,8 +194,10 @@ impl Intake {
 /// The page of one aggregation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Records offered to it: all that its inputs decoded.
+    /// Records offered to it: all that its inputs decoded, and those copied.
     pub offered: Sum,
+    /// Records among those offered that the `return` of a tag map made, before renormalisation.
+    pub copied: Sum,
     /// Records its filter did not pass.
     pub filtered: Sum,
     /// What the double count of the `sum_*` primitives added.
@@ -291,6 +293,7 @@ impl Account {
     /// Adds another worker's page.
     pub fn add(&mut self, o: &Self) {
         self.offered += o.offered;
+        self.copied += o.copied;
         self.filtered += o.filtered;
         self.doubled += o.doubled;
         self.folded += o.folded;

@@ -118,7 +118,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         .into_iter()
         .map(|name| (name, Place::default()))
         .collect();
-    let by = primitive::list(&items, &mut problems);
+    let by = primitive::list(&items, false, &mut problems);
     if let Some(problem) = problems.first() {
         return Err(wrong(format!("--by: {}", problem.message)));
     }
@@ -197,6 +197,7 @@ fn inputs(args: &Args) -> Vec<Input> {
             kind: "file".into(),
             decode,
             workers: 1,
+            rules: Default::default(),
             options,
             place: Place::default(),
         }
@@ -212,9 +213,11 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         by: by.by.clone(),
         flows: by.flows,
         both_ends: by.both_ends,
+        absent: false,
         every,
         time: Default::default(),
-        filter: args.text("filter").unwrap_or_default().into(),
+        filter: args.text("filter").map(String::from).into_iter().collect(),
+        rules: Default::default(),
         memory: None,
         full: match args.text("full") {
             Some("fold") => Full::Fold,

@@ -2,7 +2,7 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, RecordTime};
+use super::{Aggregate, Config, Decode, Full, LogTo, RecordTime};
 use super::{every, preprocess, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
@@ -25,23 +25,30 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
+    if config.stay {
+        line("stay", "true".into());
+    }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
         stop => format!("{}ms", stop.as_millis()),
     };
     line("stop_within", quote(&stop));
     let level = config.log.level.as_str().to_lowercase();
-    let to = if config.log.syslog {
-        "syslog"
-    } else {
-        "stderr"
+    let to = match &config.log.to {
+        LogTo::Stderr => quote("stderr"),
+        LogTo::File(path) => format!("\"file\"\nfile = {}", quote(path)),
+        LogTo::Syslog { facility, ident } => {
+            let (facility, ident) = (quote(facility), quote(ident));
+            format!("\"syslog\"\nfacility = {facility}\nident = {ident}")
+        }
     };
-    let _ = write!(
-        text,
-        "\n[log]\nlevel = {}\nto = {}\n",
-        quote(&level),
-        quote(to)
-    );
+    let stamp = if config.log.stamp {
+        "stamp = true\n"
+    } else {
+        ""
+    };
+    let level = quote(&level);
+    let _ = write!(text, "\n[log]\nlevel = {level}\nto = {to}\n{stamp}");
     let limits = &config.limits;
     let _ = write!(
         text,
@@ -116,13 +123,20 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
     let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list)));
+    if aggregate.absent {
+        let _ = writeln!(text, "absent = {}", quote("zero"));
+    }
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
     let _ = writeln!(text, "time = {}", quote(time));
-    if !aggregate.filter.is_empty() {
-        let _ = writeln!(text, "filter = {}", quote(&aggregate.filter));
+    let filters: Vec<&str> = aggregate.filter.iter().map(String::as_str).collect();
+    match filters[..] {
+        [] => {}
+        [one] => drop(writeln!(text, "filter = {}", quote(one))),
+        _ => drop(writeln!(text, "filter = {}", quotes(&filters))),
     }
+    aggregate.rules.show(text, &quote);
     if let Some(memory) = aggregate.memory {
         let _ = writeln!(text, "memory = {}", size(memory));
     }
@@ -164,7 +178,8 @@ fn own(text: &mut String, options: &Options, shown: &[&str]) {
     }
 }
 
-fn raw(value: &Raw) -> String {
+/// A value as TOML.
+pub(super) fn raw(value: &Raw) -> String {
     match value {
         Raw::Text(text) => quote(text),
         Raw::List(items) => {
@@ -182,7 +197,7 @@ fn quotes(items: &[&str]) -> String {
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -87,7 +87,12 @@ const GIVEN: &[(u32, FieldSet)] = &[
     ),
     (
         format::ROUTER,
-        FieldSet::of(&[Field::PeerDstIp, Field::SrcMask, Field::DstMask]),
+        FieldSet::of(&[
+            Field::NextHop,
+            Field::PeerDstIp,
+            Field::SrcMask,
+            Field::DstMask,
+        ]),
     ),
     (
         format::GATEWAY,
@@ -174,6 +179,7 @@ pub const GIVES: FieldSet = HEADERS.union(FieldSet::of(&[
     Field::FwdStatus,
     Field::InIface,
     Field::LocalPref,
+    Field::NextHop,
     Field::OutIface,
     Field::OutVlan,
     Field::PeerDstAs,
@@ -257,7 +263,7 @@ impl SflowDecoder {
             && want.header.keeps(packet)
         {
             let stack = if want.labels {
-                want.header.stack(packet, out)
+                want.header.stack(packet, &mut out.symbols())
             } else {
                 None
             };
@@ -325,7 +331,7 @@ impl SflowDecoder {
         seen.read(sample.records, &want)?;
         let described = seen.describe(&want)?;
         let stack = match &described {
-            Described::Packet(packet) => want.header.stack(packet, out),
+            Described::Packet(packet) => want.header.stack(packet, &mut out.symbols()),
             _ => None,
         };
         let texts = self.texts(&seen, out);

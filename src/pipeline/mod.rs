@@ -1,8 +1,12 @@
 //! Joins the parts into a running whole: plan, workers, drain threads, outlets.
 
+pub mod maps;
 pub mod outlet;
 pub mod plan;
 pub mod reload;
+pub mod rules;
+pub mod saver;
+pub mod stage;
 pub mod tray;
 pub mod worker;
 
@@ -13,7 +17,6 @@ use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
 use crate::config::Config;
 use crate::decode;
-use crate::enrich::Enrichment;
 use crate::record::FieldSet;
 use crate::sink::{self, BatchId};
 use crate::source::{Loss, SourceError};
@@ -22,6 +25,8 @@ use crate::sys::waker::{self, Wakened, Waker};
 use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
+use rules::{Rules, Seat};
+use saver::{Pages, Saver};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -102,6 +107,8 @@ pub struct Pipeline {
     pub mode: Mode,
     /// Woken when a worker ends, and how one waits for that.
     done: (Arc<Waker>, Wakened),
+    /// The rules in force: those of the plan, until maps are read again.
+    rules: Mutex<Arc<Rules>>,
     workers: Vec<Thread>,
     /// Commands given to the workers so far.
     told: Mutex<usize>,
@@ -110,6 +117,8 @@ pub struct Pipeline {
     pages: Vec<Option<Page>>,
     outlets: Vec<Arc<Outlet>>,
     sinks: Vec<JoinHandle<()>>,
+    /// The thread that writes templates.
+    saver: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
@@ -130,6 +139,8 @@ impl Pipeline {
             pages: Vec::new(),
             outlets: Vec::new(),
             sinks: Vec::new(),
+            saver: None,
+            rules: Mutex::new(plan.rules.clone()),
             config,
             mode,
             plan,
@@ -141,10 +152,15 @@ impl Pipeline {
             return Err(exit);
         }
         let aggregators = pipeline.aggregators(kept)?;
+        let (pages, saver) = saver::start(&pipeline.config).map_err(|e| {
+            log::error!("templates: {e}");
+            Exit::Failure
+        })?;
+        pipeline.saver = saver;
         for (at, mine) in aggregators.into_iter().enumerate() {
             let inputs = sources.extract_if(.., |(worker, _)| *worker == at);
             let inputs = inputs.map(|(_, input)| input).collect();
-            pipeline.start_worker(at, inputs, mine)?;
+            pipeline.start_worker(at, inputs, mine, &pages)?;
         }
         Ok(pipeline)
     }
@@ -203,7 +219,6 @@ impl Pipeline {
         {
             log::warn!("input {}: {why}", input.name);
         }
-        let (enrichment, _) = Enrichment::plan(planned.setup.wanted);
         // What the page says of sources before this one, so that its numbers never fall.
         let broken = source.is_none();
         let mut ledger = kept.ledger(input, worker);
@@ -220,14 +235,15 @@ impl Pipeline {
         Ok(Intaker {
             input: at,
             name: input.name.clone(),
+            live: planned.opener.live(),
             source,
             reopen,
+            saved: decoder.news(),
             decoder,
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
             must_pass: planned.must_pass,
-            feeds: Vec::new(),
-            enrichment,
+            stage: Default::default(),
             ledger,
             past_loss,
             ended: broken,
@@ -331,15 +347,13 @@ impl Pipeline {
     fn start_worker(
         &mut self,
         at: usize,
-        mut inputs: Vec<Intaker>,
+        inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
+        pages: &Pages,
     ) -> Result<(), Exit> {
         let mut wanted = FieldSet::EMPTY;
-        for input in &mut inputs {
-            let planned = &self.plan.inputs[input.input];
-            wanted = wanted.union(planned.setup.wanted);
-            let place = |feed: &usize| aggregates.iter().position(|(a, _)| a == feed);
-            input.feeds = planned.feeds.iter().filter_map(place).collect();
+        for input in &inputs {
+            wanted = wanted.union(self.plan.inputs[input.input].touched);
         }
         for (_, aggregate) in &aggregates {
             let schema = &aggregate.settings().schema;
@@ -354,20 +368,28 @@ impl Pipeline {
         let (waker, wakened) = waker::pair().map_err(report)?;
         let (commands, receiver) = channel();
         let view = Arc::new(Mutex::new(Snapshot::default()));
-        let live = inputs
-            .iter()
-            .any(|i| i.source.as_ref().is_some_and(|s| s.fd().is_some()));
-        let worker = Worker {
+        let live = inputs.iter().any(|i| i.live);
+        let aggregates = aggregates.into_iter().map(|(at, a)| (at, a, None));
+        let workers = self.plan.workers.len();
+        let mut worker = Worker {
             inputs,
-            aggregates,
+            aggregates: aggregates.collect(),
+            seat: Seat {
+                worker: at,
+                workers,
+            },
             symbols: self.plan.symbols.clone(),
             batch: Worker::batch(wanted),
             cache: Default::default(),
             live,
             commands: (wakened, receiver),
             obeyed: 0,
+            stay: self.config.stay,
+            rested: false,
             view: view.clone(),
+            saver: Saver::new(&self.config, at, pages),
         };
+        worker.follow(&self.rules());
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
         // Dropped when the thread ends, be it by a defect.
         let ended = Arc::new(AtomicBool::new(false));
@@ -474,6 +496,38 @@ impl Pipeline {
         true
     }
 
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.clone()
+    }
+
+    /// Remembers that maps could not be read again.
+    pub fn stale(&self) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = Rules::clone(&rules).stale();
+        *rules = Arc::new(stale);
+    }
+
+    /// Goes on with the rules of a plan that was made anew of the same configuration, if that is
+    /// possible while the workers run: when no field is wanted that was not before, and when maps
+    /// have room. The workers take them up between two batches.
+    pub fn follow(&self, plan: &Plan) -> bool {
+        let inputs = self.plan.inputs.iter().zip(&plan.inputs);
+        let mut inputs = inputs.map(|(old, new)| {
+            let wanted = old.setup.wanted.all(new.setup.wanted);
+            wanted && old.touched.all(new.touched)
+        });
+        let same = Arc::ptr_eq(&self.plan.symbols, &plan.symbols) && inputs.all(|fits| fits);
+        if !same || !self.plan.rules.has_room_for(&self.rules(), &plan.rules) {
+            return false;
+        }
+        let rules = plan.rules.clone();
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules.clone();
+        self.tell(|| Command::Rules(rules.clone()));
+        true
+    }
+
     /// Asks the workers for fresh numbers; [`view`](Self::view) has them when
     /// [`obeyed`](Self::obeyed) says so.
     pub fn refresh(&self) {
@@ -515,9 +569,16 @@ impl Pipeline {
         let mut all = Vec::new();
         for (at, worker) in std::mem::take(&mut self.workers).into_iter().enumerate() {
             match worker.handle.join() {
-                Ok(parts) => all.push((at, parts)),
+                Ok(mut parts) => {
+                    parts.saver = None;
+                    all.push((at, parts));
+                }
                 Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
             }
+        }
+        // Nobody hands it anything any more.
+        if let Some(thread) = self.saver.take() {
+            drop(thread.join());
         }
         all
     }
@@ -533,7 +594,7 @@ impl Pipeline {
         };
         for (at, mut worker) in self.join_workers() {
             worker.finish();
-            reload::save_templates(&self.config, &worker, at);
+            saver::save(&self.config, &worker, at);
             let snapshot = worker
                 .view
                 .lock()

@@ -2,6 +2,8 @@
 //!
 //! Adding one: a file here, a line in the registry below, a line in `Cargo.toml`.
 
+#[cfg(feature = "src-savefile")]
+pub mod again;
 #[cfg(feature = "src-udp")]
 pub mod allow;
 #[cfg(all(feature = "src-capture", target_os = "linux"))]
@@ -10,6 +12,8 @@ pub mod capture;
 mod gzip;
 #[cfg(feature = "src-pcap")]
 pub mod libpcap;
+#[cfg(feature = "src-savefile")]
+mod pipe;
 #[cfg(feature = "src-savefile")]
 pub mod savefile;
 #[cfg(feature = "src-savefile")]

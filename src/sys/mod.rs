@@ -7,6 +7,7 @@ pub mod memory;
 pub mod notify;
 pub mod pcap;
 pub mod poll;
+pub mod process;
 #[cfg(target_os = "linux")]
 pub mod ring;
 pub mod signal;
