@@ -59,7 +59,8 @@ impl Page<'_> {
         };
         let total = self.sums(&columns, name.into(), self.total);
         lines.push((total, self.total.bytes));
-        let mut head: Vec<String> = columns.iter().map(|(o, _)| o.heading().into()).collect();
+        let head_of = |out: &Out| out.heading(self.schema).to_string();
+        let mut head: Vec<String> = columns.iter().map(|(out, _)| head_of(out)).collect();
         let mut numbers: Vec<bool> = columns.iter().map(|(_, e)| e.leans_right()).collect();
         if !columns
             .iter()
