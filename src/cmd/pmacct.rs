@@ -164,7 +164,7 @@ fn serve(name: &str, compiled: Compiled) -> Exit {
     if let Some(missing) = face.daemon.missing() {
         return not_here(name, &face, &outcome.problems, &remarks, missing);
     }
-    let planned = check::plan(name, outcome, &mut out::say);
+    let planned = check::plan(name, outcome, None, &mut out::say);
     let (config, plan) = match planned {
         Ok(planned) if !dry => planned,
         planned => {

@@ -197,6 +197,7 @@ fn inputs(args: &Args) -> Vec<Input> {
             kind: "file".into(),
             decode,
             workers: 1,
+            rules: Default::default(),
             options,
             place: Place::default(),
         }
@@ -215,7 +216,8 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         absent: false,
         every,
         time: Default::default(),
-        filter: args.text("filter").unwrap_or_default().into(),
+        filter: args.text("filter").map(String::from).into_iter().collect(),
+        rules: Default::default(),
         memory: None,
         full: match args.text("full") {
             Some("fold") => Full::Fold,
@@ -223,6 +225,8 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
             _ => Full::Flush,
         },
         renormalise: false,
+        preprocess: None,
+        rejects: Vec::new(),
         to: vec![ROWS.into()],
         place: Place::default(),
     }

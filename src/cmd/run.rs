@@ -4,11 +4,13 @@ use super::arg::{Args, Command, Flag, Operands, Take};
 use super::{check, out};
 use crate::base::error::Exit;
 use crate::base::time::wall;
-use crate::config::{Config, LogTo};
+use crate::config::{Config, LogTo, native};
 use crate::ctl::log::{LIST, NOTICE, Names, Shape, Target};
 use crate::ctl::status::Report;
 use crate::ctl::{self, Doors, Shared};
+use crate::pipeline::plan::Held;
 use crate::pipeline::reload::Kept;
+use crate::pipeline::rules::Rules;
 use crate::pipeline::{Mode, Pipeline, Plan, View};
 use crate::sys::notify::{Notify, State, watchdog};
 use crate::sys::signal::{Signal, Signals};
@@ -21,7 +23,8 @@ pub static COMMAND: Command = Command {
     name: "run",
     doc: "Run the inputs, aggregations and outputs of a configuration",
     about: "Runs in the foreground until SIGTERM or SIGINT, then delivers what is open and stops. \
-            SIGHUP reads the configuration anew without losing a record.",
+            SIGHUP reads the configuration anew, SIGUSR2 the maps alone, without losing a record. \
+            SIGUSR1 writes the status to the log.",
     operands: Operands {
         name: "FILE",
         least: 0,
@@ -156,6 +159,14 @@ fn mode(config: &Config) -> Mode {
     }
 }
 
+/// Logs what is wrong with a configuration or a map.
+fn complain(line: &str) {
+    match line.trim_end() {
+        line if line.contains(": warning: ") => log::warn!("{line}"),
+        line => log::error!("{line}"),
+    }
+}
+
 /// The running daemon: waits for signals and for the end of its inputs.
 struct Daemon {
     name: String,
@@ -183,6 +194,8 @@ impl Daemon {
                 },
                 Some(Signal::Hangup) if self.reload() => {}
                 Some(Signal::Hangup) => return Exit::Failure,
+                Some(Signal::User2) if self.read_maps() => {}
+                Some(Signal::User2) => return Exit::Failure,
                 Some(Signal::Terminate | Signal::Interrupt) => return self.stop(true),
                 Some(Signal::User1) => {
                     if let Some(report) = Report::fresh(&self.shared) {
@@ -235,10 +248,9 @@ impl Daemon {
         self.notify.send(State::Reloading);
         log::info!("reads {} again", self.name);
         let read = std::fs::read_to_string(&self.name);
+        let held = self.shared.with(Pipeline::rules);
         let understood = match read {
-            Ok(text) => check::understand(&self.name, &text, &mut |line| {
-                log::error!("{}", line.trim_end());
-            }),
+            Ok(text) => check::understand_again(&self.name, &text, held.as_deref(), &mut complain),
             Err(e) => {
                 log::error!("{}: {e}", self.name);
                 Err(Exit::Config)
@@ -255,10 +267,56 @@ impl Daemon {
         running
     }
 
+    /// Reads maps again. The workers take them up as they go where that is possible; where it is
+    /// not, because a map asks for other fields or for more memory than was planned, the pipeline
+    /// is rebuilt around what the kernel holds. False when nothing runs any more.
+    fn read_maps(&mut self) -> bool {
+        let running = |p: &Pipeline| (p.rules(), p.plan.symbols.clone());
+        let Some((rules, symbols)) = self.shared.with(running) else {
+            return true;
+        };
+        if rules.maps.is_empty() {
+            log::info!("there are no maps to be read again");
+            return true;
+        }
+        log::info!("reads {} maps again", rules.maps.len());
+        let with = |symbols| {
+            let held = Held {
+                rules: &rules,
+                symbols,
+            };
+            Plan::again(&self.config, Some(held))
+        };
+        let plan = match with(Some(&symbols)) {
+            Ok(plan) if self.shared.with(|p| p.follow(&plan)) == Some(true) => {
+                check::warn(&plan, &mut complain);
+                log::info!("the maps are in force");
+                return true;
+            }
+            // Texts of maps before may take the room that new ones need.
+            _ => with(None),
+        };
+        match plan {
+            Ok(plan) => {
+                check::warn(&plan, &mut complain);
+                self.replace(self.config.clone(), plan)
+            }
+            Err(problems) => {
+                for problem in problems {
+                    log::error!("{}", native::show(&self.name, &problem));
+                }
+                log::error!("the maps before stay in force");
+                self.shared.with(Pipeline::stale);
+                true
+            }
+        }
+    }
+
     fn replace(&mut self, config: Config, plan: Plan) -> bool {
         let Some(before) = self.shared.take() else {
             return false;
         };
+        let rules = before.rules();
         let mut kept = before.pause();
         match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
             Ok(pipeline) => {
@@ -279,14 +337,18 @@ impl Daemon {
                     "{}: can not start; the configuration before goes on",
                     self.name
                 );
-                self.go_back(kept)
+                self.go_back(kept, rules)
             }
         }
     }
 
     /// Starts the configuration before anew, with whatever parts are left.
-    fn go_back(&mut self, mut kept: Kept) -> bool {
-        let Ok(plan) = Plan::new(&self.config) else {
+    fn go_back(&mut self, mut kept: Kept, rules: Arc<Rules>) -> bool {
+        let held = Held {
+            rules: &rules,
+            symbols: None,
+        };
+        let Ok(plan) = Plan::again(&self.config, Some(held)) else {
             kept.end(self.config.stop_within);
             return false;
         };

@@ -6,17 +6,21 @@
 pub mod every;
 pub mod explain;
 pub mod native;
+pub mod preprocess;
 pub mod primitive;
+pub mod rules;
 pub mod setting;
 pub mod tree;
 pub mod write;
 
 pub use crate::agg::full::Full;
+pub use crate::agg::sieve::Rules;
 pub use crate::agg::window::RecordTime;
 pub use crate::base::bins::Every;
 use crate::base::options::{Options, Place};
 pub use crate::decode::Decode;
 use crate::record::Field;
+pub use rules::{AggregateRules, InputRules};
 use std::time::Duration;
 
 /// A whole configuration, valid as far as can be known without opening anything.
@@ -60,6 +64,8 @@ pub struct Input {
     pub decode: Decode,
     /// Threads (and sockets) that share it.
     pub workers: u32,
+    /// What is done to its records.
+    pub rules: InputRules,
     /// The source's own settings.
     pub options: Options,
     /// Where it stands in the file.
@@ -85,14 +91,20 @@ pub struct Aggregate {
     pub every: Option<Every>,
     /// Which time puts a record into a bin.
     pub time: RecordTime,
-    /// Filter expression of pcap; empty passes everything.
-    pub filter: String,
+    /// Filter expressions of pcap, of which any may pass; none, or an empty one, passes everything.
+    pub filter: Vec<String>,
+    /// What is done to what it counts, and what it takes.
+    pub rules: AggregateRules,
     /// Its share of the memory in bytes; none means an equal share of what is left.
     pub memory: Option<u64>,
     /// What happens when its table is full.
     pub full: Full,
     /// Whether counters are multiplied by the sampling rate.
     pub renormalise: bool,
+    /// What becomes of rows between the table and the outputs; none hands them on as they are.
+    pub preprocess: Option<Rules>,
+    /// Names of the outputs for rows that do not pass it; without any they go nowhere.
+    pub rejects: Vec<String>,
     /// Names of its outputs.
     pub to: Vec<String>,
     /// Where it stands in the file.

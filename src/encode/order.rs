@@ -49,7 +49,8 @@ pub static JSON_ORDER: &[Out] = order! {
     TunnelProto TunnelTos TunnelFlowLabel TunnelSrcPort TunnelDstPort TunnelTcpFlags Vxlan Nvgre
     TimestampStart TimestampEnd TimestampArrival TimestampMin TimestampMax
     ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport
-    Bin Updated Flows VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName Packets Bytes
+    Bin Updated Flows VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName IngressVrfId EgressVrfId NextHop
+    Packets Bytes
 };
 
 /// Order of the fields of Avro, but for the counters, which come last in every schema.
@@ -75,8 +76,8 @@ pub static CSV_ORDER: &[Out] = order! {
     Tag Tag2 Label Class ClassFrame SrcMac DstMac Vlan InVlan OutVlan InCvlan OutCvlan Cos Etype
     SrcAs DstAs StdComm ExtComm LrgComm SrcStdComm SrcExtComm SrcLrgComm AsPath SrcAsPath
     LocalPref SrcLocalPref Med SrcMed SrcRoa DstRoa PeerSrcAs PeerDstAs PeerSrcIp PeerDstIp
-    InIface OutIface MplsVpnRd MplsPwId VrfName IngressVrfName EgressVrfName
-    InIfaceName OutIfaceName SrcHost SrcNet DstHost DstNet SrcMask DstMask SrcPort DstPort
+    NextHop InIface OutIface MplsVpnRd MplsPwId VrfName IngressVrfName EgressVrfName
+    IngressVrfId EgressVrfId InIfaceName OutIfaceName SrcHost SrcNet DstHost DstNet SrcMask DstMask SrcPort DstPort
     TcpFlags Proto Tos FlowLabel SrcHostCountry DstHostCountry SrcHostPocode DstHostPocode
     SrcHostLat SrcHostLon DstHostLat DstHostLon SamplingRate SamplingDirection
     PostNatSrcHost PostNatDstHost PostNatSrcPort PostNatDstPort NatEvent FwEvent FwdStatus
