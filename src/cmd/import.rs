@@ -61,7 +61,7 @@ fn run(args: Args) -> Exit {
     let remarks = compiled.remarks(&name);
     let shown = write::show(&compiled.file, &remarks);
     let outcome = native::compile(compiled.file, compiled.problems);
-    if let Err(exit) = check::plan(&name, outcome, &mut out::say) {
+    if let Err(exit) = check::plan(&name, outcome, None, &mut out::say) {
         return exit;
     }
     out::print(&format!("# What {daemon} does with {name}.\n{shown}"))

@@ -502,6 +502,11 @@ impl Pipeline {
         rules.clone()
     }
 
+    /// Lets sources read again what they have from files beside their settings.
+    pub fn refresh_sources(&self) {
+        self.tell(|| Command::Refresh);
+    }
+
     /// Remembers that maps could not be read again.
     pub fn stale(&self) {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);

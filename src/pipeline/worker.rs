@@ -97,6 +97,8 @@ pub enum Command {
     Stop,
     /// Publish a snapshot now.
     Publish,
+    /// Let sources read again what they have from files.
+    Refresh,
     /// Go on with these rules, for the same inputs and aggregations.
     Rules(Arc<Rules>),
 }
@@ -296,6 +298,10 @@ impl Worker {
                     }
                 }
                 Command::Publish => {}
+                Command::Refresh => {
+                    let sources = self.inputs.iter_mut().filter_map(|i| i.source.as_mut());
+                    sources.for_each(|source| source.refresh());
+                }
                 Command::Rules(rules) => self.follow(&rules),
             }
             self.obeyed = self.obeyed.wrapping_add(1);
