@@ -242,6 +242,7 @@ impl Pipeline {
             decoder,
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
+            gate: planned.gate.clone(),
             must_pass: planned.must_pass,
             stage: Default::default(),
             ledger,
