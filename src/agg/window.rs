@@ -155,7 +155,7 @@ impl Aggregator {
             self.advance(now);
         }
         if self.settings.renormalise {
-            let kept: [(u64, u64); Batch::SIZE] = renormalise(batch);
+            let kept = renormalise(batch);
             self.count(batch);
             restore(batch, &kept);
         } else {
@@ -479,23 +479,30 @@ impl Aggregator {
     }
 }
 
-/// Multiplies counters by the sampling rate; gives what they were.
-fn renormalise(batch: &mut Batch) -> [(u64, u64); Batch::SIZE] {
-    let mut kept = [(0, 0); Batch::SIZE];
+/// What counters and rate of a record were.
+type Before = (u64, u64, u32);
+
+/// Multiplies counters by the sampling rate, which is 1 from then on; gives what they were.
+fn renormalise(batch: &mut Batch) -> [Before; Batch::SIZE] {
+    let mut kept = [(0, 0, 0); Batch::SIZE];
     for (record, kept) in batch.records_mut().iter_mut().zip(&mut kept) {
-        *kept = (record.packets, record.bytes);
         let known = record.present.has(Field::SamplingRate) && !record.exact;
         let rate = if known { record.sampling_rate() } else { 0 };
+        *kept = (record.packets, record.bytes, rate);
         if rate > 1 {
             record.packets = record.packets.saturating_mul(u64::from(rate));
             record.bytes = record.bytes.saturating_mul(u64::from(rate));
+            record.set_sampling_rate(1);
         }
     }
     kept
 }
 
-fn restore(batch: &mut Batch, kept: &[(u64, u64); Batch::SIZE]) {
-    for (record, kept) in batch.records_mut().iter_mut().zip(kept) {
-        (record.packets, record.bytes) = *kept;
+fn restore(batch: &mut Batch, kept: &[Before; Batch::SIZE]) {
+    for (record, (packets, bytes, rate)) in batch.records_mut().iter_mut().zip(kept) {
+        (record.packets, record.bytes) = (*packets, *bytes);
+        if *rate > 1 {
+            record.set_sampling_rate(*rate);
+        }
     }
 }

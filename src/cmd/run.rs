@@ -62,8 +62,8 @@ pub struct Manner {
     pub names: Option<Names>,
     /// SIGHUP opens the log anew, and the configuration stays.
     pub reopen: bool,
-    /// SIGUSR2 does not read maps again.
-    pub fixed: bool,
+    /// SIGUSR2 leaves the maps as they are.
+    pub fixed_maps: bool,
     /// Ends as soon as everything is open.
     pub setup: bool,
     /// What is said first, each with whether something is missing because of it.
@@ -196,7 +196,7 @@ impl Daemon {
                 },
                 Some(Signal::Hangup) if self.reload() => {}
                 Some(Signal::Hangup) => return Exit::Failure,
-                Some(Signal::User2) if self.read_maps() => {}
+                Some(Signal::User2) if self.manner.fixed_maps || self.read_maps() => {}
                 Some(Signal::User2) => return Exit::Failure,
                 Some(Signal::Terminate | Signal::Interrupt) => return self.stop(true),
                 Some(Signal::User1) => {
@@ -273,10 +273,6 @@ impl Daemon {
     /// not, because a map asks for other fields or for more memory than was planned, the pipeline
     /// is rebuilt around what the kernel holds. False when nothing runs any more.
     fn read_maps(&mut self) -> bool {
-        if self.manner.fixed {
-            log::info!("maps are not read again: `maps_refresh` is false");
-            return true;
-        }
         self.shared.with(Pipeline::refresh_sources);
         let running = |p: &Pipeline| (p.rules(), p.plan.symbols.clone());
         let Some((rules, symbols)) = self.shared.with(running) else {

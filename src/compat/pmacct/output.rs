@@ -466,6 +466,10 @@ fn file(
 ) {
     let values = &plugin.values;
     named(compiler, options, ("path", line), values, by);
+    let path = options.given().find(|(name, _)| *name == "path");
+    if matches!(path, Some((_, Raw::Text(text))) if text.contains("${peer_src_ip}")) {
+        options.set("underscores", Raw::Bool(true));
+    }
     let append = values.on("print_output_file_append");
     let place = values.place("print_output_file_append");
     options.push("append", Raw::Bool(append), place, place);
