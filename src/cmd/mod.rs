@@ -13,6 +13,8 @@ pub mod fields;
 #[path = "gen.rs"]
 pub mod generate;
 pub mod help;
+#[cfg(feature = "compat-pmacct")]
+pub mod import;
 pub mod man;
 pub mod out;
 #[cfg(feature = "compat-pmacct")]
@@ -39,6 +41,8 @@ pub static COMMANDS: &[&Command] = &[
     &check::COMMAND,
     #[cfg(feature = "compat-pmacct")]
     &pmacct::COMMAND,
+    #[cfg(feature = "compat-pmacct")]
+    &import::COMMAND,
     &query::COMMAND,
     #[cfg(feature = "cmd-top")]
     &top::COMMAND,
@@ -50,7 +54,23 @@ pub static COMMANDS: &[&Command] = &[
 ];
 
 /// Commands that exist, whether built in or not, with the feature that each needs.
-static NEEDING: &[(&str, &str)] = &[("top", "cmd-top"), ("pmacct", "compat-pmacct")];
+static NEEDING: &[(&str, &str)] = &[
+    ("top", "cmd-top"),
+    ("pmacct", "compat-pmacct"),
+    ("import", "compat-pmacct"),
+];
+
+/// The page of pmacct's keys.
+#[cfg(feature = "compat-pmacct")]
+fn pmacct_keys() -> String {
+    crate::compat::pmacct::doc::page()
+}
+
+/// The page of pmacct's keys, in a build that knows none.
+#[cfg(not(feature = "compat-pmacct"))]
+fn pmacct_keys() -> String {
+    format!("{}\n", without("compat-pmacct"))
+}
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {

@@ -218,6 +218,7 @@ fn inputs(args: &Args) -> Vec<Input> {
             kind: "file".into(),
             decode,
             workers: 1,
+            filter: String::new(),
             rules: Default::default(),
             reading: Default::default(),
             options,

@@ -68,6 +68,8 @@ pub struct Input {
     pub decode: Decode,
     /// Threads (and sockets) that share it.
     pub workers: u32,
+    /// Filter expression that decides which of its frames are looked at; empty for all.
+    pub filter: String,
     /// What is done to its records.
     pub rules: InputRules,
     /// How its datagrams are taken.

@@ -214,12 +214,14 @@ impl Reader {
         let reading = reading(&mut options);
         let place = options.place;
         let rules = InputRules::take(&mut options);
+        let filter = frames(&mut options, kind.as_deref());
         let options = self.rest(options);
         Some(Input {
             name,
             kind: kind?,
             decode,
             workers,
+            filter,
             rules,
             reading,
             options,
@@ -487,6 +489,25 @@ fn log_to(options: &mut Options) -> LogTo {
         },
         _ => LogTo::Stderr,
     }
+}
+
+/// The filter on the frames of an input; libpcap's captures have their own.
+fn frames(options: &mut Options, kind: Option<&str>) -> String {
+    if kind == Some("pcap") {
+        return String::new();
+    }
+    let filter = options.text("filter").unwrap_or_default();
+    if filter.trim().is_empty() {
+        return String::new();
+    }
+    if kind == Some("udp") {
+        let message = "`filter` is for frames, and a socket receives datagrams: an aggregation has \
+                       a `filter`, too";
+        options.wrong("filter", message);
+    } else if !built("rule-filter") {
+        options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
+    }
+    filter
 }
 
 /// Filters of an aggregation, one or several.

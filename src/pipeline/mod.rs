@@ -242,6 +242,7 @@ impl Pipeline {
             decoder,
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
+            gate: planned.gate.clone(),
             must_pass: planned.must_pass,
             stage: Default::default(),
             ledger,
@@ -504,6 +505,11 @@ impl Pipeline {
     pub fn rules(&self) -> Arc<Rules> {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         rules.clone()
+    }
+
+    /// Lets sources read again what they have from files beside their settings.
+    pub fn refresh_sources(&self) {
+        self.tell(|| Command::Refresh);
     }
 
     /// Remembers that maps could not be read again.

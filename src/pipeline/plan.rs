@@ -59,6 +59,8 @@ pub struct InputPlan {
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters that judge its records.
     pub record_filters: Vec<(u32, Arc<Filter>)>,
+    /// What all its frames must pass, with a bit that means nothing; empty for nothing.
+    pub gate: Vec<(u32, Arc<Filter>)>,
     /// Bits of which a frame must pass one; zero when some aggregation takes all.
     pub must_pass: u32,
     /// Threads that share it.
@@ -171,8 +173,9 @@ impl Plan {
         problems.append(&mut loader.problems);
         let mut inputs = Vec::new();
         for (at, opener) in openers.into_iter().enumerate() {
+            let gate = gate(&config.inputs[at], &mut problems);
             let planned = opener.map(|opener| plan_input(config, at, opener, &bits, &rules));
-            inputs.extend(planned);
+            inputs.extend(planned.map(|planned| InputPlan { gate, ..planned }));
         }
         mixed(config, &inputs, &mut problems);
         if inputs.len() == config.inputs.len() {
@@ -542,8 +545,27 @@ fn plan_input(
         touched,
         frame_filters,
         record_filters,
+        gate: Vec::new(),
         must_pass: if all { 0 } else { must_pass },
         workers: input.workers.max(1) as usize,
+    }
+}
+
+/// The filter that all frames of an input must pass.
+fn gate(input: &Input, problems: &mut Vec<Problem>) -> Vec<(u32, Arc<Filter>)> {
+    if input.filter.is_empty() {
+        return Vec::new();
+    }
+    match Filter::everywhere(&input.filter) {
+        Ok(filter) if filter.is_all() => Vec::new(),
+        Ok(filter) => vec![(1, Arc::new(filter))],
+        Err(why) => {
+            problems.push(Problem {
+                place: input.options.place_of("filter"),
+                message: format!("input.{}: {why}", input.name),
+            });
+            Vec::new()
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::rules::{AggregateRules, InputRules, Method, ONLY};
 use crate::config::{Aggregate, Config};
 use crate::enrich::list::{Fixed, List, Listed, Of};
 use crate::enrich::networks::{Hidden, Located, Networks, Settings};
+use crate::enrich::seconds::Seconds;
 use crate::enrich::{Enricher, Enrichment, net};
 use crate::record::{Batch, Field, FieldSet};
 use crate::rule::lookup::{Distinguishers, Lookup, Rates};
@@ -352,6 +353,9 @@ impl AggregateRule {
         }
         for list in &self.only {
             all.push(Box::new(Listed(list.clone())));
+        }
+        if self.config.whole_seconds {
+            all.push(Box::new(Seconds));
         }
         all
     }

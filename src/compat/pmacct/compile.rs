@@ -5,10 +5,11 @@ use super::daemon::Daemon;
 use super::key::{Fate, Value};
 use super::parse::{Line, Lines};
 use super::settings::{self, Plugin, Settings, Values};
-use super::{input, output};
+use super::{input, output, rows};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::config::tree::{File, Section, is_name};
 use crate::config::write::Remark;
+use crate::rule::map;
 
 /// Memory of everything but tables, in bytes: what fits the limits below, with room.
 const BASE: u64 = 24 << 20;
@@ -330,8 +331,25 @@ impl Compiler<'_> {
         }
         match line.key.fate {
             Fate::Idle(why) if !off => self.remark(line, why.into(), false),
-            Fate::Absent(part) if !off => self.remark(line, part.why().into(), true),
+            Fate::Absent(part) if !off => {
+                self.remark(line, part.why().into(), true);
+                self.look(line);
+            }
             _ => {}
+        }
+    }
+
+    /// A map that has no effect yet is read all the same: its mistakes are better found now.
+    fn look(&mut self, line: &Line) {
+        let (Value::Text(path), Some(kind)) = (&line.value, map::kind(line.key.name)) else {
+            return;
+        };
+        let bad = match rows::read(path, kind) {
+            Ok((_, bad)) => bad,
+            Err(why) => vec![why],
+        };
+        for message in bad {
+            self.warn(line.value_at, message);
         }
     }
 

@@ -4,6 +4,7 @@ pub mod args;
 pub mod bins;
 pub mod compile;
 pub mod daemon;
+pub mod doc;
 mod input;
 pub mod key;
 mod name;
@@ -14,3 +15,6 @@ pub mod settings;
 pub mod table;
 
 pub use daemon::Daemon;
+
+#[cfg(test)]
+mod test;
