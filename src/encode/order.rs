@@ -49,8 +49,8 @@ pub static JSON_ORDER: &[Out] = order! {
     TunnelProto TunnelTos TunnelFlowLabel TunnelSrcPort TunnelDstPort TunnelTcpFlags Vxlan Nvgre
     TimestampStart TimestampEnd TimestampArrival TimestampMin TimestampMax
     ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport
-    Bin Updated Flows VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName IngressVrfId EgressVrfId NextHop
-    Packets Bytes
+    Bin Updated Flows VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName
+    IngressVrfId EgressVrfId NextHop Packets Bytes
 };
 
 /// Order of the fields of Avro, but for the counters, which come last in every schema.
@@ -62,7 +62,7 @@ pub static AVRO_ORDER: &[Out] = order! {
     SrcPort DstPort SrcHostCountry DstHostCountry SrcHostPocode DstHostPocode
     SrcHostLat SrcHostLon DstHostLat DstHostLon TcpFlags FwdStatus MplsLabelStack Srv6SegmentList
     VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName
-    Proto Tos FlowLabel SamplingRate SamplingDirection
+    IngressVrfId EgressVrfId NextHop Proto Tos FlowLabel SamplingRate SamplingDirection
     PostNatSrcHost PostNatDstHost PostNatSrcPort PostNatDstPort NatEvent FwEvent
     MplsLabelTop MplsLabelBottom PathDelayAvg PathDelayMin PathDelayMax
     TunnelSrcMac TunnelDstMac TunnelSrcHost TunnelDstHost
@@ -77,7 +77,8 @@ pub static CSV_ORDER: &[Out] = order! {
     SrcAs DstAs StdComm ExtComm LrgComm SrcStdComm SrcExtComm SrcLrgComm AsPath SrcAsPath
     LocalPref SrcLocalPref Med SrcMed SrcRoa DstRoa PeerSrcAs PeerDstAs PeerSrcIp PeerDstIp
     NextHop InIface OutIface MplsVpnRd MplsPwId VrfName IngressVrfName EgressVrfName
-    IngressVrfId EgressVrfId InIfaceName OutIfaceName SrcHost SrcNet DstHost DstNet SrcMask DstMask SrcPort DstPort
+    IngressVrfId EgressVrfId InIfaceName OutIfaceName
+    SrcHost SrcNet DstHost DstNet SrcMask DstMask SrcPort DstPort
     TcpFlags Proto Tos FlowLabel SrcHostCountry DstHostCountry SrcHostPocode DstHostPocode
     SrcHostLat SrcHostLon DstHostLat DstHostLon SamplingRate SamplingDirection
     PostNatSrcHost PostNatDstHost PostNatSrcPort PostNatDstPort NatEvent FwEvent FwdStatus
