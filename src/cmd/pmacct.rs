@@ -190,6 +190,7 @@ fn serve(name: &str, compiled: Compiled) -> Exit {
     let manner = Manner {
         names: Some(names(&face)),
         reopen: true,
+        fixed_maps: !face.reload,
         setup: face.dry_run == Some("setup"),
         remarks,
     };

@@ -62,6 +62,8 @@ pub struct Manner {
     pub names: Option<Names>,
     /// SIGHUP opens the log anew, and the configuration stays.
     pub reopen: bool,
+    /// SIGUSR2 leaves the maps as they are.
+    pub fixed_maps: bool,
     /// Ends as soon as everything is open.
     pub setup: bool,
     /// What is said first, each with whether something is missing because of it.
@@ -194,7 +196,7 @@ impl Daemon {
                 },
                 Some(Signal::Hangup) if self.reload() => {}
                 Some(Signal::Hangup) => return Exit::Failure,
-                Some(Signal::User2) if self.read_maps() => {}
+                Some(Signal::User2) if self.manner.fixed_maps || self.read_maps() => {}
                 Some(Signal::User2) => return Exit::Failure,
                 Some(Signal::Terminate | Signal::Interrupt) => return self.stop(true),
                 Some(Signal::User1) => {

@@ -4,7 +4,7 @@
 
 use crate::base::options::{Options, Place, Raw};
 pub use crate::enrich::networks::Method;
-pub use crate::rule::sieve::Lists;
+pub use crate::rule::verdict::Lists;
 use std::fmt::Write;
 
 /// A file that the configuration names.
@@ -226,16 +226,14 @@ impl AggregateRules {
         self.as_from = method(options, "as_from", &with).unwrap_or(natural);
         if self.networks.is_none() {
             for (name, method) in [("net_from", self.net_from), ("as_from", self.as_from)] {
-                if of_file(method) && options.has(name) {
+                if method == Method::File {
                     let message =
                         format!("`{name}` needs `networks`, for example networks = \"nets\"");
                     options.wrong(name, message);
                 }
             }
-            for name in ["networks_filter", "networks_no_lpm"] {
-                if options.has(name) {
-                    options.wrong(name, format!("`{name}` needs `networks`"));
-                }
+            if self.networks_filter {
+                options.wrong("networks_filter", "`networks_filter` needs `networks`");
             }
         }
         if self.net_from == Method::Mask && mask.is_none() {
@@ -315,7 +313,8 @@ mod tests {
         let outcome = parse(
             "tags = \"t.map\"\nsampling = \"s.map\"\nsampling_rate = 100\nrd = \"r.map\"",
             "tags = \"own.map\"\ntag = 5\ntag2 = \"18446744073709551615\"\n\
-             tag_filter = [10, \"20-29\", -5]\ntag2_filter = \"0\"\nlabel_filter = [\"null\", \"-a\"]\n\
+             tag_filter = [10, \"20-29\", -5]\ntag2_filter = \"0\"\n\
+             label_filter = [\"null\", \"-a\"]\n\
              networks = \"nets\"\nas_from = \"file\"\nnetworks_filter = true\n\
              only_ports = \"ports\"\nonly_tos = \"tos\"\nfilter = [\"port 80\", \"port 443\"]",
         );
@@ -369,7 +368,7 @@ mod tests {
             ("", "tag_filter = [true]", "`tag_filter` holds true"),
             ("", "label_filter = [\"a,b\"]", "each by itself"),
             ("", "net_from = \"file\"", "`net_from` needs `networks`"),
-            ("", "as_from = \"longest\"", "`as_from` needs `networks`"),
+            ("", "as_from = \"file\"", "`as_from` needs `networks`"),
             ("", "net_from = \"mask\"", "needs `networks_mask`"),
             ("", "net_from = \"bgp\"", "weir has no routing plane yet"),
             ("", "as_from = \"mask\"", "`as_from` is \"mask\"; it takes"),

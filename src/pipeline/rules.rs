@@ -15,8 +15,8 @@ use crate::enrich::{Enricher, Enrichment, net};
 use crate::record::{Batch, Field, FieldSet};
 use crate::rule::lookup::{Distinguishers, Lookup, Rates};
 use crate::rule::map::kind;
-use crate::rule::sieve::Sieve;
 use crate::rule::tag::{TagMap, Tagger};
+use crate::rule::verdict::Verdict;
 use std::sync::Arc;
 
 /// Which worker of how many: counting tags are shared out among them.
@@ -354,7 +354,7 @@ impl AggregateRule {
         let (after, fields) = Enrichment::plan(self.behind(), self.wanted);
         let mut touched = self.wanted.union(fields);
         let lists = &self.config.lists;
-        let sieve = self.bit.filter(|_| !lists.is_empty());
+        let verdict = self.bit.filter(|_| !lists.is_empty());
         let fields = fields.union(lists.needs());
         let tags = self.tags.as_ref();
         let tags = tags.filter(|map| fields.any(map.gives())).cloned();
@@ -372,13 +372,13 @@ impl AggregateRule {
             before: fields,
             touched: touched.union(fields),
         };
-        if before.is_empty() && tags.is_none() && sieve.is_none() && after.is_empty() {
+        if before.is_empty() && tags.is_none() && verdict.is_none() && after.is_empty() {
             return (None, reach);
         }
         let tags = tags.map(|map| Tagger::new(map, seat.worker, seat.workers));
-        let sieve =
-            sieve.map(|(bit, alone)| Sieve::new(lists.clone(), bit, alone, symbols.clone()));
-        (Some(Own::new(before, tags, sieve, after)), reach)
+        let verdict =
+            verdict.map(|(bit, alone)| Verdict::new(lists.clone(), bit, alone, symbols.clone()));
+        (Some(Own::new(before, tags, verdict, after)), reach)
     }
 }
 

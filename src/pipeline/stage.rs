@@ -6,8 +6,8 @@ use crate::base::time::Nanos;
 use crate::enrich::{Enricher, Enrichment};
 use crate::record::{Batch, FlowRecord, Kept};
 use crate::rule::filter::Filter;
-use crate::rule::sieve::Sieve;
 use crate::rule::tag::Tagger;
+use crate::rule::verdict::Verdict;
 use std::sync::Arc;
 
 /// What all records of an input get.
@@ -42,7 +42,7 @@ pub struct Own {
     kept: Kept,
     before: Enrichment,
     tags: Option<Tagger>,
-    sieve: Option<Sieve>,
+    verdict: Option<Verdict>,
     after: Enrichment,
     out: Option<Batch>,
 }
@@ -52,7 +52,7 @@ impl Own {
     pub fn new(
         before: Enrichment,
         tags: Option<Tagger>,
-        sieve: Option<Sieve>,
+        verdict: Option<Verdict>,
         after: Enrichment,
     ) -> Self {
         let mut gives = before.gives().union(after.gives());
@@ -65,7 +65,7 @@ impl Own {
             out: copies.map(|_| Batch::new(Default::default())),
             before,
             tags,
-            sieve,
+            verdict,
             after,
         }
     }
@@ -73,17 +73,17 @@ impl Own {
     /// Bytes it takes beside its maps.
     pub fn bytes(&self) -> usize {
         let tagger = self.tags.as_ref().map_or(0, Tagger::bytes);
-        let sieve = self.sieve.as_ref().map_or(0, Sieve::bytes);
-        self.kept.bytes() + tagger + sieve + self.out.as_ref().map_or(0, |_| BATCH)
+        let verdict = self.verdict.as_ref().map_or(0, Verdict::bytes);
+        self.kept.bytes() + tagger + verdict + self.out.as_ref().map_or(0, |_| BATCH)
     }
 
     fn count(&mut self, aggregate: &mut Aggregator, batch: &mut Batch, now: Nanos) {
         self.kept.keep(batch);
         self.before.run(batch);
-        let (sieve, after) = (&mut self.sieve, &mut self.after);
+        let (verdict, after) = (&mut self.verdict, &mut self.after);
         let mut rest = |batch: &mut Batch| {
-            if let Some(sieve) = sieve {
-                sieve.run(batch);
+            if let Some(verdict) = verdict {
+                verdict.run(batch);
             }
             after.run(batch);
             aggregate.add(batch, now);

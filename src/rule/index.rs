@@ -119,6 +119,9 @@ impl Conditions {
 /// What rows of a group have in common: words with their masks, and what must be there or not.
 type Shape = (Vec<(u16, u64)>, FieldSet, FieldSet);
 
+/// The bits that a row asks for, and its number.
+type Asked = (Box<[u64]>, u32);
+
 /// Rows that ask for the same bits.
 #[derive(Debug)]
 struct Group {
@@ -154,7 +157,7 @@ pub struct Index {
 /// An index while rows are added to it.
 #[derive(Default)]
 pub struct Builder {
-    groups: HashMap<Shape, Vec<(Box<[u64]>, u32)>>,
+    groups: HashMap<Shape, Vec<Asked>>,
     tested: Vec<u32>,
     tests: Vec<Box<[Test]>>,
     needs: FieldSet,
@@ -218,7 +221,7 @@ impl Builder {
 
 impl Index {
     /// `rows` are in the order of the file.
-    fn group(&self, (words, present, absent): Shape, rows: Vec<(Box<[u64]>, u32)>) -> Group {
+    fn group(&self, (words, present, absent): Shape, rows: Vec<Asked>) -> Group {
         // Which key each row has, by number, and how many rows each key has.
         let mut numbers: HashMap<&[u64], u32> = HashMap::new();
         let (mut of, mut ends, mut keys) = (Vec::new(), Vec::<u32>::new(), Vec::new());

@@ -9,5 +9,5 @@ pub mod index;
 pub mod lookup;
 pub mod map;
 pub mod pattern;
-pub mod sieve;
 pub mod tag;
+pub mod verdict;

@@ -3,7 +3,7 @@
 //! The first row that a record matches counts. A row may send it on to a later one (`jeq`), whose
 //! tags then replace, or are added to, what it has so far. Everything is resolved while the map
 //! is read: labels are symbols, jumps are numbers of rows, so that a record costs look-ups alone.
-//! Not for what decides whether a record counts: that is [`sieve`](super::sieve).
+//! Not for what decides whether a record counts: that is [`verdict`](super::verdict).
 
 use super::condition::Judge;
 use super::index::{Builder, Index};

@@ -1,4 +1,4 @@
-//! [`Sieve`]: which records an aggregation takes, by their tags and labels.
+//! [`Verdict`]: which records an aggregation takes, by their tags and labels.
 //!
 //! A list of terms is read from left to right, as pmacct reads it: a term that hits takes the
 //! record; a turned term refuses it when it hits, and takes it at once when it does not, so that
@@ -135,7 +135,7 @@ impl Lists {
 const VERDICTS: usize = 1024;
 
 /// Takes or refuses records; one for each worker.
-pub struct Sieve {
+pub struct Verdict {
     lists: Lists,
     /// The bit of [`FlowRecord::pass`] that says so.
     bit: u32,
@@ -147,11 +147,11 @@ pub struct Sieve {
     text: Vec<u8>,
 }
 
-impl Sieve {
-    /// A sieve that writes its verdict to `bit`; unless it is `alone`, what others refused there
+impl Verdict {
+    /// One that is written to `bit`; unless it is `alone`, what others refused there
     /// stays refused.
     pub fn new(lists: Lists, bit: u32, alone: bool, symbols: Arc<Interner>) -> Self {
-        let mut sieve = Self {
+        let mut verdict = Self {
             bit,
             alone,
             symbols,
@@ -159,11 +159,11 @@ impl Sieve {
             text: Vec::with_capacity(Sym::LEN_MAX),
             lists,
         };
-        if !sieve.lists.label.0.is_empty() {
-            let empty = (Sym::EMPTY, sieve.lists.label.takes(""));
-            sieve.known = vec![empty; VERDICTS].into();
+        if !verdict.lists.label.0.is_empty() {
+            let empty = (Sym::EMPTY, verdict.lists.label.takes(""));
+            verdict.known = vec![empty; VERDICTS].into();
         }
-        sieve
+        verdict
     }
 
     /// Bytes it takes.
@@ -288,9 +288,9 @@ mod tests {
                 record.set_label(label);
                 record.pass = if alone { 1 } else { 5 };
             }
-            let mut sieve = Sieve::new(lists.clone(), 4, alone, symbols.clone());
+            let mut verdict = Verdict::new(lists.clone(), 4, alone, symbols.clone());
             for _ in 0..2 {
-                sieve.run(&mut batch);
+                verdict.run(&mut batch);
                 let passed: Vec<u32> = batch.records().iter().map(|r| r.pass).collect();
                 assert_eq!(passed, [1, 5, 1, 1]);
             }
@@ -300,7 +300,7 @@ mod tests {
         let record = batch.slot();
         record.set_tag(3);
         record.set_label(b);
-        Sieve::new(lists, 4, false, symbols).run(&mut batch);
+        Verdict::new(lists, 4, false, symbols).run(&mut batch);
         assert_eq!(batch.records()[0].pass, 0);
         assert!(Lists::default().is_empty());
     }
