@@ -62,7 +62,7 @@ pub static AVRO_ORDER: &[Out] = order! {
     SrcPort DstPort SrcHostCountry DstHostCountry SrcHostPocode DstHostPocode
     SrcHostLat SrcHostLon DstHostLat DstHostLon TcpFlags FwdStatus MplsLabelStack Srv6SegmentList
     VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName
-    Proto Tos FlowLabel SamplingRate SamplingDirection
+    IngressVrfId EgressVrfId NextHop Proto Tos FlowLabel SamplingRate SamplingDirection
     PostNatSrcHost PostNatDstHost PostNatSrcPort PostNatDstPort NatEvent FwEvent
     MplsLabelTop MplsLabelBottom PathDelayAvg PathDelayMin PathDelayMax
     TunnelSrcMac TunnelDstMac TunnelSrcHost TunnelDstHost
