@@ -203,18 +203,12 @@ impl Aggregator {
 
     fn take(&mut self, records: &mut [FlowRecord]) {
         if self.settings.renormalise {
-<<<<<<< HEAD
             let (kept, rates) = renormalise(records);
             self.count(records);
             restore(records, &kept);
             for (record, rate) in records.iter_mut().zip(rates).filter(|(_, rate)| *rate > 1) {
                 record.set_sampling_rate(rate);
             }
-=======
-            let kept = renormalise(batch);
-            self.count(batch);
-            restore(batch, &kept);
->>>>>>> face
         } else {
             self.count(records);
         }
@@ -607,7 +601,6 @@ impl Aggregator {
     }
 }
 
-<<<<<<< HEAD
 /// Packets and bytes of the records of a batch.
 type Counters = [(u64, u64); Batch::SIZE];
 
@@ -624,15 +617,6 @@ fn counters(records: &[FlowRecord]) -> Counters {
 fn renormalise(records: &mut [FlowRecord]) -> (Counters, [u32; Batch::SIZE]) {
     let (kept, mut rates) = (counters(records), [0; Batch::SIZE]);
     for (record, kept) in records.iter_mut().zip(&mut rates) {
-=======
-/// What counters and rate of a record were.
-type Before = (u64, u64, u32);
-
-/// Multiplies counters by the sampling rate, which is 1 from then on; gives what they were.
-fn renormalise(batch: &mut Batch) -> [Before; Batch::SIZE] {
-    let mut kept = [(0, 0, 0); Batch::SIZE];
-    for (record, kept) in batch.records_mut().iter_mut().zip(&mut kept) {
->>>>>>> face
         let known = record.present.has(Field::SamplingRate) && !record.exact;
         let rate = if known { record.sampling_rate() } else { 0 };
         *kept = (record.packets, record.bytes, rate);
@@ -640,26 +624,14 @@ fn renormalise(batch: &mut Batch) -> [Before; Batch::SIZE] {
             record.packets = record.packets.saturating_mul(u64::from(rate));
             record.bytes = record.bytes.saturating_mul(u64::from(rate));
             record.set_sampling_rate(1);
-<<<<<<< HEAD
             *kept = rate;
-=======
->>>>>>> face
         }
     }
     (kept, rates)
 }
 
-<<<<<<< HEAD
 fn restore(records: &mut [FlowRecord], kept: &Counters) {
     for (record, kept) in records.iter_mut().zip(kept) {
         (record.packets, record.bytes) = *kept;
-=======
-fn restore(batch: &mut Batch, kept: &[Before; Batch::SIZE]) {
-    for (record, (packets, bytes, rate)) in batch.records_mut().iter_mut().zip(kept) {
-        (record.packets, record.bytes) = (*packets, *bytes);
-        if *rate > 1 {
-            record.set_sampling_rate(*rate);
-        }
->>>>>>> face
     }
 }

@@ -164,10 +164,9 @@ fn job(args: &Args) -> Result<Job, Exit> {
         ..Style::default()
     };
     let colour = args.path("output").is_none() && out::colour();
-    let by_bytes = What::Bytes;
     let wanted = Wanted {
         format,
-        sort: sort.or((table || top.is_some()).then_some(by_bytes)),
+        sort: sort.or((table || top.is_some()).then_some(What::Bytes)),
         top: top.map(|n| n as usize),
         colour,
         both_ends: by.both_ends,
