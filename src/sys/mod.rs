@@ -5,6 +5,8 @@
 pub mod memory;
 pub mod notify;
 pub mod pcap;
+#[cfg(target_os = "linux")]
+pub mod plain;
 pub mod poll;
 #[cfg(target_os = "linux")]
 pub mod ring;
