@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base", "sys", "record", "source", "decode", "rule", "agg", "encode", "sink",
         ],
     ),
+    ("compat", &["base", "sys", "record", "decode", "config"]),
     (
         "pipeline",
         &[
@@ -57,7 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cmd",
         &[
             "base", "sys", "record", "source", "decode", "rule", "agg", "encode", "sink", "config",
-            "pipeline", "ctl",
+            "compat", "pipeline", "ctl",
         ],
     ),
 ];

@@ -118,7 +118,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         .into_iter()
         .map(|name| (name, Place::default()))
         .collect();
-    let by = primitive::list(&items, &mut problems);
+    let by = primitive::list(&items, false, &mut problems);
     if let Some(problem) = problems.first() {
         return Err(wrong(format!("--by: {}", problem.message)));
     }
@@ -212,6 +212,7 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         by: by.by.clone(),
         flows: by.flows,
         both_ends: by.both_ends,
+        absent: false,
         every,
         time: Default::default(),
         filter: args.text("filter").unwrap_or_default().into(),

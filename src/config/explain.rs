@@ -116,6 +116,9 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
     let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list)));
+    if aggregate.absent {
+        let _ = writeln!(text, "absent = {}", quote("zero"));
+    }
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
@@ -148,7 +151,8 @@ fn own(text: &mut String, options: &Options, shown: &[&str]) {
     }
 }
 
-fn raw(value: &Raw) -> String {
+/// A value as TOML.
+pub(super) fn raw(value: &Raw) -> String {
     match value {
         Raw::Text(text) => quote(text),
         Raw::List(items) => {
@@ -166,7 +170,7 @@ fn quotes(items: &[&str]) -> String {
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

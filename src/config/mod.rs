@@ -8,7 +8,8 @@ pub mod explain;
 pub mod native;
 pub mod primitive;
 pub mod setting;
-mod tree;
+pub mod tree;
+pub mod write;
 
 pub use crate::agg::full::Full;
 pub use crate::agg::window::RecordTime;
@@ -76,6 +77,8 @@ pub struct Aggregate {
     pub flows: bool,
     /// Whether records count under both of their ends (`sum_host` and its sisters in `by`).
     pub both_ends: bool,
+    /// Whether fields that no input gives are shown as zero, rather than refused.
+    pub absent: bool,
     /// Length of its time bins; none means one bin for the whole run.
     pub every: Option<Every>,
     /// Which time puts a record into a bin.

@@ -1,5 +1,7 @@
 //! weir's own configuration file: TOML into [`Config`].
 //!
+//! Every other syntax makes the same sections ([`tree::File`]) and hands them to [`compile`].
+//!
 //! Nothing stops the reading: all mistakes are found at once, each with its place, what was read,
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
@@ -26,11 +28,18 @@ pub struct Outcome {
 
 /// Reads a configuration file's text.
 pub fn parse(text: &str) -> Outcome {
+    let mut problems = Vec::new();
+    let file = tree::parse(text, &mut problems);
+    compile(file, problems)
+}
+
+/// Makes sense of a file that has been taken apart, by whichever syntax; `problems` are those that
+/// its syntax had.
+pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
     let mut reader = Reader {
-        problems: Vec::new(),
+        problems,
         warnings: Vec::new(),
     };
-    let mut file = tree::parse(text, &mut reader.problems);
     let mut config = Config::default();
     reader.top(&mut file.top, &mut config);
     config.log = reader.log(file.log);
@@ -246,7 +255,9 @@ impl Reader {
             None => BY.iter().map(|name| (name.to_string(), place)).collect(),
         };
         let mut problems = Vec::new();
-        let list = primitive::list(&by, &mut problems);
+        let absent = [("error", false), ("zero", true)];
+        let absent = options.choice("absent", &absent).unwrap_or_default();
+        let list = primitive::list(&by, absent, &mut problems);
         for problem in problems {
             let message = format!("aggregate.{name}: {}", problem.message);
             options.problem(problem.place, message);
@@ -271,6 +282,7 @@ impl Reader {
             by: list.by,
             flows: list.flows,
             both_ends: list.both_ends,
+            absent,
             every,
             time: options.choice("time", &times).unwrap_or_default(),
             filter: options.text("filter").unwrap_or_default(),

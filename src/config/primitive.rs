@@ -34,8 +34,9 @@ const BESIDE_SUM: &[&str] = &["tag", "tag2", "class", "flows"];
 /// Names that are no fields.
 const WORDS: &[&str] = &["none", "flows"];
 
-/// Reads a list. What is wrong with it goes to `problems`, and the rest is still read.
-pub fn list(items: &[(String, Place)], problems: &mut Vec<Problem>) -> List {
+/// Reads a list. What is wrong with it goes to `problems`, and the rest is still read. `absent` are
+/// fields that this build can not supply taken all the same.
+pub fn list(items: &[(String, Place)], absent: bool, problems: &mut Vec<Problem>) -> List {
     let mut list = List::default();
     let mut wrong = |place: &Place, message: String| {
         problems.push(Problem {
@@ -71,8 +72,8 @@ pub fn list(items: &[(String, Place)], problems: &mut Vec<Problem>) -> List {
                 );
             }
             (_, None, Some(field)) => match field.info().giver.missing() {
-                Some(why) => wrong(place, format!("`{name}` {why}")),
-                None => list.by.push(field),
+                Some(why) if !absent => wrong(place, format!("`{name}` {why}")),
+                _ => list.by.push(field),
             },
             (_, None, None) => wrong(place, unknown(name)),
         }
@@ -95,6 +96,13 @@ fn sum_field(name: &str) -> Option<Field> {
         .map(|(_, field)| *field)
 }
 
+/// Every word that a list takes.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    let sums = SUMS.iter().map(|(sum, _)| *sum);
+    let known = FIELDS.iter().map(|f| f.name).filter(|n| *n != "bin");
+    known.chain(sums).chain(WORDS.iter().copied())
+}
+
 /// What to say about a name that is none of ours.
 fn unknown(name: &str) -> String {
     let other = |f: &&crate::record::Info| {
@@ -105,10 +113,7 @@ fn unknown(name: &str) -> String {
     if let Some(info) = FIELDS.iter().find(other) {
         return format!("no field `{name}`; it is called `{}` here", info.name);
     }
-    let sums = SUMS.iter().map(|(sum, _)| *sum);
-    let known = FIELDS.iter().map(|f| f.name).filter(|n| *n != "bin");
-    let near = text::nearest(name, known.chain(sums).chain(WORDS.iter().copied()));
-    match near {
+    match text::nearest(name, words()) {
         Some(near) => format!("no field `{name}`; did you mean `{near}`?"),
         None => format!("no field `{name}`; `weir fields` lists them"),
     }
@@ -143,7 +148,7 @@ mod tests {
             .map(|n| (n.to_string(), Place::default()))
             .collect();
         let mut problems = Vec::new();
-        let list = list(&items, &mut problems);
+        let list = list(&items, false, &mut problems);
         (list, problems.into_iter().map(|p| p.message).collect())
     }
 

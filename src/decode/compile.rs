@@ -11,7 +11,7 @@ use crate::wire::flowset::{PEN_REVERSE, Spec, Template, VARIABLE};
 /// Most fields of a template; one with more is refused.
 pub const FIELDS_MAX: usize = 256;
 /// Enterprise number under which weir and pmacct export tags and labels.
-const PEN_TAGS: u32 = 43874;
+pub(super) const PEN_TAGS: u32 = 43874;
 
 /// What to do with the records of one direction.
 #[derive(Clone, Debug, Default)]
@@ -104,11 +104,7 @@ impl Compiled {
     /// Bytes of memory it takes, nearly.
     pub fn size(&self) -> usize {
         let way = |way: &Way| {
-            let slow = if way.slow.is_some() {
-                size_of::<Slow>()
-            } else {
-                0
-            };
+            let slow = way.slow.as_ref().map_or(0, |slow| slow.size());
             way.plan.size().saturating_add(slow)
         };
         let what = match &self.what {

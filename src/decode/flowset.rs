@@ -226,7 +226,7 @@ impl Reader<'_> {
             }
             What::Options(plan) => {
                 let origin = &self.context.origin;
-                let new = plan.run(row, origin, self.wanted, self.options, out);
+                let new = plan.run(row, origin, self.wanted, self.options, &mut out.symbols());
                 let old = self.told.unwrap_or_default();
                 self.told = Some(Told {
                     boot: new.boot.or(old.boot),

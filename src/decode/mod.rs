@@ -77,6 +77,11 @@ pub trait Decoder: Send {
         Vec::new()
     }
 
+    /// Grows with every change of what [`save`](Self::save) would give.
+    fn news(&self) -> u64 {
+        0
+    }
+
     /// Saves what a restart should find again (templates), to a file of the configuration.
     ///
     /// # Errors
@@ -165,13 +170,24 @@ impl<'a> Emit<'a> {
     /// counts unless [`undo`](Self::undo) takes it back.
     #[inline]
     pub fn slot(&mut self) -> &mut FlowRecord {
+        self.slot_with_symbols().0
+    }
+
+    /// The same, and with it what makes symbols of texts for it.
+    #[inline]
+    pub fn slot_with_symbols(&mut self) -> (&mut FlowRecord, Symbols<'_>) {
         if self.batch.is_full() {
             (self.run)(self.batch, self.ledger);
         }
         let record = self.batch.slot();
         record.pass = self.pass;
         record.time = self.time;
-        record
+        let symbols = Symbols {
+            store: self.symbols,
+            cache: self.cache,
+            ledger: self.ledger,
+        };
+        (record, symbols)
     }
 
     /// Takes the last record back.
@@ -190,17 +206,42 @@ impl<'a> Emit<'a> {
     /// The symbol of a text; counted when it found no room.
     #[inline]
     pub fn intern(&mut self, text: &[u8]) -> Sym {
-        let sym = self.cache.intern(text, self.symbols);
-        if sym == Sym::OVERFLOW {
-            self.ledger.drop(Reason::SymbolStore, text.len());
+        self.symbols().intern(text)
+    }
+
+    /// What makes symbols of texts.
+    #[inline]
+    pub fn symbols(&mut self) -> Symbols<'_> {
+        Symbols {
+            store: self.symbols,
+            cache: self.cache,
+            ledger: self.ledger,
         }
-        sym
     }
 
     /// Counts one dropped unit of `bytes` bytes.
     #[inline]
     pub fn drop(&mut self, reason: Reason, bytes: usize) {
         self.ledger.drop(reason, bytes);
+    }
+}
+
+/// Makes symbols of texts.
+pub struct Symbols<'a> {
+    store: &'a Interner,
+    cache: &'a mut SymCache,
+    ledger: &'a mut Intake,
+}
+
+impl Symbols<'_> {
+    /// The symbol of a text; counted when it found no room.
+    #[inline]
+    pub fn intern(&mut self, text: &[u8]) -> Sym {
+        let sym = self.cache.intern(text, self.store);
+        if sym == Sym::OVERFLOW {
+            self.ledger.drop(Reason::SymbolStore, text.len());
+        }
+        sym
     }
 }
 

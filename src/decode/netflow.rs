@@ -7,9 +7,9 @@
 use super::compile::{Compiled, Way, What};
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
-use super::plan::{Fixed, Plan, Row};
+use super::plan::{Fixed, Row};
 use super::sequence::{Gap, Sequence};
-use super::slow::{Origin, Slow};
+use super::slow::Origin;
 use super::template::{self, Templates};
 use super::time::Clock;
 use super::{Decoder, Emit, Setup};
@@ -274,30 +274,15 @@ impl Context {
         options: &mut Options,
         out: &'o mut Emit<'_>,
     ) -> &'o mut FlowRecord {
+        let (record, mut symbols) = out.slot_with_symbols();
+        self.stamp(record);
         if let Some(slow) = &way.slow {
-            return self.emit_slow(&way.plan, slow, row, options, out);
+            slow.frame(row, record, &mut symbols);
         }
-        let record = out.slot();
-        self.stamp(record);
         way.plan.run(row, &self.clock, record);
-        record
-    }
-
-    #[inline(never)]
-    fn emit_slow<'a, 'o, R: Row<'a>>(
-        &self,
-        plan: &Plan,
-        slow: &Slow,
-        row: R,
-        options: &mut Options,
-        out: &'o mut Emit<'_>,
-    ) -> &'o mut FlowRecord {
-        let names = slow.names(row, &self.origin, options, out);
-        let record = out.slot();
-        self.stamp(record);
-        slow.frame(&names, record);
-        plan.run(row, &self.clock, record);
-        slow.fill(row, &names, record);
+        if let Some(slow) = &way.slow {
+            slow.run(row, &self.origin, options, record, &mut symbols);
+        }
         record
     }
 
@@ -362,6 +347,10 @@ impl Decoder for NetflowDecoder {
             ("options", options, options_max),
             ("exporters", self.exporters.len(), self.exporters.max()),
         ]
+    }
+
+    fn news(&self) -> u64 {
+        self.templates.news().wrapping_add(self.options.news())
     }
 
     fn save(&self) -> Option<Vec<u8>> {

@@ -48,6 +48,7 @@ struct Key {
 /// The store.
 pub struct Options {
     entries: Guard<Key, u32>,
+    news: u64,
 }
 
 impl Options {
@@ -55,7 +56,13 @@ impl Options {
     pub fn new(max: usize) -> Self {
         Self {
             entries: Guard::new(max),
+            news: 0,
         }
+    }
+
+    /// Grows whenever a sampling rate comes or changes.
+    pub fn news(&self) -> u64 {
+        self.news
     }
 
     /// Bytes that a store of at the most `max` entries takes.
@@ -82,7 +89,16 @@ impl Options {
             domain,
             about,
         };
+        if own && self.entries.lookup(&key) != Some(&value) {
+            self.news = self.news.wrapping_add(1);
+        }
         self.entries.insert(key, value, now) == Placed::Room
+    }
+
+    /// Whether nothing is known.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// A sampling rate, of the domain or else of the exporter.
@@ -97,8 +113,7 @@ impl Options {
     }
 
     fn take(&mut self, of: Domain, own: bool, about: About, now: Nanos) -> Option<u32> {
-        // Most exporters send no options, and this is asked for every record.
-        if self.entries.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let domain = own.then_some((of.id, of.version));

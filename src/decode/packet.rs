@@ -4,7 +4,7 @@
 //! IPFIX carry. Not for payloads, and not for flows: the aggregation makes those.
 
 use super::fragment::{Entry, FragmentTable};
-use super::{Decoder, Emit, Setup};
+use super::{Decoder, Emit, Setup, Symbols};
 use crate::base::intern::Sym;
 use crate::base::ledger::Reason;
 use crate::record::{Field, FieldSet, FlowRecord};
@@ -183,12 +183,12 @@ impl HeaderPlan {
         }
     }
 
-    /// The symbol of the label stack, where it is wanted; to be had before the record's slot.
+    /// The symbol of the label stack, where it is wanted.
     #[inline]
-    pub fn stack(&self, packet: &Packet, out: &mut Emit<'_>) -> Option<Sym> {
+    pub fn stack(&self, packet: &Packet, symbols: &mut Symbols<'_>) -> Option<Sym> {
         match packet.link.labels {
             Some(labels) if self.mpls && self.wanted.has(Field::MplsLabelStack) => {
-                Some(out.intern(Stack::of(labels.stack()).bytes()))
+                Some(symbols.intern(Stack::of(labels.stack()).bytes()))
             }
             _ => None,
         }
@@ -410,7 +410,7 @@ impl PacketDecoder {
             }
             _ => {}
         }
-        let stack = self.plan.stack(&packet, out);
+        let stack = self.plan.stack(&packet, &mut out.symbols());
         let record = out.slot();
         record.packets = 1;
         record.bytes = u64::from(packet.bytes);

@@ -271,8 +271,9 @@ fn eight(v: &[u8; 8]) -> u64 {
     u64::from_be_bytes(*v)
 }
 
+/// Stores a value at its place in the record.
 #[inline(always)]
-fn store<const N: usize>(rec: &mut FlowRecord, dst: u16, bytes: [u8; N]) {
+pub(super) fn store<const N: usize>(rec: &mut FlowRecord, dst: u16, bytes: [u8; N]) {
     if let Some(slot) = rec.slot(usize::from(dst), N).first_chunk_mut::<N>() {
         *slot = bytes;
     }

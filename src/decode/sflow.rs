@@ -257,7 +257,7 @@ impl SflowDecoder {
             && want.header.keeps(packet)
         {
             let stack = if want.labels {
-                want.header.stack(packet, out)
+                want.header.stack(packet, &mut out.symbols())
             } else {
                 None
             };
@@ -325,7 +325,7 @@ impl SflowDecoder {
         seen.read(sample.records, &want)?;
         let described = seen.describe(&want)?;
         let stack = match &described {
-            Described::Packet(packet) => want.header.stack(packet, out),
+            Described::Packet(packet) => want.header.stack(packet, &mut out.symbols()),
             _ => None,
         };
         let texts = self.texts(&seen, out);

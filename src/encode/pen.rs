@@ -103,13 +103,11 @@ impl<'a> Pen<'a> {
     #[inline(always)]
     pub fn short<const N: usize>(&mut self, piece: &[u8; N], len: usize) {
         const { assert!(N <= SIZE / 2) };
-        if let Some(room) = self
-            .buffer
-            .get_mut(self.at..)
-            .and_then(<[u8]>::first_chunk_mut)
-        {
+        let at = self.at;
+        let room = self.buffer.get_mut(at..);
+        if let Some(room) = room.and_then(<[u8]>::first_chunk_mut) {
             *room = *piece;
-            self.at += len;
+            self.at = at + len;
         } else {
             self.flush();
             self.buffer[..N].copy_from_slice(piece);
@@ -126,6 +124,9 @@ impl<'a> Pen<'a> {
     /// Any bytes.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         if bytes.len() > SIZE - self.at {
             self.flush();
         }

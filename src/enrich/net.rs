@@ -24,36 +24,37 @@ impl Enricher for Nets {
 
     fn enrich(&self, batch: &mut Batch) {
         for record in batch.records_mut() {
-            if !record.present.has(Field::SrcNet) && record.present.has(Field::SrcHost) {
-                let bits = if record.present.has(Field::SrcMask) {
-                    record.src_mask()
-                } else {
-                    0
-                };
-                record.set_src_net(masked(record.src_host(), bits));
+            let has = record.present;
+            if !has.has(Field::SrcNet) && has.has(Field::SrcHost) {
+                // Without a mask its byte is zero, as every wanted field that nobody set.
+                record.set_src_net(masked(record.src_host(), record.src_mask()));
             }
-            if !record.present.has(Field::DstNet) && record.present.has(Field::DstHost) {
-                let bits = if record.present.has(Field::DstMask) {
-                    record.dst_mask()
-                } else {
-                    0
-                };
-                record.set_dst_net(masked(record.dst_host(), bits));
+            if !has.has(Field::DstNet) && has.has(Field::DstHost) {
+                record.set_dst_net(masked(record.dst_host(), record.dst_mask()));
             }
         }
     }
 }
 
+/// The masks of all lengths.
+static MASKS: [u128; 129] = {
+    let (mut masks, mut bits) = ([0; 129], 1);
+    while bits < masks.len() {
+        masks[bits] = (u128::MAX << (128 - bits)).to_be();
+        bits += 1;
+    }
+    masks
+};
+
 /// The first address of the prefix of `bits` bits around `ip`.
 fn masked(ip: Ip, bits: u8) -> Ip {
-    let bits = u32::from(bits);
+    let bits = usize::from(bits);
     let bits = if ip.as_v4().is_some() {
         96 + bits.min(32)
     } else {
         bits.min(128)
     };
-    let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-    Ip((u128::from_be_bytes(ip.0) & mask).to_be_bytes())
+    Ip((u128::from_ne_bytes(ip.0) & MASKS[bits]).to_ne_bytes())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod outlet;
 pub mod plan;
 pub mod reload;
+pub mod saver;
 pub mod tray;
 pub mod worker;
 
@@ -21,6 +22,7 @@ use crate::sys::waker::{self, Wakened, Waker};
 use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
+use saver::{Pages, Saver};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -99,6 +101,8 @@ pub struct Pipeline {
     drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
     outlets: Vec<Arc<Outlet>>,
     sinks: Vec<JoinHandle<()>>,
+    /// The thread that writes templates.
+    saver: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
@@ -118,6 +122,7 @@ impl Pipeline {
             drains: Vec::new(),
             outlets: Vec::new(),
             sinks: Vec::new(),
+            saver: None,
             config,
             mode,
             plan,
@@ -129,10 +134,15 @@ impl Pipeline {
             return Err(exit);
         }
         let aggregators = pipeline.aggregators(kept)?;
+        let (pages, saver) = saver::start(&pipeline.config).map_err(|e| {
+            log::error!("templates: {e}");
+            Exit::Failure
+        })?;
+        pipeline.saver = saver;
         for (at, mine) in aggregators.into_iter().enumerate() {
             let inputs = sources.extract_if(.., |(worker, _)| *worker == at);
             let inputs = inputs.map(|(_, input)| input).collect();
-            pipeline.start_worker(at, inputs, mine)?;
+            pipeline.start_worker(at, inputs, mine, &pages)?;
         }
         Ok(pipeline)
     }
@@ -208,8 +218,10 @@ impl Pipeline {
         Ok(Intaker {
             input: at,
             name: input.name.clone(),
+            live: planned.opener.live(),
             source,
             reopen,
+            saved: decoder.news(),
             decoder,
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
@@ -301,6 +313,7 @@ impl Pipeline {
         at: usize,
         mut inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
+        pages: &Pages,
     ) -> Result<(), Exit> {
         let mut wanted = FieldSet::EMPTY;
         for input in &mut inputs {
@@ -322,9 +335,7 @@ impl Pipeline {
         let (waker, wakened) = waker::pair().map_err(report)?;
         let (commands, receiver) = channel();
         let view = Arc::new(Mutex::new(Snapshot::default()));
-        let live = inputs
-            .iter()
-            .any(|i| i.source.as_ref().is_some_and(|s| s.fd().is_some()));
+        let live = inputs.iter().any(|i| i.live);
         let worker = Worker {
             inputs,
             aggregates,
@@ -335,6 +346,7 @@ impl Pipeline {
             commands: (wakened, receiver),
             obeyed: 0,
             view: view.clone(),
+            saver: Saver::new(&self.config, at, pages),
         };
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
         // Dropped when the thread ends, be it by a defect.
@@ -471,9 +483,16 @@ impl Pipeline {
         let mut all = Vec::new();
         for (at, worker) in std::mem::take(&mut self.workers).into_iter().enumerate() {
             match worker.handle.join() {
-                Ok(parts) => all.push((at, parts)),
+                Ok(mut parts) => {
+                    parts.saver = None;
+                    all.push((at, parts));
+                }
                 Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
             }
+        }
+        // Nobody hands it anything any more.
+        if let Some(thread) = self.saver.take() {
+            drop(thread.join());
         }
         all
     }
@@ -489,7 +508,7 @@ impl Pipeline {
         };
         for (at, mut worker) in self.join_workers() {
             worker.finish();
-            reload::save_templates(&self.config, &worker, at);
+            saver::save(&self.config, &worker, at);
             let snapshot = worker
                 .view
                 .lock()

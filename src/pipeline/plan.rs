@@ -441,7 +441,8 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
             }
         }
     }
-    for (at, aggregate) in config.aggregates.iter().enumerate() {
+    let strict = config.aggregates.iter().enumerate();
+    for (at, aggregate) in strict.filter(|(_, aggregate)| !aggregate.absent) {
         let fed = inputs.iter().filter(|input| input.feeds.contains(&at));
         let given = fed.fold(engine(), |all, input| {
             all.union(decode::gives(input.decode, input.opener.datagrams()))

@@ -1,6 +1,7 @@
 //! [`Worker`]: one thread of the data plane. It waits for its sources, decodes, and adds to its
 //! own tables; nothing is shared per record.
 
+use super::saver::Saver;
 use crate::agg::Aggregator;
 use crate::agg::window::Cause;
 use crate::base::intern::{Interner, SymCache};
@@ -29,12 +30,16 @@ pub struct Intaker {
     pub input: usize,
     /// Its name in the configuration.
     pub name: String,
+    /// Whether its frames come as they happen, rather than out of a savefile.
+    pub live: bool,
     /// Where frames come from; none while it is being opened again.
     pub source: Option<Box<dyn Source>>,
     /// Opens the source again after a failure.
     pub reopen: Box<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send>,
     /// What turns them into records.
     pub decoder: Box<dyn Decoder>,
+    /// What the decoder's [`news`](Decoder::news) were when its templates were last saved.
+    pub saved: u64,
     /// Filters on frames, each with its bit.
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters on records, each with its bit.
@@ -121,6 +126,8 @@ pub struct Worker {
     pub obeyed: usize,
     /// Where snapshots go.
     pub view: Arc<Mutex<Snapshot>>,
+    /// Where templates go; none when they are not kept.
+    pub saver: Option<Saver>,
 }
 
 /// The rest of the pipeline behind a decoder, for one input.
@@ -179,6 +186,13 @@ impl Intaker {
         filter.matches_frame(frame)
     }
 
+    /// The descriptor to wait on before it may be read, -1 when it need not wait; none when it may
+    /// not be read now, being closed or a file whose `turn` it is not.
+    fn fd(&self, turn: bool) -> Option<i32> {
+        let source = self.source.as_ref().filter(|_| self.live || turn)?;
+        Some(source.fd().unwrap_or(-1))
+    }
+
     fn loss(&mut self) {
         let now = self
             .source
@@ -211,7 +225,7 @@ impl Intaker {
                 self.ledger.drop(Reason::Savefile, 0);
                 self.ended = true;
             }
-            SourceError::Io(e) if self.source.as_ref().is_some_and(|s| s.fd().is_none()) => {
+            SourceError::Io(e) if !self.live => {
                 // A file would begin anew.
                 log::error!("input {}: {e}", self.name);
                 self.ledger.drop(Reason::Savefile, 0);
@@ -273,7 +287,10 @@ impl Worker {
                 self.publish();
                 (published, stale) = (now, false);
             }
-            self.wait(&mut poll, busy, now, stale.then_some(due));
+            let saver = self.saver.as_mut();
+            let save = saver.and_then(|saver| saver.run(&mut self.inputs, now));
+            let due = stale.then_some(due).into_iter().chain(save).min();
+            self.wait(&mut poll, busy, now, due);
         }
         self.publish();
         self
@@ -310,26 +327,25 @@ impl Worker {
     /// Reads from every source that is ready; true when one may have more at once.
     fn read_ready(&mut self, poll: &Poll) -> bool {
         let mut busy = false;
-        let mut file_read = false;
+        let turn = self.turn();
         for at in 0..self.inputs.len() {
-            let Some(input) = self.inputs.get_mut(at) else {
-                continue;
-            };
-            let Some(source) = &input.source else {
-                continue;
-            };
-            match source.fd() {
-                // Files are read one after the other, in the order of the configuration.
-                None if file_read => busy = true,
-                None => {
-                    file_read = true;
-                    busy |= self.read(at);
-                }
-                Some(_) if poll.ready(at + 1) => busy |= self.read(at),
-                Some(_) => {}
+            let fd = self
+                .inputs
+                .get(at)
+                .and_then(|input| input.fd(turn == Some(at)));
+            if fd.is_some_and(|fd| fd < 0 || poll.ready(at + 1)) {
+                busy |= self.read(at);
             }
         }
-        busy
+        // The next file may be one that is always ready.
+        let next = self.turn().and_then(|at| self.inputs.get(at));
+        busy || next.is_some_and(|input| input.fd(true) == Some(-1))
+    }
+
+    /// Files are read one after the other, in the order of the configuration: whose turn it is.
+    fn turn(&self) -> Option<usize> {
+        let mut inputs = self.inputs.iter();
+        inputs.position(|input| !input.live && input.source.is_some())
     }
 
     /// Reads a bounded share from one source; true when there may be more.
@@ -419,9 +435,9 @@ impl Worker {
     fn wait(&mut self, poll: &mut Poll, busy: bool, now: Nanos, due: Option<Nanos>) {
         poll.clear();
         poll.add(self.commands.0.fd(), Interest::Read);
-        for input in &self.inputs {
-            let fd = input.source.as_ref().and_then(|source| source.fd());
-            poll.add(fd.unwrap_or(-1), Interest::Read);
+        let turn = self.turn();
+        for (at, input) in self.inputs.iter().enumerate() {
+            poll.add(input.fd(turn == Some(at)).unwrap_or(-1), Interest::Read);
         }
         let live = self
             .aggregates
@@ -446,7 +462,7 @@ impl Worker {
     /// Reads what the kernel holds already, at the most for as long as a full buffer takes.
     fn read_rest(&mut self) {
         for at in 0..self.inputs.len() {
-            let live = |input: &Intaker| input.source.as_ref().is_some_and(|s| s.fd().is_some());
+            let live = |input: &Intaker| input.live && input.source.is_some();
             for _ in 0..64 {
                 if !self.inputs.get(at).is_some_and(live) || !self.read(at) {
                     break;

@@ -2,6 +2,7 @@
 
 use super::field::{Field, FieldSet, Merge};
 use super::flow::FlowRecord;
+use super::schema::Slot;
 
 /// Positions of the counters that every row has.
 pub const PACKETS: usize = 0;
@@ -13,8 +14,7 @@ pub const BYTES: usize = 1;
 struct Merged {
     field: Field,
     how: Merge,
-    offset: usize,
-    size: usize,
+    slot: Slot,
 }
 
 /// The counters behind each key, as words of eight bytes: packets, bytes, flows if wanted, then
@@ -32,12 +32,10 @@ impl CounterPlan {
         for field in fields {
             let info = field.info();
             if info.merge != Merge::Key && !merged.iter().any(|m| m.field == *field) {
-                let (offset, size) = (info.offset, info.kind.size());
                 merged.push(Merged {
                     field: *field,
                     how: info.merge,
-                    offset,
-                    size,
+                    slot: Slot::at(info.offset, info.kind.size()),
                 });
             }
         }
@@ -92,7 +90,8 @@ impl CounterPlan {
             *flows = flows.wrapping_add(record.flows);
         }
         for (plan, slot) in self.merged.iter().zip(rest) {
-            let value = number(record.bytes_at(plan.offset, plan.size));
+            let word = record.words().get(plan.slot.word).copied();
+            let value = plan.slot.cut(u64::from_ne_bytes(word.unwrap_or_default()));
             *slot = meet(plan.how, *slot, value);
         }
     }
@@ -118,18 +117,6 @@ fn meet(how: Merge, old: u64, new: u64) -> u64 {
         Merge::Min => old.min(new),
         Merge::Max => old.max(new),
         Merge::Key | Merge::Last => new,
-    }
-}
-
-/// A number of 1, 2, 4 or 8 bytes in native order.
-#[inline]
-fn number(bytes: &[u8]) -> u64 {
-    match *bytes {
-        [a] => u64::from(a),
-        [a, b] => u64::from(u16::from_ne_bytes([a, b])),
-        [a, b, c, d] => u64::from(u32::from_ne_bytes([a, b, c, d])),
-        [a, b, c, d, e, f, g, h] => u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-        _ => 0,
     }
 }
 

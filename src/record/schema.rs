@@ -31,17 +31,18 @@ pub struct Column {
     slot: Slot,
 }
 
-/// Where a value lies in a row: the word it begins in, and how a number is cut out of it.
+/// Where a value lies in a row, or in a record: the word it begins in, and how a number is cut out
+/// of it.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    word: usize,
+pub(super) struct Slot {
+    pub(super) word: usize,
     left: u32,
     right: u32,
 }
 
 impl Slot {
-    /// `size` bytes at byte `at` of the key. A field lies in one word, an address in two.
-    fn key(at: usize, size: usize) -> Self {
+    /// `size` bytes at byte `at`. A field lies in one word, an address in two.
+    pub(super) fn at(at: usize, size: usize) -> Self {
         let size = size.min(8);
         let (before, behind) = (at % 8 * 8, (8 - size).saturating_sub(at % 8) * 8);
         let left = if cfg!(target_endian = "big") {
@@ -64,6 +65,12 @@ impl Slot {
             right: 0,
         }
     }
+
+    /// The number in its word.
+    #[inline(always)]
+    pub(super) fn cut(self, word: u64) -> u64 {
+        (word << self.left) >> self.right
+    }
 }
 
 impl Column {
@@ -71,7 +78,7 @@ impl Column {
     #[inline]
     pub fn number(&self, row: &[u64]) -> u64 {
         let word = row.get(self.slot.word).copied().unwrap_or(0);
-        (word << self.slot.left) >> self.slot.right
+        self.slot.cut(word)
     }
 
     /// The value in `row` of a column of kind [`Kind::Ip`].
@@ -148,7 +155,7 @@ impl Schema {
         let mut columns: Vec<Column> = Vec::new();
         for field in all {
             let slot = match (key.position(field), counter.position(field)) {
-                (Some(at), _) => Slot::key(at, field.info().kind.size()),
+                (Some(at), _) => Slot::at(at, field.info().kind.size()),
                 (None, Some(at)) => Slot::word(key.len() + at),
                 (None, None) => continue,
             };

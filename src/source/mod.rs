@@ -11,6 +11,8 @@ mod gzip;
 #[cfg(feature = "src-pcap")]
 pub mod libpcap;
 #[cfg(feature = "src-savefile")]
+mod pipe;
+#[cfg(feature = "src-savefile")]
 pub mod savefile;
 #[cfg(feature = "src-savefile")]
 mod section;

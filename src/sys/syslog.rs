@@ -23,7 +23,9 @@ pub enum Severity {
 /// The facilities by name (RFC 3164 §4.1.1), to their number.
 pub fn facility(name: &str) -> Option<u8> {
     Some(match name {
+        "kern" => 0,
         "user" => 1,
+        "mail" => 2,
         "daemon" => 3,
         "auth" => 4,
         "local0" => 16,

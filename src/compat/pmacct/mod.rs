@@ -1,0 +1,15 @@
+//! pmacct's configuration files and command lines, as they are.
+
+pub mod bins;
+pub mod compile;
+pub mod daemon;
+mod input;
+pub mod key;
+mod name;
+mod output;
+pub mod parse;
+mod rows;
+pub mod settings;
+pub mod table;
+
+pub use daemon::Daemon;
