@@ -44,6 +44,8 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "compat-pmacct": "collector, full",
+    "compat-uci": "edge, collector, full",
 }
 
 /// Whether this build has a feature.

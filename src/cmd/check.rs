@@ -69,7 +69,10 @@ pub fn understand(
     text: &str,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    let outcome = native::parse(text);
+    let outcome = match super::UCI {
+        Some((is, parse)) if is(text) => parse(text),
+        _ => native::parse(text),
+    };
     let mut problems = outcome.problems;
     let plan = match Plan::new(&outcome.config) {
         Ok(plan) => Some(plan),
