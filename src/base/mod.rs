@@ -45,7 +45,7 @@ features! {
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
     "compat-pmacct": "collector, full",
-    "compat-uci": "edge, collector, full",
+    "compat-uci": "collector, full",
 }
 
 /// Whether this build has a feature.
