@@ -1,4 +1,5 @@
 use super::*;
+use crate::pipeline::Plan;
 
 const NETWORK_FILE: &str = "
 config interface 'loopback'
@@ -61,10 +62,16 @@ config output 'files'
 	option append 'yes'
 "#;
 
-/// What is wrong, as `line: message`.
+/// What is wrong, the plan included, as `line: message`.
 fn wrong(text: &str) -> Vec<String> {
-    let found = parse(text, NETWORK_FILE).problems.into_iter();
-    let shown = found.map(|p| format!("{}: {}", p.place.line, p.message));
+    let outcome = parse(text, NETWORK_FILE);
+    let mut found = outcome.problems;
+    found.extend(Plan::new(&outcome.config).err().unwrap_or_default());
+    found.sort_by_key(|p| p.place);
+    found.dedup();
+    let shown = found
+        .iter()
+        .map(|p| format!("{}: {}", p.place.line, p.message));
     shown.collect()
 }
 
@@ -119,7 +126,7 @@ fn mistakes_have_their_line_and_their_setting() {
     let text = GOOD.replace("option full fold", "option ful fold");
     let found = wrong(&text);
     assert!(
-        found[0].starts_with("29: ") && found[0].contains("`full`"),
+        found[0].starts_with("27: ") && found[0].contains("`full`"),
         "{found:?}"
     );
     let text = GOOD.replace("config output", "config outputs");

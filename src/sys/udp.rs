@@ -82,8 +82,9 @@ impl Socket {
         if let Some(bytes) = receive_buffer {
             set_receive_buffer(fd, bytes)?;
         }
+        // A system that does not count along still receives.
         #[cfg(target_os = "linux")]
-        super::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &1_i32)?;
+        let _ = super::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &1_i32);
         Ok(Self { inner })
     }
 
