@@ -129,17 +129,24 @@ fn mistakes_have_their_line_and_their_setting() {
         found[0].starts_with("27: ") && found[0].contains("`full`"),
         "{found:?}"
     );
-    let text = GOOD.replace("config output", "config outputs");
-    assert!(
-        wrong(&text)
-            .iter()
-            .any(|w| w.contains("did you mean `output`?"))
-    );
-    assert!(wrong("config input 'a b'\n")[0].contains("a name has"));
-    assert!(wrong("option x 'y'\n")[0].contains("stands in no section"));
-    assert!(wrong("config\n")[0].contains("a type and perhaps a name"));
-    assert!(wrong("config input 'x\n")[0].contains("not closed"));
-    assert!(wrong("configure input x\n")[0].contains("begins no statement"));
+    for (text, want) in [
+        (
+            &GOOD.replace("config output", "config outputs")[..],
+            "did you mean `output`?",
+        ),
+        ("config input 'a b'\n", "a name has letters"),
+        (
+            "config input 'a'\nconfig input 'a'\n",
+            "two sections input 'a'",
+        ),
+        ("option x 'y'\n", "stands in no section"),
+        ("config\n", "a type and perhaps a name"),
+        ("config input 'x\n", "is not closed"),
+        ("configure input x\n", "begins no statement"),
+    ] {
+        let found = wrong(text);
+        assert!(found.iter().any(|w| w.contains(want)), "{want}: {found:?}");
+    }
 }
 
 #[test]
