@@ -174,6 +174,7 @@ impl Bench {
             flows: false,
             both_ends: case.both,
             binned: case.every.is_some(),
+            ..Options::default()
         };
         let symbols = Arc::new(Interner::new(0));
         let schema = Arc::new(Schema::new("window", &[Field::SrcHost], options, symbols));

@@ -163,6 +163,11 @@ impl Aggregator {
         }
     }
 
+    /// Enters records that a tag map's `return` added to those that were decoded.
+    pub fn copied(&mut self, sum: Sum) {
+        self.account.copied += sum;
+    }
+
     fn count(&mut self, batch: &mut Batch) {
         if self.bins.is_some() {
             for record in batch.records_mut() {

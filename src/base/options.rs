@@ -126,11 +126,13 @@ impl Options {
         self.entries.iter().map(|e| (e.name.as_str(), &e.value))
     }
 
-    /// The settings without their places: equal when and only when they say the same.
-    pub fn mark(&self) -> String {
+    /// The settings without their places, and without those of these names: equal when and only
+    /// when they say the same.
+    pub fn mark(&self, without: &[&str]) -> String {
         let mut all: Vec<_> = self
             .entries
             .iter()
+            .filter(|e| !without.contains(&e.name.as_str()))
             .map(|e| format!("{}={}", e.name, e.value.show()))
             .collect();
         all.sort();

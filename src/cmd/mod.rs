@@ -6,6 +6,8 @@
 
 pub mod arg;
 pub mod check;
+#[cfg(feature = "compat-pmacct")]
+pub mod client;
 pub mod complete;
 pub mod fields;
 #[path = "gen.rs"]
@@ -13,6 +15,8 @@ pub mod generate;
 pub mod help;
 pub mod man;
 pub mod out;
+#[cfg(feature = "compat-pmacct")]
+pub mod pmacct;
 pub mod query;
 pub mod read;
 pub mod run;
@@ -48,6 +52,8 @@ pub static COMMANDS: &[&Command] = &[
     &read::COMMAND,
     &run::COMMAND,
     &check::COMMAND,
+    #[cfg(feature = "compat-pmacct")]
+    &pmacct::COMMAND,
     &query::COMMAND,
     #[cfg(feature = "cmd-top")]
     &top::COMMAND,
@@ -59,7 +65,7 @@ pub static COMMANDS: &[&Command] = &[
 ];
 
 /// Commands that exist, whether built in or not, with the feature that each needs.
-static NEEDING: &[(&str, &str)] = &[("top", "cmd-top")];
+static NEEDING: &[(&str, &str)] = &[("top", "cmd-top"), ("pmacct", "compat-pmacct")];
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {
@@ -68,12 +74,27 @@ pub fn find(name: &str) -> Option<&'static Command> {
 
 /// Runs the command line; `args` begins with the name of the program.
 pub fn main(args: Vec<OsString>) -> Exit {
-    let mut args = args.into_iter().skip(1);
+    let mut args = args.into_iter();
+    let called = args.next();
+    #[cfg(feature = "compat-pmacct")]
+    if let Some(name) = called
+        .as_ref()
+        .and_then(|c| Path::new(c).file_name()?.to_str())
+        && pmacct::is_program(name)
+    {
+        return pmacct::program(name, args.collect());
+    }
+    drop(called);
     let Some(first) = args.next() else {
         out::say(&help::short());
         return Exit::Usage;
     };
     let rest: Vec<OsString> = args.collect();
+    // The options behind it are another program's.
+    #[cfg(feature = "compat-pmacct")]
+    if first == "pmacct" {
+        return pmacct::main(rest);
+    }
     let name = match first.to_str() {
         Some("-h" | "--help") => "help",
         Some("-V" | "--version") => "version",

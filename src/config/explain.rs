@@ -2,8 +2,8 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, RecordTime};
-use super::{every, primitive};
+use super::{Aggregate, Config, Decode, Full, LogTo, RecordTime};
+use super::{every, preprocess, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
@@ -25,23 +25,30 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
+    if config.stay {
+        line("stay", "true".into());
+    }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
         stop => format!("{}ms", stop.as_millis()),
     };
     line("stop_within", quote(&stop));
     let level = config.log.level.as_str().to_lowercase();
-    let to = if config.log.syslog {
-        "syslog"
-    } else {
-        "stderr"
+    let to = match &config.log.to {
+        LogTo::Stderr => quote("stderr"),
+        LogTo::File(path) => format!("\"file\"\nfile = {}", quote(path)),
+        LogTo::Syslog { facility, ident } => {
+            let (facility, ident) = (quote(facility), quote(ident));
+            format!("\"syslog\"\nfacility = {facility}\nident = {ident}")
+        }
     };
-    let _ = write!(
-        text,
-        "\n[log]\nlevel = {}\nto = {}\n",
-        quote(&level),
-        quote(to)
-    );
+    let stamp = if config.log.stamp {
+        "stamp = true\n"
+    } else {
+        ""
+    };
+    let level = quote(&level);
+    let _ = write!(text, "\n[log]\nlevel = {level}\nto = {to}\n{stamp}");
     let limits = &config.limits;
     let _ = write!(
         text,
@@ -123,16 +130,36 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
     let _ = writeln!(text, "time = {}", quote(time));
-    if !aggregate.filter.is_empty() {
-        let _ = writeln!(text, "filter = {}", quote(&aggregate.filter));
+    let filters: Vec<&str> = aggregate.filter.iter().map(String::as_str).collect();
+    match filters[..] {
+        [] => {}
+        [one] => drop(writeln!(text, "filter = {}", quote(one))),
+        _ => drop(writeln!(text, "filter = {}", quotes(&filters))),
     }
+    aggregate.rules.show(text, &quote);
     if let Some(memory) = aggregate.memory {
         let _ = writeln!(text, "memory = {}", size(memory));
     }
     let _ = writeln!(text, "full = {}", quote(full));
     let _ = writeln!(text, "renormalise = {}", aggregate.renormalise);
+    sifting(text, aggregate);
     let to: Vec<&str> = aggregate.to.iter().map(String::as_str).collect();
     let _ = writeln!(text, "to = {}", quotes(&to));
+}
+
+fn sifting(text: &mut String, aggregate: &Aggregate) {
+    let Some(rules) = &aggregate.preprocess else {
+        return;
+    };
+    let list = preprocess::show(rules);
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let _ = writeln!(text, "preprocess = {}", quotes(&list));
+    let kind = if rules.all { "all" } else { "any" };
+    let _ = writeln!(text, "preprocess_type = {}", quote(kind));
+    if !aggregate.rejects.is_empty() {
+        let rejects: Vec<&str> = aggregate.rejects.iter().map(String::as_str).collect();
+        let _ = writeln!(text, "rejects = {}", quotes(&rejects));
+    }
 }
 
 fn decode(decode: Decode) -> &'static str {
@@ -221,7 +248,8 @@ mod tests {
             listen = \"[::]:2055\"\nallow = [\"192.0.2.0/24\", \"2001:db8::/32\"]\nreal = 1.0\n\
             [aggregate.x]\nby = [\"sum_host\", \"flows\"]\nevery = \"90m\"\nto = \"f\"\n\
             filter = 'host \"é\\'\n[aggregate.y]\nby = \"none\"\nmemory = \"3MiB\"\nto = \"f\"\n\
-            [output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
+            preprocess = [\"adjb=18\", \"minp=10\"]\npreprocess_type = \"all\"\nrejects = \"g\"\n\
+            [output.g]\nkind = \"print\"\n[output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
         let first = native::parse(text);
         assert_eq!(first.problems, []);
         let shown = show(&first.config);
@@ -237,6 +265,9 @@ mod tests {
             "memory = \"3 MiB\"",
             "by = [\"none\"]",
             "full = \"flush\"",
+            "preprocess = [\"minp=10\", \"adjb=18\"]",
+            "preprocess_type = \"all\"",
+            "rejects = [\"g\"]",
             "queue = \"1 MiB\"",
             "path = \"a\\u0009b\"",
         ] {

@@ -6,11 +6,13 @@
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
 
-use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, Output, RecordTime};
-use super::{every, primitive, tree};
+use super::{Aggregate, AggregateRules, Config, Decode, Full, Input, InputRules};
+use super::{Limits, Log, LogTo, Output, RecordTime};
+use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
+use crate::sys::syslog;
 use log::LevelFilter;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -132,6 +134,7 @@ impl Reader {
                 Err(why) => top.wrong("timezone", why),
             }
         }
+        config.stay = top.flag("stay").unwrap_or(config.stay);
         if let Some(stop) = top.duration("stop_within") {
             config.stop_within = stop.min(STOP_MAX);
             if stop > STOP_MAX {
@@ -154,8 +157,8 @@ impl Reader {
             ("trace", LevelFilter::Trace),
         ];
         log.level = options.choice("level", &levels).unwrap_or(log.level);
-        let targets = [("stderr", false), ("syslog", true)];
-        log.syslog = options.choice("to", &targets).unwrap_or(log.syslog);
+        log.to = log_to(&mut options);
+        log.stamp = options.flag("stamp").unwrap_or(log.stamp);
         self.problems.extend(options.finish());
         log
     }
@@ -202,12 +205,14 @@ impl Reader {
         }
         let workers = options.number("workers", 1, 64).unwrap_or(1) as u32;
         let place = options.place;
+        let rules = InputRules::take(&mut options);
         let options = self.rest(options);
         Some(Input {
             name,
             kind: kind?,
             decode,
             workers,
+            rules,
             options,
             place,
         })
@@ -277,6 +282,8 @@ impl Reader {
             ("fold", Full::Fold),
             ("evict", Full::Evict),
         ];
+        let rules = preprocess::read(&mut options);
+        let rejects = self.rejects(&mut options, outputs, rules.as_ref());
         let aggregate = Aggregate {
             from: self.from(&mut options, inputs),
             by: list.by,
@@ -285,15 +292,23 @@ impl Reader {
             absent,
             every,
             time: options.choice("time", &times).unwrap_or_default(),
-            filter: options.text("filter").unwrap_or_default(),
+            filter: filters(&mut options),
+            rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),
             full: options.choice("full", &policies).unwrap_or_default(),
             renormalise: options.flag("renormalise").unwrap_or_default(),
+            preprocess: rules,
             to: self.to(&mut options, outputs),
+            rejects,
             place,
             name,
         };
-        if !aggregate.filter.trim().is_empty() && !built("rule-filter") {
+        if let Some(both) = aggregate.rejects.iter().find(|r| aggregate.to.contains(r)) {
+            let message = format!("`rejects` has {both:?}, which gets the rows that pass");
+            options.wrong("rejects", message);
+        }
+        let asks = aggregate.filter.iter().any(|f| !f.trim().is_empty());
+        if asks && !built("rule-filter") {
             options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
         }
         self.problems.extend(options.finish());
@@ -372,6 +387,21 @@ impl Reader {
         to
     }
 
+    /// Outputs for rows that preprocessing removes.
+    fn rejects(
+        &mut self,
+        options: &mut Options,
+        outputs: &mut Known,
+        rules: Option<&super::Rules>,
+    ) -> Vec<String> {
+        let rejects = self.names(options, "rejects", outputs);
+        if options.has("rejects") && !rules.is_some_and(super::Rules::removes) {
+            let message = "`rejects` is for rows that checks of `preprocess` remove";
+            options.wrong("rejects", message);
+        }
+        rejects
+    }
+
     /// What is missing altogether, and what is there and used by nobody.
     fn loose(&mut self, inputs: &Known, outputs: &Known, aggregates: usize) {
         let mut missing = |message: &str| self.wrong(Place::default(), message.into());
@@ -399,6 +429,55 @@ impl Reader {
             }
         }
     }
+}
+
+/// Where the log goes.
+fn log_to(options: &mut Options) -> LogTo {
+    let targets = [("stderr", 0), ("syslog", 1), ("file", 2)];
+    let to = options.choice("to", &targets).unwrap_or_default();
+    let file = options.text("file");
+    let facility = options.text("facility");
+    let ident = options.text("ident");
+    for (name, given, of, word) in [
+        ("file", file.is_some(), 2, "file"),
+        ("facility", facility.is_some(), 1, "syslog"),
+        ("ident", ident.is_some(), 1, "syslog"),
+    ] {
+        if given && to != of {
+            options.wrong(name, format!("`{name}` goes with to = \"{word}\""));
+        }
+    }
+    let facility = facility.unwrap_or_else(|| "daemon".into());
+    if syslog::facility(&facility).is_none() {
+        let names = syslog::FACILITIES.iter().map(|(name, _)| *name);
+        let near = text::nearest(&facility, names.clone());
+        let near = near.map(|near| format!("; did you mean {near:?}?"));
+        let names: Vec<_> = names.map(|name| format!("{name:?}")).collect();
+        let message = format!(
+            "`facility` is {facility:?}; it takes {}{}",
+            names.join(" or "),
+            near.unwrap_or_default()
+        );
+        options.wrong("facility", message);
+    }
+    match (to, file) {
+        (2, Some(file)) if !file.is_empty() => LogTo::File(file),
+        (2, _) => {
+            options.wrong("to", "`to` is \"file\": it needs `file`, a path");
+            LogTo::Stderr
+        }
+        (1, _) => LogTo::Syslog {
+            facility,
+            ident: ident.unwrap_or_else(|| "weir".into()),
+        },
+        _ => LogTo::Stderr,
+    }
+}
+
+/// Filters of an aggregation, one or several.
+fn filters(options: &mut Options) -> Vec<String> {
+    let filters = options.list("filter").unwrap_or_default();
+    filters.into_iter().map(|(filter, _)| filter).collect()
 }
 
 /// Names of one family, each with its place and whether somebody refers to it.

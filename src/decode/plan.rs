@@ -436,8 +436,11 @@ impl Op {
     }
 
     /// Reads a time. Better ones follow worse ones, so a known time takes the place of another.
+    /// A zero is none, but for times that count from something else: then it is one for want of
+    /// a better.
     fn time<'a, R: Row<'a>>(&self, row: R, clock: &Clock, times: &mut Times) {
-        let n = number(row.value(self.loc));
+        let value = row.value(self.loc);
+        let n = number(value);
         let at = match self.act {
             Act::Boot => {
                 times.boot = milli(n);
@@ -452,7 +455,8 @@ impl Op {
         };
         let [start, end] = &mut times.ends;
         let slot = if self.dst == 0 { start } else { end };
-        if n != 0 && at != 0 {
+        let relative = matches!(self.act, Act::Uptime | Act::Delta) && !value.is_empty();
+        if at != 0 && (n != 0 || relative && *slot == 0) {
             *slot = at;
         }
     }

@@ -87,7 +87,12 @@ const GIVEN: &[(u32, FieldSet)] = &[
     ),
     (
         format::ROUTER,
-        FieldSet::of(&[Field::PeerDstIp, Field::SrcMask, Field::DstMask]),
+        FieldSet::of(&[
+            Field::NextHop,
+            Field::PeerDstIp,
+            Field::SrcMask,
+            Field::DstMask,
+        ]),
     ),
     (
         format::GATEWAY,
@@ -174,6 +179,7 @@ pub const GIVES: FieldSet = HEADERS.union(FieldSet::of(&[
     Field::FwdStatus,
     Field::InIface,
     Field::LocalPref,
+    Field::NextHop,
     Field::OutIface,
     Field::OutVlan,
     Field::PeerDstAs,

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod counter;
 pub mod field;
 pub mod flow;
+pub mod kept;
 pub mod key;
 pub mod schema;
 
@@ -13,5 +14,6 @@ pub use batch::Batch;
 pub use counter::CounterPlan;
 pub use field::{FIELDS, Field, FieldSet, Giver, Info, Kind, Merge};
 pub use flow::FlowRecord;
+pub use kept::Kept;
 pub use key::{KeyLines, KeyPlan};
 pub use schema::{Column, Schema, Value};

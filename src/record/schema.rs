@@ -149,7 +149,7 @@ impl Schema {
         if options.both_ends {
             key = key.both_ends();
         }
-        let counter = CounterPlan::compile(&all, options.flows);
+        let counter = CounterPlan::compile(&all, options.flows || options.hidden_flows);
         all.sort();
         all.dedup();
         let mut columns: Vec<Column> = Vec::new();
@@ -173,7 +173,7 @@ impl Schema {
             });
         };
         count(What::Packets, counter::PACKETS);
-        if let Some(at) = counter.flows_at() {
+        if let Some(at) = counter.flows_at().filter(|_| options.flows) {
             count(What::Flows, at);
         }
         count(What::Bytes, counter::BYTES);
@@ -215,6 +215,8 @@ impl Schema {
 pub struct Options {
     /// Count flows.
     pub flows: bool,
+    /// Count flows for what judges rows, without a column of them.
+    pub hidden_flows: bool,
     /// Count each record under both of its ends.
     pub both_ends: bool,
     /// Split rows by time bin.

@@ -222,4 +222,12 @@ fields! {
         Key, Geo, [], "Latitude and longitude of the destination address.";
     ClassFrame / set_class_frame / class_frame: Text @ 480, "class_frame", "class", "CLASS_FRAME", "class",
         Key, Dpi, [], "Application found by inspecting the exported frame section.";
+
+    // What map files ask for.
+    IngressVrfId / set_ingress_vrf_id / ingress_vrf_id: U32 @ 484, "ingress_vrf_id", "ingress_vrf_id", "INGRESS_VRF_ID", "vrf_id_ingress",
+        Key, Wire, [234], "Number of the ingress VRF.";
+    NextHop / set_next_hop / next_hop: Ip @ 488, "next_hop", "next_hop", "NEXT_HOP", "next_hop",
+        Key, Wire, [15, 62], "IP next hop.";
+    EgressVrfId / set_egress_vrf_id / egress_vrf_id: U32 @ 504, "egress_vrf_id", "egress_vrf_id", "EGRESS_VRF_ID", "vrf_id_egress",
+        Key, Wire, [235], "Number of the egress VRF.";
 }

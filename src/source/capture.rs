@@ -54,6 +54,8 @@ pub struct CaptureConfig {
     /// It saves work and does not decide: frames whose VLAN tag was taken off pass it, and it is
     /// not used where frames are cooked. Run the same filter on what comes out.
     pub filter: Vec<RawInsn>,
+    /// Which interface frames are said to have come by, in place of the one that the system says.
+    pub index: Option<u32>,
     /// Share the interface's frames with the other sources of this number. A number is taken by
     /// one program on one interface; the process id will do.
     pub fanout: Option<u16>,
@@ -68,6 +70,7 @@ impl Default for CaptureConfig {
             memory: 8 << 20,
             direction: Direction::Both,
             filter: Vec::new(),
+            index: None,
             fanout: None,
         }
     }
@@ -120,6 +123,7 @@ pub struct CaptureSource {
     tap: Tap,
     link: Link,
     direction: Direction,
+    index: Option<u32>,
     name: String,
 }
 
@@ -170,6 +174,7 @@ impl CaptureSource {
             tap,
             link,
             direction: config.direction,
+            index: config.index,
             name,
         })
     }
@@ -209,13 +214,13 @@ impl Source for CaptureSource {
     }
 
     fn read(&mut self, to: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
-        let (link, direction) = (self.link, self.direction);
+        let (link, direction, index) = (self.link, self.direction, self.index);
         let hand_out = |packet: Packet<'_>| {
             if !wanted(&packet, direction) {
                 return;
             }
             let from = Peer {
-                iface: packet.interface,
+                iface: index.unwrap_or(packet.interface),
                 ..Peer::NONE
             };
             let time = Nanos::new(u64::from(packet.seconds), packet.nanos);
@@ -353,7 +358,7 @@ impl Opener for CaptureConfig {
 }
 
 /// Reads the settings of an input of kind `capture`: `interface`, `snap`, `promiscuous`, `ring`
-/// (bytes, for each worker), `direction`.
+/// (bytes, for each worker), `direction`, `index`.
 pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
     let usual = CaptureConfig::default();
     let interface = options.required("interface", "eth0");
@@ -366,8 +371,10 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
         ("out", Direction::Out),
     ];
     let direction = options.choice("direction", &directions);
+    let index = options.number("index", 0, u64::from(u32::MAX));
     Some(Arc::new(CaptureConfig {
         interface: interface?,
+        index: index.and_then(|n| u32::try_from(n).ok()),
         snap: snap
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(usual.snap),

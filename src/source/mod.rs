@@ -2,6 +2,8 @@
 //!
 //! Adding one: a file here, a line in the registry below, a line in `Cargo.toml`.
 
+#[cfg(feature = "src-savefile")]
+pub mod again;
 #[cfg(feature = "src-udp")]
 pub mod allow;
 #[cfg(all(feature = "src-capture", target_os = "linux"))]

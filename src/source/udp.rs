@@ -27,6 +27,10 @@ pub struct UdpConfig {
     pub listen: SocketAddr,
     /// Sockets that share the port (`SO_REUSEPORT`); 1 keeps the port for ourselves.
     pub workers: usize,
+    /// Device whose datagrams alone are received.
+    pub device: Option<String>,
+    /// Whether `[::]` takes no IPv4.
+    pub only_ipv6: bool,
     /// The kernel's receive buffer, in bytes; `None` leaves the system's default.
     pub receive_buffer: Option<usize>,
     /// Longest datagram taken, in bytes; longer ones are counted as oversize.
@@ -42,6 +46,8 @@ impl Default for UdpConfig {
         Self {
             listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
             workers: 1,
+            device: None,
+            only_ipv6: false,
             receive_buffer: None,
             datagram: 16_384,
             batch: 32,
@@ -70,7 +76,9 @@ impl UdpSource {
         let bound = Socket::bind(config.listen, &options).or_else(|e| {
             // A kernel without IPv6 has no such sockets.
             match config.listen {
-                SocketAddr::V6(v6) if v6.ip().is_unspecified() && lacks_family(&e) => {
+                SocketAddr::V6(v6)
+                    if v6.ip().is_unspecified() && lacks_family(&e) && !config.only_ipv6 =>
+                {
                     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
                     Socket::bind(SocketAddr::new(any, v6.port()), &options)
                 }
@@ -78,7 +86,9 @@ impl UdpSource {
             }
         });
         let socket = bound.map_err(|e| {
-            io::Error::new(e.kind(), format!("cannot listen on {}: {e}", config.listen))
+            let device = config.device.as_ref().map(|d| format!(" of {d}"));
+            let at = format!("{}{}", config.listen, device.unwrap_or_default());
+            io::Error::new(e.kind(), format!("cannot listen on {at}: {e}"))
         })?;
         Ok(Self::with(socket, config))
     }
@@ -181,6 +191,8 @@ impl Source for UdpSource {
 fn options(config: &UdpConfig) -> udp::Options {
     udp::Options {
         reuse_port: config.workers > 1,
+        device: config.device.clone(),
+        only_ipv6: config.only_ipv6,
         receive_buffer: config.receive_buffer,
     }
 }
@@ -259,8 +271,8 @@ impl Opener for Listener {
 }
 
 /// Reads the settings of an input of kind `udp`: `listen` (address and port, or a port alone for
-/// all addresses) or `socket` (a name, from the service manager), `allow`, `receive_buffer`,
-/// `datagram`, `batch`.
+/// all addresses) or `socket` (a name, from the service manager), `device`, `only_ipv6`, `allow`,
+/// `receive_buffer`, `datagram`, `batch`.
 pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
     let socket = options.text("socket");
     let usual = UdpConfig::default();
@@ -290,7 +302,11 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
     // All are taken before anything is given up: what nobody takes counts as unknown.
     let datagram = number(options.number("datagram", 64, 65_535));
     let batch = number(options.number("batch", 1, 1024));
+    let device = options.text("device").filter(|d| !d.is_empty());
+    let only_ipv6 = options.flag("only_ipv6").unwrap_or(usual.only_ipv6);
     let config = UdpConfig {
+        device,
+        only_ipv6,
         listen: listen?,
         workers,
         receive_buffer,

@@ -10,11 +10,15 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// How a socket is set up before it is bound.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Other sockets of ours may bind to the same port; the kernel shares out by address and port
     /// of the sender.
     pub reuse_port: bool,
+    /// Device whose datagrams alone are received; Linux only.
+    pub device: Option<String>,
+    /// A socket of IPv6 takes no IPv4.
+    pub only_ipv6: bool,
     /// Receive buffer in bytes; `None` leaves the system's default.
     pub receive_buffer: Option<usize>,
 }
@@ -22,6 +26,26 @@ pub struct Options {
 /// A bound, non-blocking UDP socket.
 pub struct Socket {
     inner: UdpSocket,
+}
+
+/// Binds a socket to a device.
+#[cfg(target_os = "linux")]
+fn to_device(fd: RawFd, device: &str) -> io::Result<()> {
+    let mut name = [0_u8; libc::IFNAMSIZ];
+    let Some(room) = name
+        .get_mut(..device.len())
+        .filter(|r| r.len() < libc::IFNAMSIZ)
+    else {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    };
+    room.copy_from_slice(device.as_bytes());
+    super::set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)
+}
+
+/// Other systems have no such thing.
+#[cfg(not(target_os = "linux"))]
+fn to_device(_: RawFd, _: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl Socket {
@@ -44,8 +68,11 @@ impl Socket {
                 fd.as_raw_fd(),
                 libc::IPPROTO_IPV6,
                 libc::IPV6_V6ONLY,
-                &0_i32,
+                &i32::from(options.only_ipv6),
             )?;
+        }
+        if let Some(device) = &options.device {
+            to_device(fd.as_raw_fd(), device)?;
         }
         if options.reuse_port {
             reuse_port(fd.as_raw_fd())?;

@@ -140,6 +140,7 @@ impl Rig {
                 flows: true,
                 both_ends: want.both_ends,
                 binned: want.every.is_some(),
+                ..Options::default()
             };
             let schema = Arc::new(Schema::new("rig", &want.by, options, symbols.clone()));
             wanted = wanted

@@ -1,12 +1,12 @@
 //! The table of `weir read`: top talkers with their share, the others, the total.
 
 use super::rows::{Format, Total, Wanted};
-use crate::encode::order::{CSV_ORDER, arrange};
+use crate::encode::order::{CSV_ORDER, Out, arrange};
 use crate::encode::pen::Pen;
-use crate::encode::value::Show;
+use crate::encode::value::{Entry, Show, Style};
+use crate::record::Schema;
 use crate::record::counter::BYTES;
-use crate::record::schema::{Column, What};
-use crate::record::{Kind, Schema};
+use crate::record::schema::What;
 use std::io::Write;
 
 /// Blocks of a bar, from empty to one whole character.
@@ -30,8 +30,9 @@ pub struct Page<'a> {
 impl Page<'_> {
     /// Writes heading, rows, the others and the total.
     pub fn write<'a>(&self, rows: impl Iterator<Item = &'a [u64]>, out: &mut Vec<u8>) {
-        let columns: Vec<Column> = arrange(self.schema, CSV_ORDER, true)
-            .filter_map(|(_, column)| column)
+        let style = &self.wanted.style;
+        let columns: Vec<(Out, Entry)> = arrange(self.schema, CSV_ORDER, style)
+            .filter_map(|(out, column)| Some((out, Entry::part(out, column?, style))))
             .collect();
         let mut show = Show::new(&self.wanted.style);
         let bytes_at = self.schema.key.len() + BYTES;
@@ -39,7 +40,7 @@ impl Page<'_> {
         for row in rows {
             let cells = columns
                 .iter()
-                .map(|column| cell(self.schema, &mut show, column, row));
+                .map(|(_, entry)| cell(self.schema, &mut show, entry, row));
             lines.push((cells.collect(), row.get(bytes_at).copied().unwrap_or(0)));
         }
         // Without a key all there is is the total.
@@ -58,9 +59,12 @@ impl Page<'_> {
         };
         let total = self.sums(&columns, name.into(), self.total);
         lines.push((total, self.total.bytes));
-        let mut head: Vec<String> = columns.iter().map(heading).collect();
-        let mut numbers: Vec<bool> = columns.iter().map(is_number).collect();
-        if !columns.iter().any(|c| matches!(c.what, What::Field(_))) {
+        let mut head: Vec<String> = columns.iter().map(|(o, _)| o.heading().into()).collect();
+        let mut numbers: Vec<bool> = columns.iter().map(|(_, e)| e.leans_right()).collect();
+        if !columns
+            .iter()
+            .any(|(_, e)| matches!(e.column.what, What::Field(_)))
+        {
             head.insert(0, String::new());
             numbers.insert(0, false);
             for (cells, _) in &mut lines {
@@ -80,9 +84,9 @@ impl Page<'_> {
     }
 
     /// The cells of a line of sums: its name in the first column that is no counter.
-    fn sums(&self, columns: &[Column], name: String, sum: Total) -> Vec<String> {
+    fn sums(&self, columns: &[(Out, Entry)], name: String, sum: Total) -> Vec<String> {
         let mut name = Some(name);
-        let cells = columns.iter().map(|column| match column.what {
+        let cells = columns.iter().map(|(_, entry)| match entry.column.what {
             What::Packets => sum.packets.to_string(),
             What::Bytes => sum.bytes.to_string(),
             What::Flows => sum.flows.to_string(),
@@ -137,26 +141,10 @@ fn bar(mille: usize) -> String {
     format!("{}{}", BLOCKS[8].repeat(eighths / 8), BLOCKS[eighths % 8])
 }
 
-fn is_number(column: &Column) -> bool {
-    matches!(
-        column.kind,
-        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText
-    )
-}
-
-fn heading(column: &Column) -> String {
-    match column.what {
-        What::Field(field) => field.info().csv.into(),
-        What::Packets => "PACKETS".into(),
-        What::Flows => "FLOWS".into(),
-        What::Bytes => "BYTES".into(),
-    }
-}
-
-fn cell(schema: &Schema, show: &mut Show, column: &Column, row: &[u64]) -> String {
+fn cell(schema: &Schema, show: &mut Show, entry: &Entry, row: &[u64]) -> String {
     let mut bytes = Vec::new();
     let mut pen = Pen::new(&mut bytes);
-    let text = show.value(&mut pen, schema, column, row);
+    let text = show.value(&mut pen, schema, entry, row);
     drop(pen);
     let bytes = if text { &show.text } else { &bytes };
     // What a terminal would obey is not printed.
@@ -181,13 +169,14 @@ pub fn ends(schema: &Schema, format: Format, rest: Total, total: Total, out: &mu
             continue;
         }
         let mut name = Some(name);
-        let cells =
-            arrange(schema, CSV_ORDER, true).map(|(_, column)| match column.map(|c| c.what) {
+        let cells = arrange(schema, CSV_ORDER, &Style::default()).map(|(_, column)| {
+            match column.map(|c| c.what) {
                 Some(What::Packets) => sum.packets.to_string(),
                 Some(What::Bytes) => sum.bytes.to_string(),
                 Some(What::Flows) => sum.flows.to_string(),
                 _ => name.take().unwrap_or_default().to_string(),
-            });
+            }
+        });
         let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join(","));
     }
 }

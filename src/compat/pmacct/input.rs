@@ -61,7 +61,7 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
             ("asa_biflow", "tmp_asa_bi_flow"),
         ]),
         // The length of a sampled frame has its layer 2 in it.
-        Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
+        // Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
         _ => {}
     }
     copy(&mut options, core, &pairs);

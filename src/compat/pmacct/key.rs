@@ -225,7 +225,10 @@ impl Take {
             Self::Address => "an address".into(),
             Self::Octal => "an octal number, 002 or more".into(),
             Self::User => "a name or a number".into(),
-            Self::Facility => listed(FACILITIES),
+            Self::Facility => {
+                let names: Vec<_> = syslog::FACILITIES.iter().map(|(name, _)| *name).collect();
+                listed(&names)
+            }
             Self::Separator => "one character, `\\t` or `\\s`".into(),
             Self::Plugins => "a list of TYPE or TYPE[NAME]".into(),
         }
@@ -290,12 +293,6 @@ impl Take {
         })
     }
 }
-
-/// Facilities of the system's log by name.
-const FACILITIES: &[&str] = &[
-    "auth", "mail", "daemon", "kern", "user", "local0", "local1", "local2", "local3", "local4",
-    "local5", "local6", "local7",
-];
 
 fn between(given: &str, least: u64, most: u64) -> Option<Value> {
     let digits = !given.is_empty() && given.bytes().all(|b| b.is_ascii_digit());

@@ -1,5 +1,6 @@
 //! pmacct's configuration files and command lines, as they are.
 
+pub mod args;
 pub mod bins;
 pub mod compile;
 pub mod daemon;

@@ -182,7 +182,7 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
     }
     networks(compiler, options, plugin);
     if compiler.settings.daemon == Daemon::Nfacctd {
-        options.set("kinds", Raw::Bool(true));
+        // options.set("kinds", Raw::Bool(true));
     }
     let to = Raw::List(vec![(Raw::Text(name.into()), plugin.place)]);
     options.push("to", to, plugin.place, plugin.place);
@@ -341,6 +341,8 @@ fn print(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin, by
     format(compiler, options, values);
     shown(options, values);
     encoded(options, values);
+    let flags = [("dscp", "tos_encode_as_dscp"), ("markers", "print_markers")];
+    copy_flags(options, values, &flags);
     match path {
         Some(line) => file(compiler, options, plugin, by, &line),
         None if compiler.settings.core.on("daemonize") => {
@@ -380,12 +382,27 @@ fn format(compiler: &mut Compiler<'_>, options: &mut Options, values: &Values) {
         options.set("stamps", Raw::Bool(false));
     }
     if format == "csv" {
-        copy(options, values, &[("separator", "print_output_separator")]);
+        if let Some(line) = values.line("print_output_separator") {
+            let word = match values.text("print_output_separator") {
+                Some("\t") => Raw::Text("tab".into()),
+                Some(" ") => Raw::Text("space".into()),
+                _ => raw(&line.value),
+            };
+            push(options, "separator", line, word);
+        }
+        options.set("quotes", Raw::Bool(false));
     }
 }
 
 /// How objects look.
 fn encoded(options: &mut Options, values: &Values) {
+    let objects = ["json", "avro", "avro_bin", "avro_json"];
+    if !values
+        .text("print_output")
+        .is_some_and(|word| objects.contains(&word))
+    {
+        return;
+    }
     let arrays = [
         ("tcpflags", "tcpflags_encode_as_array"),
         ("as_path", "as_path_encode_as_array"),
@@ -402,13 +419,14 @@ fn encoded(options: &mut Options, values: &Values) {
     if let Some(line) = values.line(status).filter(|_| values.on(status)) {
         push(options, "fwd_status", line, Raw::Text("text".into()));
     }
-    let flags = [
-        ("label_map", "pre_tag_label_encode_as_map"),
-        ("dscp", "tos_encode_as_dscp"),
-        ("markers", "print_markers"),
-    ];
-    copy_flags(options, values, &flags);
-    copy(options, values, &[("schema", "avro_schema_file")]);
+    copy_flags(
+        options,
+        values,
+        &[("label_map", "pre_tag_label_encode_as_map")],
+    );
+    if values.text("print_output") != Some("json") {
+        copy(options, values, &[("schema", "avro_schema_file")]);
+    }
 }
 
 fn file(

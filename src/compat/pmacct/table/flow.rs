@@ -28,7 +28,7 @@ keys! {
     "pmacctd_nonroot": P Core B, Flag => Idle("weir asks for no root; capturing needs CAP_NET_RAW");
     "nfacctd_nonroot": N Core B, Flag => Idle("weir asks for no root; capturing needs CAP_NET_RAW");
     "sfacctd_nonroot": S Core B, Flag => Idle("weir asks for no root; capturing needs CAP_NET_RAW");
-    "writer_id_string": ALL Either B, Template => to("output.writer", "in markers; files carry no `writer_id` in rows");
+    "writer_id_string": ALL Either B, Template => Idle("rows in files name no writer, and markers name the plugin and the process");
     "cluster_name": ALL Core B, Text => Absent(Part::Redis);
     "cluster_id": ALL Core B, Number(0, u64::MAX) => Absent(Part::Redis);
     "redis_host": ALL Core B, Text => Absent(Part::Redis);
