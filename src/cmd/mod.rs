@@ -30,9 +30,24 @@ pub mod version;
 
 use crate::base::error::Exit;
 use crate::base::{text, without};
+#[cfg(feature = "compat-uci")]
+use crate::compat::uci;
+use crate::config::native;
 use arg::{Args, Command};
 use std::ffi::OsString;
 use std::path::Path;
+
+/// Reads a configuration in another syntax than TOML: whether a text is in it, and its reader.
+type Foreign = (fn(&str) -> bool, fn(&str) -> native::Outcome);
+/// The syntax of OpenWrt, in builds that have it.
+#[cfg(feature = "compat-uci")]
+const UCI: Option<Foreign> = Some((uci::is, |text| {
+    let network = std::fs::read_to_string(uci::NETWORK).unwrap_or_default();
+    uci::parse(text, &network)
+}));
+/// `None` in a build that has not.
+#[cfg(not(feature = "compat-uci"))]
+const UCI: Option<Foreign> = None;
 
 /// Every command of this build, in the order of the help.
 pub static COMMANDS: &[&Command] = &[

@@ -316,9 +316,13 @@ impl Pipeline {
             for (worker, tray) in planned.workers.iter().zip(trays) {
                 let table = Aggregator::table(&settings);
                 let (settings, bins) = (settings.clone(), planned.bins.clone());
+                let pace = planned.pace.clone();
                 let tray = Box::new(tray);
                 let patient = self.mode.patient;
                 let mut aggregator = Aggregator::new(settings, bins, table, tray, patient);
+                if let Some(pace) = pace {
+                    aggregator = aggregator.paced(pace);
+                }
                 aggregator.resume(std::mem::take(&mut account));
                 mine[*worker].push((at, aggregator));
             }

@@ -86,7 +86,13 @@ impl Reach {
 }
 
 /// Fields that the engine sets itself.
-const ENGINE: FieldSet = FieldSet::of(&[Field::Bin, Field::SrcNet, Field::DstNet]);
+const ENGINE: FieldSet = FieldSet::of(&[
+    Field::Bin,
+    Field::SrcNet,
+    Field::DstNet,
+    Field::TimestampMin,
+    Field::TimestampMax,
+]);
 
 /// Fields that maps of tags are for.
 const TAGGED: FieldSet = FieldSet::of(&[Field::Tag, Field::Tag2, Field::Label]);

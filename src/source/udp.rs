@@ -489,6 +489,10 @@ mod tests {
             ..at("127.0.0.1:0")
         };
         let mut source = UdpSource::open(&config).unwrap();
+        if source.socket.drops().is_none() {
+            println!("what_the_kernel_dropped_is_known skipped: this system does not tell");
+            return;
+        }
         assert_eq!(source.receive_buffer().unwrap(), 16_384);
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = source.local().unwrap();
