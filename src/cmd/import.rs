@@ -7,6 +7,7 @@ use crate::base::text::nearest;
 use crate::compat::pmacct::Daemon;
 use crate::compat::pmacct::compile::compile;
 use crate::compat::pmacct::parse::{Line, Lines};
+use crate::compat::pmacct::rows::open;
 use crate::config::{native, write};
 use std::path::Path;
 
@@ -57,7 +58,7 @@ fn run(args: Args) -> Exit {
         ));
         return Exit::Config;
     }
-    let compiled = compile(daemon, lines);
+    let compiled = compile(daemon, lines, &open);
     let remarks = compiled.remarks(&name);
     let shown = write::show(&compiled.file, &remarks);
     let outcome = native::compile(compiled.file, compiled.problems);

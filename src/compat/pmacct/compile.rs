@@ -4,8 +4,9 @@
 use super::daemon::Daemon;
 use super::key::{Fate, Value};
 use super::parse::{Line, Lines};
+use super::rows::{self, Open};
 use super::settings::{self, Plugin, Settings, Values};
-use super::{input, output, rows};
+use super::{input, output};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::config::tree::{File, Section, is_name};
 use crate::config::write::Remark;
@@ -104,8 +105,9 @@ impl Compiled {
     }
 }
 
-/// Compiles the lines of a file and a command line for `daemon`.
-pub fn compile(daemon: Daemon, lines: Lines) -> Compiled {
+/// Compiles the lines of a file and a command line for `daemon`. `open` opens the files that become
+/// sections themselves; those that the engine reads are left to it.
+pub fn compile(daemon: Daemon, lines: Lines, open: &Open) -> Compiled {
     let (settings, problems, warnings) = Settings::read(daemon, lines);
     let mut compiler = Compiler {
         settings: &settings,
@@ -114,6 +116,7 @@ pub fn compile(daemon: Daemon, lines: Lines) -> Compiled {
         warnings,
         notes: Vec::new(),
         plugins: Vec::new(),
+        open,
     };
     compiler.run();
     let face = compiler.face();
@@ -144,6 +147,8 @@ pub struct Compiler<'a> {
     pub notes: Vec<Note>,
     /// Plugins that run.
     pub plugins: Vec<Runs>,
+    /// What opens files.
+    pub open: &'a Open,
 }
 
 impl Compiler<'_> {
@@ -344,7 +349,7 @@ impl Compiler<'_> {
         let (Value::Text(path), Some(kind)) = (&line.value, map::kind(line.key.name)) else {
             return;
         };
-        let bad = match rows::read(path, kind) {
+        let bad = match rows::read(path, kind, self.open) {
             Ok((_, bad)) => bad,
             Err(why) => vec![why],
         };

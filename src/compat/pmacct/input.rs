@@ -229,7 +229,7 @@ fn interfaces(compiler: &mut Compiler<'_>, line: &Line) {
     let Some(kind) = map::kind("pcap_interfaces_map") else {
         return;
     };
-    let rows = match rows::read(path, kind) {
+    let rows = match rows::read(path, kind, compiler.open) {
         Ok((rows, bad)) => {
             for message in bad {
                 compiler.warn(line.value_at, message);

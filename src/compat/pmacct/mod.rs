@@ -10,7 +10,7 @@ pub mod key;
 mod name;
 mod output;
 pub mod parse;
-mod rows;
+pub mod rows;
 pub mod settings;
 pub mod table;
 
