@@ -56,14 +56,11 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
             options.push("use_next_hop", next_hop, place, place);
         }
     }
-    match settings.daemon {
-        Daemon::Nfacctd => pairs.extend([
+    if settings.daemon == Daemon::Nfacctd {
+        pairs.extend([
             ("account_options", "nfacctd_account_options"),
             ("asa_biflow", "tmp_asa_bi_flow"),
-        ]),
-        // The length of a sampled frame has its layer 2 in it.
-        // Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
-        _ => {}
+        ]);
     }
     copy(&mut options, core, &pairs);
     let mut input = section("input", name, options.place);
