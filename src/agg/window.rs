@@ -619,7 +619,6 @@ fn renormalise(records: &mut [FlowRecord]) -> (Counters, [u32; Batch::SIZE]) {
     for (record, kept) in records.iter_mut().zip(&mut rates) {
         let known = record.present.has(Field::SamplingRate) && !record.exact;
         let rate = if known { record.sampling_rate() } else { 0 };
-        *kept = (record.packets, record.bytes, rate);
         if rate > 1 {
             record.packets = record.packets.saturating_mul(u64::from(rate));
             record.bytes = record.bytes.saturating_mul(u64::from(rate));

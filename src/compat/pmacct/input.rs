@@ -48,6 +48,7 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
         pairs.extend([
             ("rd", "flow_to_rd_map"),
             ("sampling", "sampling_map"),
+            ("peer_as", "nfacctd_peer_as"),
             ("ignore_exporter_address", "nfacctd_ignore_exporter_address"),
         ]);
         if compiler.asks("peer_dst_ip") {
@@ -56,13 +57,17 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
             options.push("use_next_hop", next_hop, place, place);
         }
     }
+    if settings.daemon == Daemon::Nfacctd {
+        // As nfacctd reckons times that are told by the uptime of the exporter.
+        options.set("uptime_seconds", Raw::Bool(true));
+    }
     match settings.daemon {
         Daemon::Nfacctd => pairs.extend([
             ("account_options", "nfacctd_account_options"),
             ("asa_biflow", "tmp_asa_bi_flow"),
         ]),
         // The length of a sampled frame has its layer 2 in it.
-        // Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
+        Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
         _ => {}
     }
     copy(&mut options, core, &pairs);
