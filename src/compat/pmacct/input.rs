@@ -71,6 +71,10 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
         _ => {}
     }
     copy(&mut options, core, &pairs);
+    if settings.daemon.collects() && options.has("tags") && options.has("sampling") {
+        // What is told of the sampling map takes the label with it there.
+        options.set("first_unlabelled", Raw::Bool(true));
+    }
     let mut input = section("input", name, options.place);
     input.options = options;
     compiler.file.inputs.push(input);
