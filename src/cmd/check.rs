@@ -188,14 +188,14 @@ pub fn text(args: &Args) -> Result<(String, String), Exit> {
     if path.is_some() && args.given("config") {
         return Err(args.wrong("FILE and --config both name a configuration"));
     }
-    read(path.or(args.path("config")).unwrap_or("weir.toml".as_ref()))
+    file(path.or(args.path("config")).unwrap_or("weir.toml".as_ref()))
 }
 
 /// A configuration by the path of its file, and its text. What hinders is said.
 ///
 /// # Errors
 /// How the command ends then.
-pub fn read(path: &Path) -> Result<(String, String), Exit> {
+pub fn file(path: &Path) -> Result<(String, String), Exit> {
     let name = path.display().to_string();
     let mut text = String::new();
     let read = if name == "-" {

@@ -43,7 +43,7 @@ pub static COMMAND: Command = Command {
 
 fn run(args: Args) -> Exit {
     let path = args.operand().unwrap_or_default();
-    let (name, text) = match check::read(path.as_ref()) {
+    let (name, text) = match check::file(path.as_ref()) {
         Ok(read) => read,
         Err(exit) => return exit,
     };

@@ -125,7 +125,7 @@ fn primitives() -> Exit {
 fn understand(daemon: Daemon, given: &Given) -> Result<(String, Compiled), Exit> {
     let (name, mut lines) = match &given.file {
         Some(path) => {
-            let (name, text) = check::read(path.as_ref())?;
+            let (name, text) = check::file(path.as_ref())?;
             (name, Lines::parse(&text))
         }
         None => ("command line".into(), Lines::default()),

@@ -93,6 +93,14 @@ pub fn list_with(
             },
         }
     }
+    for (name, place) in items {
+        if let Some(other) = same(name, &list.by) {
+            wrong(
+                place,
+                format!("`{name}` has the name in rows that `{other}` has: one of them"),
+            );
+        }
+    }
     if let Some((sum, _)) = sum {
         for (name, place) in items {
             if name != sum && !BESIDE_SUM.contains(&name.as_str()) {
@@ -109,6 +117,18 @@ fn sum_field(name: &str) -> Option<Field> {
     SUMS.iter()
         .find(|(sum, _)| *sum == name)
         .map(|(_, field)| *field)
+}
+
+/// The field of the list that a primitive of the configuration would look like in rows.
+fn same(name: &str, by: &[Field]) -> Option<&'static str> {
+    if Field::by_name(name).is_some() || sum_field(name).is_some() {
+        return None;
+    }
+    let named = |info: &&crate::record::Info| {
+        let names = [info.json, info.csv, info.sql];
+        by.contains(&info.field) && names.iter().any(|n| n.eq_ignore_ascii_case(name))
+    };
+    FIELDS.iter().find(named).map(|info| info.name)
 }
 
 /// Every word that a list takes.

@@ -27,6 +27,8 @@ pub struct InputRules {
     pub sampling_rate: u32,
     /// Map of route distinguishers.
     pub rd: Option<File>,
+    /// Whether the first record of each exporter has no label, as that of nfacctd.
+    pub first_unlabelled: bool,
 }
 
 /// Rules for what one aggregation counts.
@@ -63,7 +65,13 @@ pub struct AggregateRules {
 }
 
 /// Keys of an input that are rules: a change of one leaves the source as it is.
-pub const INPUT_KEYS: &[&str] = &["tags", "sampling", "sampling_rate", "rd"];
+pub const INPUT_KEYS: &[&str] = &[
+    "tags",
+    "sampling",
+    "sampling_rate",
+    "rd",
+    "first_unlabelled",
+];
 
 /// Keys of the value lists, in the order of [`AggregateRules::only`].
 pub const ONLY: [&str; 3] = ["only_ports", "only_protocols", "only_tos"];
@@ -138,6 +146,7 @@ impl InputRules {
             sampling: file(options, "sampling"),
             sampling_rate: rate.unwrap_or(0) as u32,
             rd: file(options, "rd"),
+            first_unlabelled: options.flag("first_unlabelled").unwrap_or_default(),
         }
     }
 }

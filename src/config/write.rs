@@ -24,7 +24,8 @@ pub fn show(file: &File, remarks: &[Remark]) -> String {
         let names = sections.iter().map(|s| format!("{family}.{}", s.name));
         names.collect::<Vec<_>>()
     };
-    let mut known = named("input", &file.inputs);
+    let mut known = named("primitive", &file.primitives);
+    known.extend(named("input", &file.inputs));
     known.extend(named("aggregate", &file.aggregates));
     known.extend(named("output", &file.outputs));
     known.extend(file.log.is_some().then(|| "log".to_string()));
@@ -39,6 +40,7 @@ pub fn show(file: &File, remarks: &[Remark]) -> String {
         }
     }
     let families = [
+        ("primitive", &file.primitives),
         ("input", &file.inputs),
         ("aggregate", &file.aggregates),
         ("output", &file.outputs),

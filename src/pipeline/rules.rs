@@ -17,6 +17,7 @@ use crate::record::{Batch, Field, FieldSet};
 use crate::rule::lookup::{Distinguishers, Lookup, Rates};
 use crate::rule::map::kind;
 use crate::rule::tag::{TagMap, Tagger};
+use crate::rule::unlabel::Unlabel;
 use crate::rule::verdict::Verdict;
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub struct InputRule {
     sampling_rate: u32,
     rd: Option<Arc<Lookup>>,
     tags: Option<Arc<TagMap>>,
+    /// Whether the first record of each exporter has no label.
+    unlabel: bool,
     /// Fields that its records can have, rules included; tags that only a map gives are not.
     given: FieldSet,
     /// Aggregations that it feeds.
@@ -182,6 +185,10 @@ impl Rules {
         if let Some(map) = &tags {
             reach.before = reach.before.union(map.needs());
         }
+        let unlabel = rule.unlabel && tags.is_some();
+        if unlabel {
+            reach.before = reach.before.union(Unlabel::needs());
+        }
         let (enrichment, before) = Enrichment::plan(rule.enrichers(), reach.before);
         reach.touched = reach.touched.union(reach.before).union(before);
         reach.before = before;
@@ -192,6 +199,7 @@ impl Rules {
                 .filter(|map| map.copies())
                 .map(|_| Batch::new(FieldSet::EMPTY)),
             tags: tags.map(|map| Tagger::new(map, seat.worker, seat.workers)),
+            unlabel: unlabel.then(Unlabel::default),
             early: first,
             late: last,
         };
@@ -236,6 +244,7 @@ impl InputRule {
     ) -> Self {
         let mut rule = Self {
             sampling_rate: config.sampling_rate,
+            unlabel: config.first_unlabelled,
             given: given.union(ENGINE),
             feeds,
             ..Self::default()

@@ -48,6 +48,7 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
         pairs.extend([
             ("rd", "flow_to_rd_map"),
             ("sampling", "sampling_map"),
+            ("peer_as", "nfacctd_peer_as"),
             ("ignore_exporter_address", "nfacctd_ignore_exporter_address"),
         ]);
         if compiler.asks("peer_dst_ip") {
@@ -57,12 +58,23 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
         }
     }
     if settings.daemon == Daemon::Nfacctd {
-        pairs.extend([
+        // As nfacctd reckons times that are told by the uptime of the exporter.
+        options.set("uptime_seconds", Raw::Bool(true));
+    }
+    match settings.daemon {
+        Daemon::Nfacctd => pairs.extend([
             ("account_options", "nfacctd_account_options"),
             ("asa_biflow", "tmp_asa_bi_flow"),
-        ]);
+        ]),
+        // The length of a sampled frame has its layer 2 in it.
+        Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
+        _ => {}
     }
     copy(&mut options, core, &pairs);
+    if settings.daemon.collects() && options.has("tags") && options.has("sampling") {
+        // What is told of the sampling map takes the label with it there.
+        options.set("first_unlabelled", Raw::Bool(true));
+    }
     let mut input = section("input", name, options.place);
     input.options = options;
     compiler.file.inputs.push(input);

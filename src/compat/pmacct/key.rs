@@ -97,8 +97,6 @@ pub enum Part {
     Nflog,
     /// Export by NetFlow.
     Nfprobe,
-    /// AS numbers of the exporter as those of the neighbours.
-    PeerAs,
     /// Redis.
     Redis,
     /// Origin validation.
@@ -139,7 +137,6 @@ impl Part {
             Self::Multicast => "this build joins no multicast groups yet",
             Self::Nflog => "this build takes no packets from the kernel's packet filter yet",
             Self::Nfprobe => "this build exports no NetFlow or IPFIX yet",
-            Self::PeerAs => "AS numbers of the exporter stay in `src_as` and `dst_as`",
             Self::Redis => "weir does not register anywhere: each instance stands for itself",
             Self::Rpki => "this build does not validate origins yet: their fields are empty",
             Self::Sfprobe => "this build exports no sFlow yet",

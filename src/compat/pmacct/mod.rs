@@ -10,6 +10,7 @@ pub mod key;
 mod name;
 mod output;
 pub mod parse;
+mod primitives;
 pub mod rows;
 pub mod settings;
 pub mod table;

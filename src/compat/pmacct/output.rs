@@ -95,7 +95,9 @@ fn primitives(compiler: &mut Compiler<'_>, plugin: &Plugin) -> Vec<String> {
         let item = item.to_lowercase();
         let known = compiler.primitive(&item);
         if !known {
-            let near = nearest(&item, compiler.primitives());
+            let mut words: Vec<&str> = primitive::words().collect();
+            words.extend(compiler.own.iter().map(String::as_str));
+            let near = nearest(&item, words);
             let near = near.map(|near| format!("; did you mean `{near}`?"));
             let message = format!("no primitive `{item}`{}", near.unwrap_or_default());
             compiler.wrong(place, message);
@@ -182,7 +184,7 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
     }
     networks(compiler, options, plugin);
     if compiler.settings.daemon == Daemon::Nfacctd {
-        // options.set("kinds", Raw::Bool(true));
+        options.set("kinds", Raw::Bool(true));
     }
     let to = Raw::List(vec![(Raw::Text(name.into()), plugin.place)]);
     options.push("to", to, plugin.place, plugin.place);
@@ -204,6 +206,7 @@ fn times(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin) {
     let every = bins.and_then(Bins::every);
     if let (Some(line), Some(every)) = (&history, &every) {
         push(options, "every", line, Raw::Text(every.clone()));
+        copy(options, values, &[("offset", "print_history_offset")]);
     }
     if let (Some(line), None) = (&history, &every) {
         let text = "bins of several months are not built: rows have no bins";
@@ -544,12 +547,7 @@ fn database(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin,
 impl Compiler<'_> {
     /// Whether a word is a primitive.
     fn primitive(&self, word: &str) -> bool {
-        self.primitives().any(|known| known == word)
-    }
-
-    /// All primitives that there are.
-    fn primitives(&self) -> impl Iterator<Item = &'static str> + use<> {
-        primitive::words()
+        primitive::words().any(|known| known == word) || self.own.iter().any(|own| own == word)
     }
 
     /// Which of the primitives have nobody to give them, so their columns stay empty.
@@ -575,7 +573,10 @@ impl Compiler<'_> {
     pub fn asks(&self, primitive: &str) -> bool {
         (0..self.plugins.len()).any(|at| {
             let plugin = self.plugin(at);
-            plugin.is_some_and(|p| items(&p.values, "aggregate").iter().any(|i| i == primitive))
+            plugin.is_some_and(|p| {
+                let mut items = items(&p.values, "aggregate").into_iter();
+                items.any(|i| i.eq_ignore_ascii_case(primitive))
+            })
         })
     }
 }

@@ -147,8 +147,8 @@ keys! {
     "sfacctd_net": S Either A, Words(&["netflow", "sflow", "mask", "file", "igp", "bgp-ls", "bgp", "bmp", "longest", "fallback"]) => to("aggregate.net_from", "");
     "pmacctd_net": P Either A, Words(&["netflow", "sflow", "mask", "file", "igp", "bgp-ls", "bgp", "bmp", "longest", "fallback"]) => to("aggregate.net_from", "");
     "uacctd_net": U Either A, Words(&["netflow", "sflow", "mask", "file", "igp", "bgp-ls", "bgp", "bmp", "longest", "fallback"]) => to("aggregate.net_from", "");
-    "nfacctd_peer_as": N Either B, Flag => Absent(Part::PeerAs);
-    "sfacctd_peer_as": S Either B, Flag => Absent(Part::PeerAs);
+    "nfacctd_peer_as": N Either B, Flag => to("input.peer_as", "");
+    "sfacctd_peer_as": S Either B, Flag => to("input.peer_as", "");
     "use_ip_next_hop": FLOW Core B, Flag => to("input.use_next_hop", "");
     "sampling_rate": PU Either B, Number(1, u32::MAX as u64) => Idle("every packet is counted; weir does not sample by itself");
     "sampling_map": NS Core B, Path => to("input.sampling", "");
