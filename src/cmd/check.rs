@@ -106,6 +106,14 @@ fn map(args: &Args, kind: &str) -> Exit {
     out::print(&format!("{name}: ok, {rows} rows\n"))
 }
 
+/// A configuration's text in whichever syntax it is.
+fn parse(text: &str) -> native::Outcome {
+    match super::UCI {
+        Some((is, parse)) if is(text) => parse(text),
+        _ => native::parse(text),
+    }
+}
+
 /// The configuration in `text` and what it means. All that is wrong with it is
 /// said through `say`.
 ///
@@ -116,7 +124,7 @@ pub fn understand(
     text: &str,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    plan(name, native::parse(text), None, say)
+    plan(name, parse(text), None, say)
 }
 
 /// The same while the rules `held` are in force: what a map held that can not be read stays so.
@@ -129,7 +137,7 @@ pub fn understand_again(
     held: Option<&Rules>,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    plan(name, native::parse(text), held, say)
+    plan(name, parse(text), held, say)
 }
 
 /// What a configuration that has been read means. All that is wrong with it is said through `say`.

@@ -2,8 +2,8 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, LogTo, RecordTime};
-use super::{every, preprocess, primitive};
+use super::{Aggregate, Config, Decode, Full, Input, LogTo, Reading, RecordTime};
+use super::{custom, every, preprocess, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
@@ -59,16 +59,14 @@ pub fn show(config: &Config) -> String {
         limits.fragments,
         size(limits.symbols)
     );
-    for input in &config.inputs {
-        let _ = write!(
-            text,
-            "\n[input.{}]\nkind = {}\n",
-            input.name,
-            quote(&input.kind)
-        );
-        let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
-        let _ = writeln!(text, "workers = {}", input.workers);
-        own(&mut text, &input.options, &["kind", "decode", "workers"]);
+    for primitive in config.primitives.iter() {
+        let _ = writeln!(text, "\n[primitive.{}]", primitive.custom.name);
+        for (key, value) in custom::show(&primitive.custom) {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    for one in &config.inputs {
+        input(&mut text, one);
     }
     for aggregate in &config.aggregates {
         section(&mut text, config, aggregate);
@@ -122,14 +120,31 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     };
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
-    let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list)));
+    let by = primitive::show(&list, &config.primitives);
+    let _ = writeln!(text, "by = {}", quotes(&by));
     if aggregate.absent {
         let _ = writeln!(text, "absent = {}", quote("zero"));
     }
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
+    if let Some(align) = aggregate.align {
+        let _ = writeln!(text, "align = {}", quote(align.word()));
+    }
+    if aggregate.offset > 0 {
+        let _ = writeln!(text, "offset = \"{}s\"", aggregate.offset);
+    }
+    if let Some(flush) = aggregate.flush {
+        let _ = writeln!(text, "flush = {}", quote(&every::show(flush)));
+    }
     let _ = writeln!(text, "time = {}", quote(time));
+    for (key, value) in [
+        ("prorate", aggregate.prorate),
+        ("stitch", aggregate.stitch),
+        ("kinds", aggregate.kinds),
+    ] {
+        let _ = writeln!(text, "{key} = {value}");
+    }
     let filters: Vec<&str> = aggregate.filter.iter().map(String::as_str).collect();
     match filters[..] {
         [] => {}
@@ -159,6 +174,42 @@ fn sifting(text: &mut String, aggregate: &Aggregate) {
     if !aggregate.rejects.is_empty() {
         let rejects: Vec<&str> = aggregate.rejects.iter().map(String::as_str).collect();
         let _ = writeln!(text, "rejects = {}", quotes(&rejects));
+    }
+}
+
+fn input(text: &mut String, input: &Input) {
+    let (name, kind) = (&input.name, quote(&input.kind));
+    let _ = writeln!(text, "\n[input.{name}]\nkind = {kind}");
+    let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
+    let _ = writeln!(text, "workers = {}", input.workers);
+    reading(text, &input.reading);
+    let shown = ["kind", "decode", "workers"];
+    own(text, &input.options, &[&shown[..], &READING].concat());
+}
+
+/// The settings of [`Reading`], which the engine takes from an input's own.
+const READING: [&str; 7] = [
+    "account_options",
+    "asa_biflow",
+    "ignore_exporter_address",
+    "use_next_hop",
+    "peer_as",
+    "uptime_seconds",
+    "frame_bytes",
+];
+
+fn reading(text: &mut String, reading: &Reading) {
+    let values = [
+        reading.account_options,
+        reading.asa_biflow,
+        reading.ignore_exporter_address,
+        reading.use_next_hop,
+        reading.peer_as,
+        reading.uptime_seconds,
+        reading.frame_bytes,
+    ];
+    for (key, value) in READING.iter().zip(values) {
+        let _ = writeln!(text, "{key} = {value}");
     }
 }
 

@@ -56,6 +56,8 @@ pub struct AggregateRules {
     pub networks_no_lpm: bool,
     /// Whether an address of no network is one by itself.
     pub networks_no_mask_if_zero: bool,
+    /// Whether times lose their fractions.
+    pub whole_seconds: bool,
     /// Lists of ports, protocols and ToS that are kept.
     pub only: [Option<File>; 3],
 }
@@ -174,6 +176,7 @@ impl AggregateRules {
             tag2: tag(options, "tag2"),
             networks: file(options, "networks"),
             only: ONLY.map(|name| file(options, name)),
+            whole_seconds: options.flag("whole_seconds").unwrap_or_default(),
             ..Self::default()
         };
         rules.lists(options);
@@ -287,6 +290,7 @@ impl AggregateRules {
             ("networks_filter", self.networks_filter),
             ("networks_no_lpm", self.networks_no_lpm),
             ("networks_no_mask_if_zero", self.networks_no_mask_if_zero),
+            ("whole_seconds", self.whole_seconds),
         ] {
             if is {
                 line(key, "true".into());

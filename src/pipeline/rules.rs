@@ -11,6 +11,7 @@ use crate::config::rules::{AggregateRules, InputRules, Method, ONLY};
 use crate::config::{Aggregate, Config};
 use crate::enrich::list::{Fixed, List, Listed, Of};
 use crate::enrich::networks::{Hidden, Located, Networks, Settings};
+use crate::enrich::seconds::Seconds;
 use crate::enrich::{Enricher, Enrichment, net};
 use crate::record::{Batch, Field, FieldSet};
 use crate::rule::lookup::{Distinguishers, Lookup, Rates};
@@ -85,7 +86,13 @@ impl Reach {
 }
 
 /// Fields that the engine sets itself.
-const ENGINE: FieldSet = FieldSet::of(&[Field::Bin, Field::SrcNet, Field::DstNet]);
+const ENGINE: FieldSet = FieldSet::of(&[
+    Field::Bin,
+    Field::SrcNet,
+    Field::DstNet,
+    Field::TimestampMin,
+    Field::TimestampMax,
+]);
 
 /// Fields that maps of tags are for.
 const TAGGED: FieldSet = FieldSet::of(&[Field::Tag, Field::Tag2, Field::Label]);
@@ -346,6 +353,9 @@ impl AggregateRule {
         }
         for list in &self.only {
             all.push(Box::new(Listed(list.clone())));
+        }
+        if self.config.whole_seconds {
+            all.push(Box::new(Seconds));
         }
         all
     }

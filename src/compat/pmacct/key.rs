@@ -91,8 +91,6 @@ pub enum Part {
     Inner,
     /// Kafka.
     Kafka,
-    /// A fixed mask.
-    Mask,
     /// Groups.
     Multicast,
     /// Packets from the kernel's packet filter.
@@ -138,7 +136,6 @@ impl Part {
             Self::Hosts => "addresses are text in databases",
             Self::Inner => "what is inside a tunnel has fields of its own, `tunnel_…`",
             Self::Kafka => "this build has no Kafka output yet",
-            Self::Mask => "a fixed mask is not built yet: addresses stay whole",
             Self::Multicast => "this build joins no multicast groups yet",
             Self::Nflog => "this build takes no packets from the kernel's packet filter yet",
             Self::Nfprobe => "this build exports no NetFlow or IPFIX yet",

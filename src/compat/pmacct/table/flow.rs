@@ -160,7 +160,7 @@ keys! {
     "networks_file_filter": FLOW Either B, Flag => to("aggregate.networks_filter", "");
     "networks_file_no_lpm": FLOW Either B, Flag => to("aggregate.networks_no_lpm", "");
     "networks_no_mask_if_zero": FLOW Either B, Flag => to("aggregate.networks_no_mask_if_zero", "");
-    "networks_mask": FLOW Either B, Number(1, 128) => Absent(Part::Mask);
+    "networks_mask": FLOW Either B, Number(1, 128) => to("aggregate.networks_mask", "");
     "networks_cache_entries": FLOW Either C, Number(0, u64::MAX) => Idle("the list of networks needs no cache");
     "ports_file": FLOW Either B, Path => to("aggregate.only_ports", "");
     "protos_file": FLOW Either B, Path => to("aggregate.only_protocols", "");
