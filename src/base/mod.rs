@@ -9,9 +9,12 @@ pub mod cursor;
 pub mod error;
 pub mod intern;
 pub mod ledger;
+pub mod lines;
+pub mod lpm;
 pub mod offset;
 pub mod options;
 pub mod pattern;
+pub mod proto;
 pub mod text;
 pub mod time;
 #[cfg(feature = "time-zone")]
@@ -45,6 +48,8 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "compat-pmacct": "collector, full",
+    "compat-uci": "collector, full",
 }
 
 /// Whether this build has a feature.

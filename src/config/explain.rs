@@ -2,8 +2,8 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, RecordTime};
-use super::{every, primitive};
+use super::{Aggregate, Config, Decode, Full, Input, LogTo, Reading, RecordTime};
+use super::{custom, every, preprocess, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
@@ -25,23 +25,30 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
+    if config.stay {
+        line("stay", "true".into());
+    }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
         stop => format!("{}ms", stop.as_millis()),
     };
     line("stop_within", quote(&stop));
     let level = config.log.level.as_str().to_lowercase();
-    let to = if config.log.syslog {
-        "syslog"
-    } else {
-        "stderr"
+    let to = match &config.log.to {
+        LogTo::Stderr => quote("stderr"),
+        LogTo::File(path) => format!("\"file\"\nfile = {}", quote(path)),
+        LogTo::Syslog { facility, ident } => {
+            let (facility, ident) = (quote(facility), quote(ident));
+            format!("\"syslog\"\nfacility = {facility}\nident = {ident}")
+        }
     };
-    let _ = write!(
-        text,
-        "\n[log]\nlevel = {}\nto = {}\n",
-        quote(&level),
-        quote(to)
-    );
+    let stamp = if config.log.stamp {
+        "stamp = true\n"
+    } else {
+        ""
+    };
+    let level = quote(&level);
+    let _ = write!(text, "\n[log]\nlevel = {level}\nto = {to}\n{stamp}");
     let limits = &config.limits;
     let _ = write!(
         text,
@@ -52,16 +59,14 @@ pub fn show(config: &Config) -> String {
         limits.fragments,
         size(limits.symbols)
     );
-    for input in &config.inputs {
-        let _ = write!(
-            text,
-            "\n[input.{}]\nkind = {}\n",
-            input.name,
-            quote(&input.kind)
-        );
-        let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
-        let _ = writeln!(text, "workers = {}", input.workers);
-        own(&mut text, &input.options, &["kind", "decode", "workers"]);
+    for primitive in config.primitives.iter() {
+        let _ = writeln!(text, "\n[primitive.{}]", primitive.custom.name);
+        for (key, value) in custom::show(&primitive.custom) {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    for one in &config.inputs {
+        input(&mut text, one);
     }
     for aggregate in &config.aggregates {
         section(&mut text, config, aggregate);
@@ -115,24 +120,97 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     };
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
-    let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list)));
+    let by = primitive::show(&list, &config.primitives);
+    let _ = writeln!(text, "by = {}", quotes(&by));
     if aggregate.absent {
         let _ = writeln!(text, "absent = {}", quote("zero"));
     }
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
-    let _ = writeln!(text, "time = {}", quote(time));
-    if !aggregate.filter.is_empty() {
-        let _ = writeln!(text, "filter = {}", quote(&aggregate.filter));
+    if let Some(align) = aggregate.align {
+        let _ = writeln!(text, "align = {}", quote(align.word()));
     }
+    if aggregate.offset > 0 {
+        let _ = writeln!(text, "offset = \"{}s\"", aggregate.offset);
+    }
+    if let Some(flush) = aggregate.flush {
+        let _ = writeln!(text, "flush = {}", quote(&every::show(flush)));
+    }
+    let _ = writeln!(text, "time = {}", quote(time));
+    for (key, value) in [
+        ("prorate", aggregate.prorate),
+        ("stitch", aggregate.stitch),
+        ("kinds", aggregate.kinds),
+    ] {
+        let _ = writeln!(text, "{key} = {value}");
+    }
+    let filters: Vec<&str> = aggregate.filter.iter().map(String::as_str).collect();
+    match filters[..] {
+        [] => {}
+        [one] => drop(writeln!(text, "filter = {}", quote(one))),
+        _ => drop(writeln!(text, "filter = {}", quotes(&filters))),
+    }
+    aggregate.rules.show(text, &quote);
     if let Some(memory) = aggregate.memory {
         let _ = writeln!(text, "memory = {}", size(memory));
     }
     let _ = writeln!(text, "full = {}", quote(full));
     let _ = writeln!(text, "renormalise = {}", aggregate.renormalise);
+    sifting(text, aggregate);
     let to: Vec<&str> = aggregate.to.iter().map(String::as_str).collect();
     let _ = writeln!(text, "to = {}", quotes(&to));
+}
+
+fn sifting(text: &mut String, aggregate: &Aggregate) {
+    let Some(rules) = &aggregate.preprocess else {
+        return;
+    };
+    let list = preprocess::show(rules);
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let _ = writeln!(text, "preprocess = {}", quotes(&list));
+    let kind = if rules.all { "all" } else { "any" };
+    let _ = writeln!(text, "preprocess_type = {}", quote(kind));
+    if !aggregate.rejects.is_empty() {
+        let rejects: Vec<&str> = aggregate.rejects.iter().map(String::as_str).collect();
+        let _ = writeln!(text, "rejects = {}", quotes(&rejects));
+    }
+}
+
+fn input(text: &mut String, input: &Input) {
+    let (name, kind) = (&input.name, quote(&input.kind));
+    let _ = writeln!(text, "\n[input.{name}]\nkind = {kind}");
+    let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
+    let _ = writeln!(text, "workers = {}", input.workers);
+    reading(text, &input.reading);
+    let shown = ["kind", "decode", "workers"];
+    own(text, &input.options, &[&shown[..], &READING].concat());
+}
+
+/// The settings of [`Reading`], which the engine takes from an input's own.
+const READING: [&str; 7] = [
+    "account_options",
+    "asa_biflow",
+    "ignore_exporter_address",
+    "use_next_hop",
+    "peer_as",
+    "uptime_seconds",
+    "frame_bytes",
+];
+
+fn reading(text: &mut String, reading: &Reading) {
+    let values = [
+        reading.account_options,
+        reading.asa_biflow,
+        reading.ignore_exporter_address,
+        reading.use_next_hop,
+        reading.peer_as,
+        reading.uptime_seconds,
+        reading.frame_bytes,
+    ];
+    for (key, value) in READING.iter().zip(values) {
+        let _ = writeln!(text, "{key} = {value}");
+    }
 }
 
 fn decode(decode: Decode) -> &'static str {
@@ -221,7 +299,8 @@ mod tests {
             listen = \"[::]:2055\"\nallow = [\"192.0.2.0/24\", \"2001:db8::/32\"]\nreal = 1.0\n\
             [aggregate.x]\nby = [\"sum_host\", \"flows\"]\nevery = \"90m\"\nto = \"f\"\n\
             filter = 'host \"é\\'\n[aggregate.y]\nby = \"none\"\nmemory = \"3MiB\"\nto = \"f\"\n\
-            [output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
+            preprocess = [\"adjb=18\", \"minp=10\"]\npreprocess_type = \"all\"\nrejects = \"g\"\n\
+            [output.g]\nkind = \"print\"\n[output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
         let first = native::parse(text);
         assert_eq!(first.problems, []);
         let shown = show(&first.config);
@@ -237,6 +316,9 @@ mod tests {
             "memory = \"3 MiB\"",
             "by = [\"none\"]",
             "full = \"flush\"",
+            "preprocess = [\"minp=10\", \"adjb=18\"]",
+            "preprocess_type = \"all\"",
+            "rejects = [\"g\"]",
             "queue = \"1 MiB\"",
             "path = \"a\\u0009b\"",
         ] {

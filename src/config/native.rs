@@ -6,11 +6,14 @@
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
 
-use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, Output, RecordTime};
-use super::{every, primitive, tree};
+use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
+use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime};
+use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
+use crate::record::Field;
+use crate::sys::syslog;
 use log::LevelFilter;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,6 +47,10 @@ pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
     reader.top(&mut file.top, &mut config);
     config.log = reader.log(file.log);
     config.limits = reader.limits(file.limits);
+    for section in file.primitives {
+        let (problems, warnings) = (&mut reader.problems, &mut reader.warnings);
+        config.primitives.add(section, problems, warnings);
+    }
     let mut inputs = Known::new("input", &file.inputs);
     let mut outputs = Known::new("output", &file.outputs);
     config.inputs = file
@@ -57,9 +64,11 @@ pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
         .filter_map(|s| reader.output(s))
         .collect();
     for section in file.aggregates {
-        let aggregate = reader.aggregate(section, &mut inputs, &mut outputs);
+        let names = (&mut inputs, &mut outputs);
+        let aggregate = reader.aggregate(section, names, &mut config.primitives);
         config.aggregates.push(aggregate);
     }
+    config.primitives.loose(&mut reader.warnings);
     reader.loose(&inputs, &outputs, config.aggregates.len());
     reader.problems.extend(file.top.finish());
     reader.problems.sort_by_key(|p| p.place);
@@ -132,6 +141,7 @@ impl Reader {
                 Err(why) => top.wrong("timezone", why),
             }
         }
+        config.stay = top.flag("stay").unwrap_or(config.stay);
         if let Some(stop) = top.duration("stop_within") {
             config.stop_within = stop.min(STOP_MAX);
             if stop > STOP_MAX {
@@ -154,8 +164,8 @@ impl Reader {
             ("trace", LevelFilter::Trace),
         ];
         log.level = options.choice("level", &levels).unwrap_or(log.level);
-        let targets = [("stderr", false), ("syslog", true)];
-        log.syslog = options.choice("to", &targets).unwrap_or(log.syslog);
+        log.to = log_to(&mut options);
+        log.stamp = options.flag("stamp").unwrap_or(log.stamp);
         self.problems.extend(options.finish());
         log
     }
@@ -201,13 +211,19 @@ impl Reader {
             options.wrong("decode", message);
         }
         let workers = options.number("workers", 1, 64).unwrap_or(1) as u32;
+        let reading = reading(&mut options);
         let place = options.place;
+        let rules = InputRules::take(&mut options);
+        let filter = frames(&mut options, kind.as_deref());
         let options = self.rest(options);
         Some(Input {
             name,
             kind: kind?,
             decode,
             workers,
+            filter,
+            rules,
+            reading,
             options,
             place,
         })
@@ -245,8 +261,8 @@ impl Reader {
     fn aggregate(
         &mut self,
         section: tree::Section,
-        inputs: &mut Known,
-        outputs: &mut Known,
+        (inputs, outputs): (&mut Known, &mut Known),
+        primitives: &mut Primitives,
     ) -> Aggregate {
         let tree::Section { name, mut options } = section;
         let place = options.place;
@@ -257,7 +273,7 @@ impl Reader {
         let mut problems = Vec::new();
         let absent = [("error", false), ("zero", true)];
         let absent = options.choice("absent", &absent).unwrap_or_default();
-        let list = primitive::list(&by, absent, &mut problems);
+        let list = primitive::list_with(&by, absent, primitives, &mut problems);
         for problem in problems {
             let message = format!("aggregate.{name}: {}", problem.message);
             options.problem(problem.place, message);
@@ -266,7 +282,6 @@ impl Reader {
             let message = "`by` is empty; for one total of everything write by = [\"none\"]";
             options.wrong("by", message);
         }
-        let every = self.every(&mut options);
         let times = [
             ("arrival", RecordTime::Arrival),
             ("start", RecordTime::Start),
@@ -277,47 +292,64 @@ impl Reader {
             ("fold", Full::Fold),
             ("evict", Full::Evict),
         ];
+        let rules = preprocess::read(&mut options);
+        let rejects = self.rejects(&mut options, outputs, rules.as_ref());
+        let every = self.every(&mut options);
+        let mut flag = |name| options.flag(name).unwrap_or_default();
+        let [stitch, kinds, prorate] = ["stitch", "kinds", "prorate"].map(&mut flag);
+        let renormalise = flag("renormalise");
         let aggregate = Aggregate {
             from: self.from(&mut options, inputs),
             by: list.by,
             flows: list.flows,
             both_ends: list.both_ends,
             absent,
+            align: align(&mut options, every),
+            offset: offset(&mut options, every),
+            flush: length(&mut options, "flush"),
             every,
             time: options.choice("time", &times).unwrap_or_default(),
-            filter: options.text("filter").unwrap_or_default(),
+            prorate,
+            stitch,
+            kinds,
+            filter: filters(&mut options),
+            rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),
             full: options.choice("full", &policies).unwrap_or_default(),
-            renormalise: options.flag("renormalise").unwrap_or_default(),
+            renormalise,
+            preprocess: rules,
             to: self.to(&mut options, outputs),
+            rejects,
             place,
             name,
         };
-        if !aggregate.filter.trim().is_empty() && !built("rule-filter") {
+        if let Some(both) = aggregate.rejects.iter().find(|r| aggregate.to.contains(r)) {
+            let message = format!("`rejects` has {both:?}, which gets the rows that pass");
+            options.wrong("rejects", message);
+        }
+        let asks = aggregate.filter.iter().any(|f| !f.trim().is_empty());
+        if asks && !built("rule-filter") {
             options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
         }
+        prorating(&mut options, &aggregate);
         self.problems.extend(options.finish());
         aggregate
     }
 
-    fn every(&mut self, options: &mut Options) -> Option<super::Every> {
-        let (raw, _) = options.raw("every")?;
-        let given = match raw {
-            Raw::Text(t) => t,
-            other => other.show(),
-        };
-        let read = every::parse(&given);
-        if let Ok(super::Every::Seconds(n)) = read
+    fn every(&mut self, options: &mut Options) -> Option<Every> {
+        let every = length(options, "every")?;
+        if let Every::Seconds(n) = every
             && 86_400 % n != 0
+            && !options.has("align")
         {
             let place = options.place_of("every");
             let message = format!(
-                "`every` is {given:?}, which does not divide a day: bins will not begin at midnight"
+                "`every` is {:?}, which does not divide a day: bins will not begin at midnight",
+                every::show(every)
             );
             self.warnings.push(Problem { place, message });
         }
-        read.map_err(|why| options.wrong("every", format!("`every` {why}")))
-            .ok()
+        Some(every)
     }
 
     /// Names of inputs or outputs that an aggregation refers to; those that exist are kept.
@@ -372,6 +404,21 @@ impl Reader {
         to
     }
 
+    /// Outputs for rows that preprocessing removes.
+    fn rejects(
+        &mut self,
+        options: &mut Options,
+        outputs: &mut Known,
+        rules: Option<&super::Rules>,
+    ) -> Vec<String> {
+        let rejects = self.names(options, "rejects", outputs);
+        if options.has("rejects") && !rules.is_some_and(super::Rules::removes) {
+            let message = "`rejects` is for rows that checks of `preprocess` remove";
+            options.wrong("rejects", message);
+        }
+        rejects
+    }
+
     /// What is missing altogether, and what is there and used by nobody.
     fn loose(&mut self, inputs: &Known, outputs: &Known, aggregates: usize) {
         let mut missing = |message: &str| self.wrong(Place::default(), message.into());
@@ -398,6 +445,146 @@ impl Reader {
                 }
             }
         }
+    }
+}
+
+/// Where the log goes.
+fn log_to(options: &mut Options) -> LogTo {
+    let targets = [("stderr", 0), ("syslog", 1), ("file", 2)];
+    let to = options.choice("to", &targets).unwrap_or_default();
+    let file = options.text("file");
+    let facility = options.text("facility");
+    let ident = options.text("ident");
+    for (name, given, of, word) in [
+        ("file", file.is_some(), 2, "file"),
+        ("facility", facility.is_some(), 1, "syslog"),
+        ("ident", ident.is_some(), 1, "syslog"),
+    ] {
+        if given && to != of {
+            options.wrong(name, format!("`{name}` goes with to = \"{word}\""));
+        }
+    }
+    let facility = facility.unwrap_or_else(|| "daemon".into());
+    if syslog::facility(&facility).is_none() {
+        let names = syslog::FACILITIES.iter().map(|(name, _)| *name);
+        let near = text::nearest(&facility, names.clone());
+        let near = near.map(|near| format!("; did you mean {near:?}?"));
+        let names: Vec<_> = names.map(|name| format!("{name:?}")).collect();
+        let message = format!(
+            "`facility` is {facility:?}; it takes {}{}",
+            names.join(" or "),
+            near.unwrap_or_default()
+        );
+        options.wrong("facility", message);
+    }
+    match (to, file) {
+        (2, Some(file)) if !file.is_empty() => LogTo::File(file),
+        (2, _) => {
+            options.wrong("to", "`to` is \"file\": it needs `file`, a path");
+            LogTo::Stderr
+        }
+        (1, _) => LogTo::Syslog {
+            facility,
+            ident: ident.unwrap_or_else(|| "weir".into()),
+        },
+        _ => LogTo::Stderr,
+    }
+}
+
+/// The filter on the frames of an input; libpcap's captures have their own.
+fn frames(options: &mut Options, kind: Option<&str>) -> String {
+    if kind == Some("pcap") {
+        return String::new();
+    }
+    let filter = options.text("filter").unwrap_or_default();
+    if filter.trim().is_empty() {
+        return String::new();
+    }
+    if kind == Some("udp") {
+        let message = "`filter` is for frames, and a socket receives datagrams: an aggregation has \
+                       a `filter`, too";
+        options.wrong("filter", message);
+    } else if !built("rule-filter") {
+        options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
+    }
+    filter
+}
+
+/// Filters of an aggregation, one or several.
+fn filters(options: &mut Options) -> Vec<String> {
+    let filters = options.list("filter").unwrap_or_default();
+    filters.into_iter().map(|(filter, _)| filter).collect()
+}
+
+/// How an input's datagrams are taken.
+fn reading(options: &mut Options) -> Reading {
+    let default = Reading::default();
+    let mut flag = |name, default| options.flag(name).unwrap_or(default);
+    Reading {
+        account_options: flag("account_options", default.account_options),
+        asa_biflow: flag("asa_biflow", default.asa_biflow),
+        ignore_exporter_address: flag("ignore_exporter_address", default.ignore_exporter_address),
+        use_next_hop: flag("use_next_hop", default.use_next_hop),
+        peer_as: flag("peer_as", default.peer_as),
+        uptime_seconds: flag("uptime_seconds", default.uptime_seconds),
+        frame_bytes: flag("frame_bytes", default.frame_bytes),
+    }
+}
+
+/// A length of bins or of what lies between two flushes.
+fn length(options: &mut Options, name: &'static str) -> Option<Every> {
+    let (raw, _) = options.raw(name)?;
+    let given = match raw {
+        Raw::Text(t) => t,
+        other => other.show(),
+    };
+    let read = every::parse(&given);
+    read.map_err(|why| options.wrong(name, format!("`{name}` {why}")))
+        .ok()
+}
+
+/// Where bins begin: at every such point of the calendar, and from there on.
+fn align(options: &mut Options, every: Option<Every>) -> Option<Align> {
+    let align = options.choice("align", Align::WORDS)?;
+    let wrong = match every {
+        None => Some("goes with `every`"),
+        Some(Every::Seconds(n)) if align.suits(n) => None,
+        Some(Every::Seconds(_)) => Some("is neither longer than `every` nor a part of it"),
+        Some(_) => Some("goes with a duration: calendar bins begin where they are named after"),
+    };
+    if let Some(why) = wrong {
+        options.wrong("align", format!("`align` {why}"));
+        return None;
+    }
+    Some(align)
+}
+
+/// Seconds by which bins begin later.
+fn offset(options: &mut Options, every: Option<Every>) -> u32 {
+    let Some(offset) = options.duration("offset") else {
+        return 0;
+    };
+    let seconds = u32::try_from(offset.as_secs()).ok();
+    match seconds.filter(|n| *n < 31 * 86_400 && offset.subsec_nanos() == 0) {
+        Some(_) if every.is_none() => options.wrong("offset", "`offset` goes with `every`"),
+        Some(seconds) => return seconds,
+        None => options.wrong("offset", "`offset` takes whole seconds, less than 31 days"),
+    }
+    0
+}
+
+/// What splitting flows over bins needs, and what it excludes.
+fn prorating(options: &mut Options, aggregate: &Aggregate) {
+    let ends = [Field::TimestampMin, Field::TimestampMax];
+    let stitched = aggregate.stitch || aggregate.by.iter().any(|field| ends.contains(field));
+    if aggregate.prorate && aggregate.every.is_none() {
+        options.wrong(
+            "prorate",
+            "`prorate` splits flows over bins: it needs `every`",
+        );
+    } else if aggregate.prorate && stitched {
+        let message = "`prorate` splits flows, and `stitch` keeps their ends: one of them";
+        options.wrong("prorate", message);
     }
 }
 

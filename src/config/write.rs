@@ -30,7 +30,7 @@ pub fn show(file: &File, remarks: &[Remark]) -> String {
     known.extend(file.log.is_some().then(|| "log".to_string()));
     known.extend(file.limits.is_some().then(|| "limits".to_string()));
     for remark in remarks.iter().filter(|r| !known.contains(&r.section)) {
-        let _ = writeln!(text, "# {}", remark.text);
+        comment(&mut text, remark);
     }
     settings(&mut text, &file.top);
     for (name, options) in [("log", &file.log), ("limits", &file.limits)] {
@@ -52,12 +52,19 @@ pub fn show(file: &File, remarks: &[Remark]) -> String {
     text
 }
 
+/// A comment has one line, and nothing in it that TOML forbids there.
+fn comment(text: &mut String, remark: &Remark) {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let line: String = remark.text.chars().map(plain).collect();
+    let _ = writeln!(text, "# {line}");
+}
+
 fn section(text: &mut String, name: &str, options: &Options, remarks: &[Remark]) {
     if !text.is_empty() {
         text.push('\n');
     }
     for remark in remarks.iter().filter(|r| r.section == name) {
-        let _ = writeln!(text, "# {}", remark.text);
+        comment(text, remark);
     }
     let _ = writeln!(text, "[{name}]");
     settings(text, options);

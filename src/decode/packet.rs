@@ -3,6 +3,7 @@
 //! [`HeaderPlan`] is the half that other decoders share, for the frames that sFlow samples and
 //! IPFIX carry. Not for payloads, and not for flows: the aggregation makes those.
 
+use super::custom::Pointers;
 use super::fragment::{Entry, FragmentTable};
 use super::{Decoder, Emit, Setup, Symbols};
 use crate::base::intern::Sym;
@@ -339,6 +340,8 @@ pub struct PacketDecoder {
     frame: bool,
     wanted: FieldSet,
     fragments: FragmentTable,
+    /// Primitives of the configuration.
+    pointers: Option<Pointers>,
 }
 
 impl PacketDecoder {
@@ -351,6 +354,7 @@ impl PacketDecoder {
             frame: setup.wanted.any(FRAME),
             wanted: setup.wanted,
             fragments: FragmentTable::new(entries),
+            pointers: Pointers::new(setup),
         }
     }
 
@@ -418,6 +422,9 @@ impl PacketDecoder {
         if self.frame {
             self.fill_frame(record, frame);
         }
+        if let Some(pointers) = &self.pointers {
+            pointers.put(start, frame.bytes, &packet, out);
+        }
         Ok(())
     }
 
@@ -433,6 +440,7 @@ impl PacketDecoder {
 impl Decoder for PacketDecoder {
     fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
         if frame.link == Link::Ethernet
+            && self.pointers.is_none()
             && (self.usual::<V4>(frame, out) || self.usual::<V6>(frame, out))
         {
             return Ok(());

@@ -13,8 +13,9 @@ mod agent;
 mod seen;
 mod text;
 
+use super::custom::Pointers;
 use super::packet::{HEADERS, HeaderPlan};
-use super::{Decoder, Emit, Setup};
+use super::{Decoder, Emit, Reading, Setup};
 use crate::base::addr::Ip;
 use crate::base::intern::Sym;
 use crate::base::ledger::Reason;
@@ -44,8 +45,8 @@ struct Want {
     link: bool,
     /// Fields of the datagram's header.
     export: bool,
-    /// Bytes are those of the frame, not of layer 3.
-    frame_bytes: bool,
+    /// How datagrams are taken.
+    reading: Reading,
 }
 
 /// A set of formats of extended records, as bits.
@@ -87,7 +88,12 @@ const GIVEN: &[(u32, FieldSet)] = &[
     ),
     (
         format::ROUTER,
-        FieldSet::of(&[Field::PeerDstIp, Field::SrcMask, Field::DstMask]),
+        FieldSet::of(&[
+            Field::NextHop,
+            Field::PeerDstIp,
+            Field::SrcMask,
+            Field::DstMask,
+        ]),
     ),
     (
         format::GATEWAY,
@@ -148,7 +154,7 @@ impl Want {
             whence: fields.any(WHENCE),
             link: fields.any(LINK),
             export: fields.any(EXPORT),
-            frame_bytes: setup.frame_bytes,
+            reading: setup.reading,
         }
     }
 }
@@ -174,6 +180,7 @@ pub const GIVES: FieldSet = HEADERS.union(FieldSet::of(&[
     Field::FwdStatus,
     Field::InIface,
     Field::LocalPref,
+    Field::NextHop,
     Field::OutIface,
     Field::OutVlan,
     Field::PeerDstAs,
@@ -202,6 +209,8 @@ pub struct SflowDecoder {
     want: Want,
     agents: Agents,
     text: Vec<u8>,
+    /// Primitives of the configuration.
+    pointers: Option<Pointers>,
 }
 
 impl SflowDecoder {
@@ -211,6 +220,7 @@ impl SflowDecoder {
             want: Want::new(setup),
             agents: Agents::new(setup.exporters_max),
             text: Vec::with_capacity(Sym::LEN_MAX),
+            pointers: Pointers::new(setup),
         }
     }
 
@@ -247,6 +257,7 @@ impl SflowDecoder {
         };
         let length = header.frame_length.saturating_sub(header.stripped);
         if header.protocol == protocol::ETHERNET
+            && self.pointers.is_none()
             && (self.usual::<V4>(context, sample, &header, length, out)
                 || self.usual::<V6>(context, sample, &header, length, out))
         {
@@ -262,7 +273,7 @@ impl SflowDecoder {
                 None
             };
             let record = out.slot();
-            let bytes = if want.frame_bytes {
+            let bytes = if want.reading.frame_bytes {
                 header.frame_length
             } else {
                 packet.bytes
@@ -275,6 +286,9 @@ impl SflowDecoder {
                 export(record, context, sample);
             }
             want.header.fill(record, packet, stack);
+            if let Some(pointers) = &self.pointers {
+                pointers.put(start, header.header, packet, out);
+            }
             return Ok(());
         }
         self.rich(context, sample, out)
@@ -295,7 +309,7 @@ impl SflowDecoder {
             return false;
         };
         let record = out.slot();
-        let bytes = if want.frame_bytes {
+        let bytes = if want.reading.frame_bytes {
             header.frame_length
         } else {
             plain.bytes()
@@ -330,17 +344,26 @@ impl SflowDecoder {
         };
         let texts = self.texts(&seen, out);
         let record = out.slot();
-        count(record, sample, seen.bytes(&described, want.frame_bytes));
+        count(
+            record,
+            sample,
+            seen.bytes(&described, want.reading.frame_bytes),
+        );
         whence(record, context, sample);
         if want.export {
             export(record, context, sample);
         }
-        seen.put_extended(record);
+        seen.put_extended(record, want.reading.use_next_hop);
         texts.put(record);
         match &described {
             Described::Packet(packet) => want.header.fill(record, packet, stack),
             Described::Inet(inet) => seen::put_inet(record, inet),
             Described::Ethernet(ethernet) => seen::put_ethernet(record, ethernet),
+        }
+        if let (Some(pointers), Described::Packet(packet)) = (&self.pointers, &described)
+            && let Some((start, bytes)) = seen.sampled()
+        {
+            pointers.put(start, bytes, packet, out);
         }
         Ok(())
     }
@@ -402,7 +425,10 @@ impl Decoder for SflowDecoder {
         }
         let context = Context {
             frame,
-            agent,
+            agent: match self.want.reading.ignore_exporter_address {
+                true => frame.from.ip.into(),
+                false => agent,
+            },
             id: gap.agent,
             sub_agent,
             sequence,

@@ -14,13 +14,13 @@ pub mod json;
 pub mod list;
 pub mod order;
 pub mod pen;
-pub mod proto;
 #[cfg(test)]
 pub mod sample;
 pub mod sql;
 pub mod text;
 pub mod value;
 
+pub use crate::base::proto;
 pub use csv::Csv;
 pub use encoder::{Encoder, Format};
 pub use json::Json;

@@ -4,8 +4,9 @@
 use super::outlet::Outlet;
 use super::saver;
 use super::worker::{Intaker, Worker};
-use crate::base::ledger::{Account, Intake};
+use crate::base::ledger::{Account, Intake, Sifted};
 use crate::base::time::Nanos;
+use crate::config::rules::INPUT_KEYS;
 use crate::config::{Config, Input, Output};
 use crate::source::Source;
 use std::collections::{BTreeSet, HashMap};
@@ -29,11 +30,16 @@ pub struct Kept {
 
 /// What must be equal for a source to go on.
 fn input_mark(input: &Input) -> String {
-    format!("{} {}", input.kind, input.options.mark())
+    format!("{} {}", input.kind, input.options.mark(INPUT_KEYS))
 }
 
 fn output_mark(output: &Output) -> String {
-    format!("{} {} {}", output.kind, output.queue, output.options.mark())
+    format!(
+        "{} {} {}",
+        output.kind,
+        output.queue,
+        output.options.mark(&[])
+    )
 }
 
 impl Kept {
@@ -63,13 +69,19 @@ impl Kept {
         for input in worker.inputs {
             self.add_input(config, input, at);
         }
-        for (_, aggregate) in worker.aggregates {
+        for (_, aggregate, _) in worker.aggregates {
             let name = aggregate.settings().schema.name.clone();
             self.accounts
                 .entry(name)
                 .or_default()
                 .add(&aggregate.account());
         }
+    }
+
+    /// Keeps what became of an aggregation's rows on their way to the outputs.
+    pub fn add_sifted(&mut self, aggregate: &str, page: Sifted) {
+        let account = self.accounts.entry(aggregate.into()).or_default();
+        account.sifted = Some(page);
     }
 
     /// Keeps an output, or lends one that a command made itself.

@@ -1,14 +1,14 @@
 //! [`Worker`]: one thread of the data plane. It waits for its sources, decodes, and adds to its
 //! own tables; nothing is shared per record.
 
+use super::rules::{Rules, Seat};
 use super::saver::Saver;
-use crate::agg::Aggregator;
+use super::stage::{Aggregates, InputStage, Stage};
 use crate::agg::window::Cause;
 use crate::base::intern::{Interner, SymCache};
 use crate::base::ledger::{Account, Intake, Reason};
 use crate::base::time::{Nanos, SECOND, wall};
 use crate::decode::{Decoder, Emit};
-use crate::enrich::Enrichment;
 use crate::record::{Batch, FieldSet};
 use crate::rule::filter::Filter;
 use crate::source::{Frame, Loss, Progress, Source, SourceError};
@@ -44,12 +44,12 @@ pub struct Intaker {
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters on records, each with its bit.
     pub record_filters: Vec<(u32, Arc<Filter>)>,
+    /// What all frames must pass.
+    pub gate: Vec<(u32, Arc<Filter>)>,
     /// Bits of which a frame must pass one; zero when some aggregation takes every frame.
     pub must_pass: u32,
-    /// Places (in the worker) of the aggregations it feeds.
-    pub feeds: Vec<usize>,
-    /// What is added to its records before they are counted.
-    pub enrichment: Enrichment,
+    /// What is done to its records before they are counted, and where they are.
+    pub stage: InputStage,
     /// Its page of the ledger.
     pub ledger: Intake,
     /// What sources before the present one lost.
@@ -99,6 +99,10 @@ pub enum Command {
     Stop,
     /// Publish a snapshot now.
     Publish,
+    /// Let sources read again what they have from files.
+    Refresh,
+    /// Go on with these rules, for the same inputs and aggregations.
+    Rules(Arc<Rules>),
 }
 
 /// Whether it is time; a clock that was set back does not make anybody wait longer.
@@ -110,8 +114,10 @@ fn due(at: Nanos, now: Nanos) -> bool {
 pub struct Worker {
     /// Inputs.
     pub inputs: Vec<Intaker>,
-    /// Aggregations, each with its place in the configuration.
-    pub aggregates: Vec<(usize, Aggregator)>,
+    /// Aggregations.
+    pub aggregates: Aggregates,
+    /// Which worker it is.
+    pub seat: Seat,
     /// The store of texts, shared by all.
     pub symbols: Arc<Interner>,
     /// The batch in work.
@@ -124,46 +130,14 @@ pub struct Worker {
     pub commands: (Wakened, Receiver<Command>),
     /// Commands obeyed.
     pub obeyed: usize,
+    /// Whether it stays when all its files have ended.
+    pub stay: bool,
+    /// Whether that has come.
+    pub rested: bool,
     /// Where snapshots go.
     pub view: Arc<Mutex<Snapshot>>,
     /// Where templates go; none when they are not kept.
     pub saver: Option<Saver>,
-}
-
-/// The rest of the pipeline behind a decoder, for one input.
-struct Stage<'a> {
-    aggregates: &'a mut [(usize, Aggregator)],
-    feeds: &'a [usize],
-    filters: &'a [(u32, Arc<Filter>)],
-    enrichment: &'a Enrichment,
-}
-
-impl Stage<'_> {
-    fn run(&mut self, batch: &mut Batch, ledger: &mut Intake) {
-        let now = batch
-            .records()
-            .last()
-            .map_or(Nanos(0), |record| record.time);
-        ledger.decoded += batch.sum();
-        if !self.enrichment.is_empty() {
-            self.enrichment.run(batch);
-        }
-        if !self.filters.is_empty() {
-            for record in batch.records_mut() {
-                for (bit, filter) in self.filters {
-                    if filter.matches_record(record) {
-                        record.pass |= bit;
-                    }
-                }
-            }
-        }
-        for feed in self.feeds {
-            if let Some((_, aggregate)) = self.aggregates.get_mut(*feed) {
-                aggregate.add(batch, now);
-            }
-        }
-        batch.clear();
-    }
 }
 
 impl Intaker {
@@ -269,7 +243,9 @@ impl Worker {
         let (mut published, mut stale) = (Nanos(0), true);
         if self.live {
             let now = wall();
-            self.aggregates.iter_mut().for_each(|(_, a)| a.begin(now));
+            self.aggregates
+                .iter_mut()
+                .for_each(|(_, a, _)| a.begin(now));
         }
         loop {
             let busy = self.read_ready(&poll);
@@ -279,7 +255,10 @@ impl Worker {
                 break;
             }
             if self.inputs.iter().all(|input| input.ended) {
-                break;
+                if !self.stay {
+                    break;
+                }
+                self.rest();
             }
             stale |= busy || poll.any();
             let due = Nanos(published.0.saturating_add(SECOND));
@@ -296,6 +275,18 @@ impl Worker {
         self
     }
 
+    /// All files have come to their end and somebody wants to go on asking: hands out what there
+    /// is, once.
+    fn rest(&mut self) {
+        if !std::mem::replace(&mut self.rested, true) {
+            let at = self.latest();
+            self.aggregates
+                .iter_mut()
+                .for_each(|(_, a, _)| a.finish(at));
+            log::info!("all files have come to their end");
+        }
+    }
+
     /// Does all that it was told since; false when that is to stop.
     fn obey(&mut self, now: Nanos) -> bool {
         while let Ok(command) = self.commands.1.try_recv() {
@@ -304,11 +295,16 @@ impl Worker {
                 Command::Flush(which) => {
                     let at = if self.live { now } else { self.latest() };
                     let all = self.aggregates.iter_mut();
-                    for (_, aggregate) in all.filter(|(place, _)| which.contains(place)) {
+                    for (_, aggregate, _) in all.filter(|(place, ..)| which.contains(place)) {
                         aggregate.drain(Cause::Early, at);
                     }
                 }
                 Command::Publish => {}
+                Command::Refresh => {
+                    let sources = self.inputs.iter_mut().filter_map(|i| i.source.as_mut());
+                    sources.for_each(|source| source.refresh());
+                }
+                Command::Rules(rules) => self.follow(&rules),
             }
             self.obeyed = self.obeyed.wrapping_add(1);
             self.publish();
@@ -316,10 +312,25 @@ impl Worker {
         true
     }
 
+    /// Makes the stages anew. Nothing is under way while it is done, so no record is lost.
+    pub fn follow(&mut self, rules: &Rules) {
+        let place = |feed: &usize| self.aggregates.iter().position(|(at, ..)| at == feed);
+        for input in &mut self.inputs {
+            let (mut stage, _) = rules.input(input.input, self.seat);
+            for feeds in [&mut stage.early, &mut stage.late] {
+                *feeds = feeds.iter().filter_map(place).collect();
+            }
+            input.stage = stage;
+        }
+        for (at, _, own) in &mut self.aggregates {
+            *own = rules.own(*at, self.seat).0;
+        }
+    }
+
     fn latest(&self) -> Nanos {
         self.aggregates
             .iter()
-            .map(|(_, a)| a.last())
+            .map(|(_, a, _)| a.last())
             .max()
             .unwrap_or_default()
     }
@@ -366,14 +377,13 @@ impl Worker {
         };
         let mut stage = Stage {
             aggregates,
-            feeds: &input.feeds,
             filters: &input.record_filters,
-            enrichment: &input.enrichment,
+            input: &mut input.stage,
         };
         let mut run = |batch: &mut Batch, ledger: &mut Intake| stage.run(batch, ledger);
         let mut emit = Emit::new(batch, &mut run, &mut input.ledger, symbols, cache);
         let (decoder, must) = (&mut input.decoder, input.must_pass);
-        let filters = &mut input.frame_filters;
+        let (filters, gate) = (&mut input.frame_filters, &mut input.gate);
         let mut progress = Ok(Progress::More);
         for _ in 0..ROUNDS {
             progress = source.read(&mut |frame| {
@@ -381,6 +391,10 @@ impl Worker {
                 let bytes = u64::from(frame.wire_len);
                 emit.ledger.frame_bytes = emit.ledger.frame_bytes.wrapping_add(bytes);
                 emit.time = frame.time;
+                if !gate.is_empty() && Intaker::judge(gate, frame) == 0 {
+                    emit.drop(Reason::Filter, frame.wire_len as usize);
+                    return;
+                }
                 if !filters.is_empty() {
                     emit.pass = Intaker::judge(filters, frame);
                     if emit.pass & must == 0 && must != 0 {
@@ -421,7 +435,9 @@ impl Worker {
     fn pass_time(&mut self) -> Nanos {
         let now = wall();
         if self.live {
-            self.aggregates.iter_mut().for_each(|(_, a)| a.advance(now));
+            self.aggregates
+                .iter_mut()
+                .for_each(|(_, a, _)| a.advance(now));
         }
         for input in &mut self.inputs {
             if input.source.is_none() && !input.ended && due(input.retry_at, now) {
@@ -443,7 +459,7 @@ impl Worker {
             .aggregates
             .iter()
             .filter(|_| self.live)
-            .map(|(_, a)| a.deadline());
+            .map(|(_, a, _)| a.deadline());
         let deadlines = live.chain(self.inputs.iter().map(|i| i.retry_at));
         let next = deadlines.chain(due).filter(|at| at.0 != 0).min();
         let timeout = if busy {
@@ -474,7 +490,9 @@ impl Worker {
     /// Hands every table out and waits until it is taken.
     pub fn finish(&mut self) {
         let now = if self.live { wall() } else { self.latest() };
-        self.aggregates.iter_mut().for_each(|(_, a)| a.finish(now));
+        self.aggregates
+            .iter_mut()
+            .for_each(|(_, a, _)| a.finish(now));
         self.publish();
     }
 
@@ -483,7 +501,7 @@ impl Worker {
         let now = if self.live { wall() } else { self.latest() };
         self.aggregates
             .iter_mut()
-            .for_each(|(_, a)| a.hand_out(now));
+            .for_each(|(_, a, _)| a.hand_out(now));
         self.inputs.iter_mut().for_each(Intaker::loss);
     }
 
@@ -500,7 +518,7 @@ impl Worker {
         let snapshot = Snapshot {
             inputs: inputs.collect(),
             aggregates: aggregates
-                .map(|(at, a)| (*at, a.account(), a.usage()))
+                .map(|(at, a, _)| (*at, a.account(), a.usage()))
                 .collect(),
             position: self
                 .inputs

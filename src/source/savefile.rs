@@ -6,6 +6,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::arithmetic_side_effects, clippy::panic)]
 
+use super::again::{Again, Times};
 use super::section::Section;
 use super::{Frame, Link, Loss, Peer, Progress, Source, SourceError};
 use crate::base::options::Options;
@@ -16,6 +17,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest frame that is handed out, in bytes; what libpcap believes of Ethernet too.
 /// Longer ones are passed over by their length and counted as oversize.
@@ -26,6 +28,8 @@ pub const MAX_CLAIM: u32 = 128 * 1024 * 1024;
 pub const BUFFER: usize = MAX_FRAME + 64 * 1024;
 /// Most interfaces in a section of a pcapng file.
 pub const MAX_INTERFACES: usize = 4096;
+/// The longest time to wait before a file is read.
+pub const DELAY_MAX: Duration = Duration::from_secs(86_400);
 /// Most frames that one [`Source::read`] hands out.
 pub const BURST: u32 = 256;
 
@@ -544,11 +548,17 @@ fn too_long(pcap: &Pcap, caplen: u32, head: usize) -> Stop {
 
 struct Path {
     path: String,
+    times: Times,
 }
 
 impl super::Opener for Path {
     fn open(&self) -> Result<Box<dyn Source>, SourceError> {
-        super::pipe::source(&self.path)
+        if self.times == Times::ONCE {
+            return super::pipe::source(&self.path);
+        }
+        let path = self.path.clone();
+        let open = Box::new(move || super::pipe::source(&path));
+        Ok(Box::new(Again::new(open, self.times)?))
     }
 
     fn memory(&self) -> usize {
@@ -564,8 +574,20 @@ impl super::Opener for Path {
     }
 }
 
-/// Reads the settings of an input of kind `file`: `file`, a path, or `-` for standard input.
+/// Reads the settings of an input of kind `file`: `file`, a path, or `-` for standard input;
+/// `repeat`, how often it is read; `delay`, how long to wait before each time.
 pub fn parse(options: &mut Options, _workers: usize) -> Option<Arc<dyn super::Opener>> {
-    let path = options.required("file", "trace.pcap")?;
-    Some(Arc::new(Path { path }))
+    let path = options.required("file", "trace.pcap");
+    let repeat = options.number("repeat", 0, u64::from(u32::MAX));
+    let delay = options.duration("delay");
+    let times = Times {
+        repeat: repeat.unwrap_or(Times::ONCE.repeat),
+        delay: delay.unwrap_or(Times::ONCE.delay).min(DELAY_MAX),
+    };
+    let path = path?;
+    if path == "-" && times.repeat != 1 {
+        options.wrong("repeat", "`repeat`: standard input can be read once only");
+        return None;
+    }
+    Some(Arc::new(Path { path, times }))
 }

@@ -72,7 +72,7 @@ impl Page<'_> {
         sum(name.into(), self.total);
         let lead = usize::from(!named);
         let mut head = vec![String::new(); lead];
-        head.extend(columns.iter().map(|(o, _)| o.heading().into()));
+        head.extend(columns.iter().map(|(o, _)| o.heading(self.schema).into()));
         let mut numbers = vec![false; lead];
         numbers.extend(columns.iter().map(|(_, e)| e.leans_right()));
         let mut widths: Vec<usize> = head.iter().map(String::len).collect();

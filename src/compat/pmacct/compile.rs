@@ -4,11 +4,13 @@
 use super::daemon::Daemon;
 use super::key::{Fate, Value};
 use super::parse::{Line, Lines};
+use super::rows::{self, Open};
 use super::settings::{self, Plugin, Settings, Values};
 use super::{input, output};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::config::tree::{File, Section, is_name};
 use crate::config::write::Remark;
+use crate::rule::map;
 
 /// Memory of everything but tables, in bytes: what fits the limits below, with room.
 const BASE: u64 = 24 << 20;
@@ -103,8 +105,9 @@ impl Compiled {
     }
 }
 
-/// Compiles the lines of a file and a command line for `daemon`.
-pub fn compile(daemon: Daemon, lines: Lines) -> Compiled {
+/// Compiles the lines of a file and a command line for `daemon`. `open` opens the files that become
+/// sections themselves; those that the engine reads are left to it.
+pub fn compile(daemon: Daemon, lines: Lines, open: &Open) -> Compiled {
     let (settings, problems, warnings) = Settings::read(daemon, lines);
     let mut compiler = Compiler {
         settings: &settings,
@@ -113,6 +116,7 @@ pub fn compile(daemon: Daemon, lines: Lines) -> Compiled {
         warnings,
         notes: Vec::new(),
         plugins: Vec::new(),
+        open,
     };
     compiler.run();
     let face = compiler.face();
@@ -143,6 +147,8 @@ pub struct Compiler<'a> {
     pub notes: Vec<Note>,
     /// Plugins that run.
     pub plugins: Vec<Runs>,
+    /// What opens files.
+    pub open: &'a Open,
 }
 
 impl Compiler<'_> {
@@ -330,8 +336,25 @@ impl Compiler<'_> {
         }
         match line.key.fate {
             Fate::Idle(why) if !off => self.remark(line, why.into(), false),
-            Fate::Absent(part) if !off => self.remark(line, part.why().into(), true),
+            Fate::Absent(part) if !off => {
+                self.remark(line, part.why().into(), true);
+                self.look(line);
+            }
             _ => {}
+        }
+    }
+
+    /// A map that has no effect yet is read all the same: its mistakes are better found now.
+    fn look(&mut self, line: &Line) {
+        let (Value::Text(path), Some(kind)) = (&line.value, map::kind(line.key.name)) else {
+            return;
+        };
+        let bad = match rows::read(path, kind, self.open) {
+            Ok((_, bad)) => bad,
+            Err(why) => vec![why],
+        };
+        for message in bad {
+            self.warn(line.value_at, message);
         }
     }
 

@@ -5,6 +5,7 @@ use super::daemon::Daemon;
 use super::parse::Line;
 use super::rows;
 use crate::base::options::{Options, Place, Raw};
+use crate::rule::map::{self, Value};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Adds the inputs.
@@ -61,7 +62,7 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
             ("asa_biflow", "tmp_asa_bi_flow"),
         ]),
         // The length of a sampled frame has its layer 2 in it.
-        Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
+        // Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
         _ => {}
     }
     copy(&mut options, core, &pairs);
@@ -225,8 +226,10 @@ fn interfaces(compiler: &mut Compiler<'_>, line: &Line) {
         .core
         .text("pcap_interfaces_map")
         .unwrap_or_default();
-    let keys = ["ifname", "ifindex", "direction"];
-    let rows = match rows::read(path, &keys) {
+    let Some(kind) = map::kind("pcap_interfaces_map") else {
+        return;
+    };
+    let rows = match rows::read(path, kind, compiler.open) {
         Ok((rows, bad)) => {
             for message in bad {
                 compiler.warn(line.value_at, message);
@@ -237,9 +240,7 @@ fn interfaces(compiler: &mut Compiler<'_>, line: &Line) {
     };
     let mut taken = Vec::new();
     for row in rows {
-        let Some(interface) = row.get("ifname") else {
-            let message = format!("{path}:{}: a row needs `ifname`; passed over", row.line);
-            compiler.warn(line.value_at, message);
+        let Some(interface) = row.text("ifname") else {
             continue;
         };
         let name = super::compile::section_name(interface, &taken);
@@ -247,31 +248,13 @@ fn interfaces(compiler: &mut Compiler<'_>, line: &Line) {
         let mut options = Options::new(&format!("input.{name}"), line.place);
         let at = line.value_at;
         options.push("interface", Raw::Text(interface.into()), at, at);
-        match row.get("direction") {
-            Some(word @ ("in" | "out")) => {
-                options.push("direction", Raw::Text(word.into()), at, at);
-            }
-            Some(other) => {
-                let message = format!(
-                    "{path}:{}: `direction` is `{other}`; it takes `in` `out`",
-                    row.line
-                );
-                compiler.warn(at, message);
-            }
-            None => {}
+        if let Some(Value::Word(word)) = row.item("direction").map(|item| &item.value) {
+            options.push("direction", Raw::Text((*word).into()), at, at);
         }
         let mapped = core.text("pcap_ifindex") == Some("map");
-        if let Some(index) = row.get("ifindex").filter(|_| mapped) {
-            match index.parse::<u32>() {
-                Ok(index) => options.push("index", Raw::Number(index.into()), at, at),
-                Err(_) => {
-                    let message = format!(
-                        "{path}:{}: `ifindex` is `{index}`; it takes a whole number",
-                        row.line
-                    );
-                    compiler.warn(at, message);
-                }
-            }
+        let index = row.item("ifindex").filter(|_| mapped);
+        if let Some(Value::Number(index)) = index.map(|item| &item.value) {
+            options.push("index", Raw::Number(*index as i64), at, at);
         }
         capture(compiler, &mut options);
         add(compiler, &name, options);

@@ -91,8 +91,6 @@ pub enum Part {
     Inner,
     /// Kafka.
     Kafka,
-    /// A fixed mask.
-    Mask,
     /// Groups.
     Multicast,
     /// Packets from the kernel's packet filter.
@@ -138,7 +136,6 @@ impl Part {
             Self::Hosts => "addresses are text in databases",
             Self::Inner => "what is inside a tunnel has fields of its own, `tunnel_…`",
             Self::Kafka => "this build has no Kafka output yet",
-            Self::Mask => "a fixed mask is not built yet: addresses stay whole",
             Self::Multicast => "this build joins no multicast groups yet",
             Self::Nflog => "this build takes no packets from the kernel's packet filter yet",
             Self::Nfprobe => "this build exports no NetFlow or IPFIX yet",
@@ -225,7 +222,10 @@ impl Take {
             Self::Address => "an address".into(),
             Self::Octal => "an octal number, 002 or more".into(),
             Self::User => "a name or a number".into(),
-            Self::Facility => listed(FACILITIES),
+            Self::Facility => {
+                let names: Vec<_> = syslog::FACILITIES.iter().map(|(name, _)| *name).collect();
+                listed(&names)
+            }
             Self::Separator => "one character, `\\t` or `\\s`".into(),
             Self::Plugins => "a list of TYPE or TYPE[NAME]".into(),
         }
@@ -290,12 +290,6 @@ impl Take {
         })
     }
 }
-
-/// Facilities of the system's log by name.
-const FACILITIES: &[&str] = &[
-    "auth", "mail", "daemon", "kern", "user", "local0", "local1", "local2", "local3", "local4",
-    "local5", "local6", "local7",
-];
 
 fn between(given: &str, least: u64, most: u64) -> Option<Value> {
     let digits = !given.is_empty() && given.bytes().all(|b| b.is_ascii_digit());

@@ -1,15 +1,20 @@
 //! pmacct's configuration files and command lines, as they are.
 
+pub mod args;
 pub mod bins;
 pub mod compile;
 pub mod daemon;
+pub mod doc;
 mod input;
 pub mod key;
 mod name;
 mod output;
 pub mod parse;
-mod rows;
+pub mod rows;
 pub mod settings;
 pub mod table;
 
 pub use daemon::Daemon;
+
+#[cfg(test)]
+mod test;

@@ -182,7 +182,7 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
     }
     networks(compiler, options, plugin);
     if compiler.settings.daemon == Daemon::Nfacctd {
-        options.set("kinds", Raw::Bool(true));
+        // options.set("kinds", Raw::Bool(true));
     }
     let to = Raw::List(vec![(Raw::Text(name.into()), plugin.place)]);
     options.push("to", to, plugin.place, plugin.place);
@@ -258,17 +258,26 @@ fn networks(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin)
         values,
         &[
             ("networks", "networks_file"),
-            ("networks_filter", "networks_file_filter"),
-            ("networks_no_lpm", "networks_file_no_lpm"),
             ("networks_no_mask_if_zero", "networks_no_mask_if_zero"),
         ],
     );
+    if options.has("networks") {
+        let flags = [
+            ("networks_filter", "networks_file_filter"),
+            ("networks_no_lpm", "networks_file_no_lpm"),
+        ];
+        copy_flags(options, values, &flags);
+    }
     let file = values.line("networks_file").is_some();
+    let mask = values.line("networks_mask").is_some();
     for (name, key) in [("as_from", "nfacctd_as"), ("net_from", "nfacctd_net")] {
         let Some(line) = values.line(key).cloned() else {
-            // Packets say nothing of either, so a probe takes both from the file.
-            if file && !compiler.settings.daemon.collects() {
-                options.set(name, Raw::Text("file".into()));
+            // Packets say nothing of either, so a probe takes both from the file; a collector
+            // believes the exporter until it is told not to.
+            if file {
+                let collects = compiler.settings.daemon.collects();
+                let from = if collects { "exporter" } else { "file" };
+                options.set(name, Raw::Text(from.into()));
             }
             continue;
         };
@@ -283,7 +292,26 @@ fn networks(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin)
                 continue;
             }
         };
-        push(options, name, &line, Raw::Text(from.into()));
+        let needs = match from {
+            "file" | "longest" if !file => "networks_file",
+            "mask" if !mask => "networks_mask",
+            _ => "",
+        };
+        if needs.is_empty() {
+            push(options, name, &line, Raw::Text(from.into()));
+        } else {
+            let text = format!("it needs `{needs}`; what the exporter says is taken");
+            compiler.note(&line, &section, text);
+        }
+    }
+    if mask
+        && options
+            .given()
+            .any(|(n, raw)| n == "net_from" && *raw == Raw::Text("mask".into()))
+    {
+        copy(options, values, &[("networks_mask", "networks_mask")]);
+    } else if let Some(line) = values.line("networks_mask").cloned() {
+        compiler.note(&line, &section, "it needs `*_net: mask`");
     }
 }
 
@@ -341,6 +369,8 @@ fn print(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin, by
     format(compiler, options, values);
     shown(options, values);
     encoded(options, values);
+    let flags = [("dscp", "tos_encode_as_dscp"), ("markers", "print_markers")];
+    copy_flags(options, values, &flags);
     match path {
         Some(line) => file(compiler, options, plugin, by, &line),
         None if compiler.settings.core.on("daemonize") => {
@@ -380,12 +410,27 @@ fn format(compiler: &mut Compiler<'_>, options: &mut Options, values: &Values) {
         options.set("stamps", Raw::Bool(false));
     }
     if format == "csv" {
-        copy(options, values, &[("separator", "print_output_separator")]);
+        if let Some(line) = values.line("print_output_separator") {
+            let word = match values.text("print_output_separator") {
+                Some("\t") => Raw::Text("tab".into()),
+                Some(" ") => Raw::Text("space".into()),
+                _ => raw(&line.value),
+            };
+            push(options, "separator", line, word);
+        }
+        options.set("quotes", Raw::Bool(false));
     }
 }
 
 /// How objects look.
 fn encoded(options: &mut Options, values: &Values) {
+    let objects = ["json", "avro", "avro_bin", "avro_json"];
+    if !values
+        .text("print_output")
+        .is_some_and(|word| objects.contains(&word))
+    {
+        return;
+    }
     let arrays = [
         ("tcpflags", "tcpflags_encode_as_array"),
         ("as_path", "as_path_encode_as_array"),
@@ -402,13 +447,14 @@ fn encoded(options: &mut Options, values: &Values) {
     if let Some(line) = values.line(status).filter(|_| values.on(status)) {
         push(options, "fwd_status", line, Raw::Text("text".into()));
     }
-    let flags = [
-        ("label_map", "pre_tag_label_encode_as_map"),
-        ("dscp", "tos_encode_as_dscp"),
-        ("markers", "print_markers"),
-    ];
-    copy_flags(options, values, &flags);
-    copy(options, values, &[("schema", "avro_schema_file")]);
+    copy_flags(
+        options,
+        values,
+        &[("label_map", "pre_tag_label_encode_as_map")],
+    );
+    if values.text("print_output") != Some("json") {
+        copy(options, values, &[("schema", "avro_schema_file")]);
+    }
 }
 
 fn file(
@@ -420,6 +466,10 @@ fn file(
 ) {
     let values = &plugin.values;
     named(compiler, options, ("path", line), values, by);
+    let path = options.given().find(|(name, _)| *name == "path");
+    if matches!(path, Some((_, Raw::Text(text))) if text.contains("${peer_src_ip}")) {
+        options.set("underscores", Raw::Bool(true));
+    }
     let append = values.on("print_output_file_append");
     let place = values.place("print_output_file_append");
     options.push("append", Raw::Bool(append), place, place);

@@ -6,6 +6,7 @@
 )]
 
 mod bad;
+mod custom;
 mod option;
 mod value;
 

@@ -28,7 +28,7 @@ keys! {
     "pmacctd_nonroot": P Core B, Flag => Idle("weir asks for no root; capturing needs CAP_NET_RAW");
     "nfacctd_nonroot": N Core B, Flag => Idle("weir asks for no root; capturing needs CAP_NET_RAW");
     "sfacctd_nonroot": S Core B, Flag => Idle("weir asks for no root; capturing needs CAP_NET_RAW");
-    "writer_id_string": ALL Either B, Template => to("output.writer", "in markers; files carry no `writer_id` in rows");
+    "writer_id_string": ALL Either B, Template => Idle("rows in files name no writer, and markers name the plugin and the process");
     "cluster_name": ALL Core B, Text => Absent(Part::Redis);
     "cluster_id": ALL Core B, Number(0, u64::MAX) => Absent(Part::Redis);
     "redis_host": ALL Core B, Text => Absent(Part::Redis);
@@ -160,7 +160,7 @@ keys! {
     "networks_file_filter": FLOW Either B, Flag => to("aggregate.networks_filter", "");
     "networks_file_no_lpm": FLOW Either B, Flag => to("aggregate.networks_no_lpm", "");
     "networks_no_mask_if_zero": FLOW Either B, Flag => to("aggregate.networks_no_mask_if_zero", "");
-    "networks_mask": FLOW Either B, Number(1, 128) => Absent(Part::Mask);
+    "networks_mask": FLOW Either B, Number(1, 128) => to("aggregate.networks_mask", "");
     "networks_cache_entries": FLOW Either C, Number(0, u64::MAX) => Idle("the list of networks needs no cache");
     "ports_file": FLOW Either B, Path => to("aggregate.only_ports", "");
     "protos_file": FLOW Either B, Path => to("aggregate.only_protocols", "");
