@@ -104,6 +104,7 @@ kind = "hex"
 
 [primitive.Site]
 element = 2000
+options = true
 length = 4
 kind = "text"
 "#;

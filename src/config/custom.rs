@@ -181,6 +181,10 @@ impl Primitives {
 fn read(name: String, options: &mut Options) -> Option<Custom> {
     let element = element(options);
     let pointers = pointers(options);
+    let told = options.flag("options").unwrap_or_default();
+    if told && element.is_none() {
+        options.wrong("options", "`options` goes with `element`");
+    }
     let shape = options.choice("kind", &SHAPES);
     let length = length(options);
     for (key, example) in [("kind", "\"number\""), ("length", "4")] {
@@ -218,6 +222,7 @@ fn read(name: String, options: &mut Options) -> Option<Custom> {
         form,
         length,
         element,
+        options: told,
         pointers,
         field: Field::Custom0,
     })
@@ -333,6 +338,9 @@ pub fn show(custom: &Custom) -> Vec<(&'static str, String)> {
         Some(Element { pen: 0, id }) => lines.push(("element", id.to_string())),
         Some(Element { pen, id }) => lines.push(("element", format!("\"{pen}:{id}\""))),
         None => {}
+    }
+    if custom.options {
+        lines.push(("options", "true".into()));
     }
     if !custom.pointers.is_empty() {
         let items = custom.pointers.iter().map(show_pointer);
@@ -482,6 +490,13 @@ mod tests {
                     ),
                 ),
                 "8 at most",
+            ),
+            (
+                one(
+                    "x",
+                    "packet = [\"l3\"]\noptions = true\nlength = 1\nkind = \"hex\"",
+                ),
+                "`options` goes with `element`",
             ),
             (
                 one("x", &format!("{good}\nlenght = 4")),

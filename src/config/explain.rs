@@ -299,9 +299,15 @@ mod tests {
     fn the_text_is_a_configuration_that_means_the_same() {
         let text = "memory = 10000000\nstop_within = \"1.5s\"\n[input.a]\nkind = \"udp\"\n\
             listen = \"[::]:2055\"\nallow = [\"192.0.2.0/24\", \"2001:db8::/32\"]\nreal = 1.0\n\
+            account_options = true\nuse_next_hop = false\n\
+            [primitive.TTL]\npacket = [\"l3:2048+8\", \"l3:0x86dd+7\"]\nlength = 1\n\
+            kind = \"number\"\n[primitive.vrf]\nelement = \"637:91\"\nlength = 4\nkind = \"hex\"\n\
             [aggregate.x]\nby = [\"sum_host\", \"flows\"]\nevery = \"90m\"\nto = \"f\"\n\
             filter = 'host \"é\\'\n[aggregate.y]\nby = \"none\"\nmemory = \"3MiB\"\nto = \"f\"\n\
             preprocess = [\"adjb=18\", \"minp=10\"]\npreprocess_type = \"all\"\nrejects = \"g\"\n\
+            [aggregate.z]\nby = [\"vrf\", \"tos\"]\nevery = \"420s\"\n\
+            align = \"hour\"\noffset = 60\n\
+            flush = \"minute\"\nprorate = true\nkinds = true\nto = \"f\"\n\
             [output.g]\nkind = \"print\"\n[output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
         let first = native::parse(text);
         assert_eq!(first.problems, []);
@@ -315,6 +321,19 @@ mod tests {
             "allow = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
             "by = [\"sum_host\", \"flows\"]",
             "every = \"90m\"",
+            "account_options = true",
+            "use_next_hop = false",
+            "[primitive.ttl]",
+            "packet = [\"l3:0x0800+8\", \"l3:0x86dd+7\"]",
+            "element = \"637:91\"",
+            "by = [\"vrf\", \"tos\"]",
+            "every = \"7m\"",
+            "align = \"hour\"",
+            "offset = \"60s\"",
+            "flush = \"1m\"",
+            "prorate = true",
+            "kinds = true",
+            "stitch = false",
             "memory = \"3 MiB\"",
             "by = [\"none\"]",
             "full = \"flush\"",

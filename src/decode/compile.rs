@@ -430,10 +430,18 @@ fn etype(items: &[Item]) -> Vec<Op> {
     let outer = |from: &&(u16, Act)| find(items, from.0, 0).is_none();
     let tunnel = FROM.iter().filter(outer);
     let tunnel: Vec<Op> = tunnel.filter_map(op(1)).collect();
-    if tunnel.is_empty() {
-        return FROM.iter().filter_map(op(0)).collect();
+    let mut ops = match tunnel.is_empty() {
+        true => FROM.iter().filter_map(op(0)).collect(),
+        false => tunnel,
+    };
+    // Where there is one family only, whatever its value is will do.
+    if let Some(first) = ops.first().copied()
+        && first.act != Act::Version
+        && ops.iter().all(|op| op.act == first.act)
+    {
+        ops.truncate(1);
     }
-    tunnel
+    ops
 }
 
 /// Those fields of a template that this input takes.

@@ -67,9 +67,9 @@ impl Piece {
     }
 }
 
-/// The pieces of a template that hold one of `customs` and that `take` chooses.
-fn pieces(items: &[Item], setup: &Setup, take: impl Fn(Form) -> bool) -> Box<[Piece]> {
-    let customs = setup.customs.iter().filter(|custom| take(custom.form));
+/// The pieces of a template that hold one of those primitives that `take` chooses.
+fn pieces(items: &[Item], setup: &Setup, take: impl Fn(&Custom) -> bool) -> Box<[Piece]> {
+    let customs = setup.customs.iter().filter(|custom| take(custom));
     customs.filter_map(|c| Piece::new(items, c)).collect()
 }
 
@@ -85,7 +85,7 @@ impl Tail {
     /// `None` when a template has nothing of the kind.
     pub(super) fn new(items: &[Item], setup: &Setup) -> Option<Self> {
         let more = |form: Form| !form.is_number() && form != Form::Ip6 && form != Form::Nothing;
-        let pieces = pieces(items, setup, more);
+        let pieces = pieces(items, setup, |custom| more(custom.form));
         let section = |i: &Item| i.pen == 0 && super::compile::SECTIONS.contains(&i.id);
         let pointers = Pointers::new(setup).filter(|_| items.iter().any(section));
         (!pieces.is_empty() || pointers.is_some()).then_some(Self { pieces, pointers })
@@ -93,7 +93,7 @@ impl Tail {
 
     /// What an options template tells for all records of its domain.
     pub(super) fn told(items: &[Item], setup: &Setup) -> Box<[Piece]> {
-        pieces(items, setup, |form| form != Form::Nothing)
+        pieces(items, setup, |c| c.options && c.form != Form::Nothing)
     }
 
     /// Completes the last record: elements first, then what they left open out of `packet`, of

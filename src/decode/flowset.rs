@@ -26,7 +26,10 @@ impl NetflowDecoder {
         frame: &Frame<'_>,
         out: &mut Emit<'_>,
     ) -> Result<(), wire::Error> {
-        let (header, sets) = flowset::open(frame.bytes)?;
+        let (header, mut sets) = flowset::open(frame.bytes)?;
+        if frame.bytes.len() < frame.wire_len as usize {
+            sets = sets.cut();
+        }
         let format = header.format;
         let exporter = Ip::from(frame.from.ip);
         let domain = Domain {

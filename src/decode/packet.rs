@@ -344,8 +344,8 @@ impl Write for Stack {
 /// Decodes captured frames, each into one record.
 pub struct PacketDecoder {
     plan: HeaderPlan,
-    /// Interface or times are wanted.
-    frame: bool,
+    /// Interface, times or places of headers are wanted.
+    more: bool,
     wanted: FieldSet,
     fragments: FragmentTable,
     /// Primitives of the configuration.
@@ -357,12 +357,13 @@ impl PacketDecoder {
     pub fn new(setup: &Setup) -> Self {
         let plan = HeaderPlan::new(setup.wanted).only_ip(setup.reading.only_ip);
         let entries = if plan.ports { setup.fragments_max } else { 0 };
+        let pointers = Pointers::new(setup);
         Self {
             plan,
-            frame: setup.wanted.any(FRAME),
+            more: setup.wanted.any(FRAME) || pointers.is_some(),
             wanted: setup.wanted,
             fragments: FragmentTable::new(entries),
-            pointers: Pointers::new(setup),
+            pointers,
         }
     }
 
@@ -399,10 +400,27 @@ impl PacketDecoder {
         record.packets = 1;
         record.bytes = u64::from(plain.bytes());
         self.plan.fill_plain(record, &plain);
-        if self.frame {
-            self.fill_frame(record, frame);
+        if self.more {
+            self.fill_rest(None, frame, out);
         }
         true
+    }
+
+    /// What only few aggregations want: fields of the frame, and primitives of the configuration
+    /// out of its headers, for which it is parsed where it was not.
+    #[inline(never)]
+    fn fill_rest(&self, packet: Option<&Packet>, frame: &Frame<'_>, out: &mut Emit<'_>) {
+        if let Some(record) = out.last() {
+            self.fill_frame(record, frame);
+        }
+        let (Some(pointers), Some(start)) = (&self.pointers, start(frame.link)) else {
+            return;
+        };
+        if let Some(packet) = packet {
+            pointers.put(start, frame.bytes, packet, out);
+        } else if let Ok(packet) = packet::parse(start, frame.bytes, frame.wire_len, false) {
+            pointers.put(start, frame.bytes, &packet, out);
+        }
     }
 
     /// Any frame.
@@ -427,11 +445,8 @@ impl PacketDecoder {
         record.packets = 1;
         record.bytes = u64::from(packet.bytes);
         self.plan.fill(record, &packet, stack);
-        if self.frame {
-            self.fill_frame(record, frame);
-        }
-        if let Some(pointers) = &self.pointers {
-            pointers.put(start, frame.bytes, &packet, out);
+        if self.more {
+            self.fill_rest(Some(&packet), frame, out);
         }
         Ok(())
     }
@@ -448,7 +463,6 @@ impl PacketDecoder {
 impl Decoder for PacketDecoder {
     fn decode(&mut self, frame: &Frame<'_>, out: &mut Emit<'_>) -> Result<(), wire::Error> {
         if frame.link == Link::Ethernet
-            && self.pointers.is_none()
             && (self.usual::<V4>(frame, out) || self.usual::<V6>(frame, out))
         {
             return Ok(());

@@ -412,6 +412,8 @@ impl Op {
             Act::BytesPackets4 => (rec.bytes, rec.packets) = two_of_four(row.array(loc)),
             Act::PacketsBytes8 => (rec.packets, rec.bytes) = two_of_eight(row.array(loc)),
             Act::BytesPackets8 => (rec.bytes, rec.packets) = two_of_eight(row.array(loc)),
+            Act::IsFour => store(rec, dst, ETYPE_IPV4.to_ne_bytes()),
+            Act::IsSix => store(rec, dst, ETYPE_IPV6.to_ne_bytes()),
             _ => self.rare(row.value(loc), rec),
         }
     }
@@ -431,8 +433,6 @@ impl Op {
             Act::Bytes => rec.bytes = n,
             Act::Packets => rec.packets = n,
             Act::Flows => rec.flows = n,
-            Act::IsFour => store(rec, dst, ETYPE_IPV4.to_ne_bytes()),
-            Act::IsSix => store(rec, dst, ETYPE_IPV6.to_ne_bytes()),
             Act::Version => {
                 let etype = if n == 6 { ETYPE_IPV6 } else { ETYPE_IPV4 };
                 store(rec, dst, etype.to_ne_bytes());

@@ -211,16 +211,24 @@ pub struct SflowDecoder {
     text: Vec<u8>,
     /// Primitives of the configuration.
     pointers: Option<Pointers>,
+    /// The protocol of headers whose usual frames take the short way; none where the places of
+    /// headers are asked for.
+    short: u32,
 }
 
 impl SflowDecoder {
     /// Takes all the memory it will ever take.
     pub fn new(setup: &Setup) -> Self {
+        let pointers = Pointers::new(setup);
         Self {
             want: Want::new(setup),
+            short: match pointers {
+                None => protocol::ETHERNET,
+                Some(_) => u32::MAX,
+            },
             agents: Agents::new(setup.exporters_max),
             text: Vec::with_capacity(Sym::LEN_MAX),
-            pointers: Pointers::new(setup),
+            pointers,
         }
     }
 
@@ -256,8 +264,7 @@ impl SflowDecoder {
             None => return self.rich(context, sample, out),
         };
         let length = header.frame_length.saturating_sub(header.stripped);
-        if header.protocol == protocol::ETHERNET
-            && self.pointers.is_none()
+        if header.protocol == self.short
             && (self.usual::<V4>(context, sample, &header, length, out)
                 || self.usual::<V6>(context, sample, &header, length, out))
         {

@@ -269,7 +269,7 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "DST_PORT,number,hex,ip4,ip6,mac,word,text,octets,raw,odd,PACKETS,FLOWS,BYTES\n\
              443,1610612736,ab,192.0.2.1,2001:db8::9,00:01:02:03:04:05,\"ab\"\"\",\
-             \"caf\u{e9}\n\",01-00-ff,09-a0,,12,1,9000\n"
+             \"caf\u{e9}\n\",01-00-FF,09-A0,,12,1,9000\n"
         );
     }
 

@@ -341,15 +341,15 @@ mod tests {
             line(sample::customs(false, sample::values)),
             "{\"port_dst\":443,\"number\":\"1610612736\",\"hex\":\"ab\",\
              \"ip4\":\"192.0.2.1\",\"ip6\":\"2001:db8::9\",\"mac\":\"00:01:02:03:04:05\",\
-             \"word\":\"ab\\\"\",\"text\":\"caf\u{e9}\\n\",\"octets\":\"01-00-ff\",\
-             \"raw\":\"09-a0\",\"odd\":\"\",\"flows\":1,\"packets\":12,\"bytes\":9000}\n"
+             \"word\":\"ab\\\"\",\"text\":\"caf\u{e9}\\n\",\"octets\":\"01-00-FF\",\
+             \"raw\":\"09-A0\",\"odd\":\"\",\"flows\":1,\"packets\":12,\"bytes\":9000}\n"
         );
         // What a record does not have is its form's nothing; an event has no counters.
         assert_eq!(
             line(sample::customs(true, |_, _| ())),
             "{\"port_dst\":443,\"number\":\"0\",\"hex\":\"0\",\"ip4\":\"0.0.0.0\",\
              \"ip6\":\"::\",\"mac\":\"00:00:00:00:00:00\",\"word\":\"\",\"text\":\"\",\
-             \"octets\":\"00-00-00\",\"raw\":\"\",\"odd\":\"\"}\n"
+             \"octets\":\"\",\"raw\":\"\",\"odd\":\"\"}\n"
         );
     }
 

@@ -143,7 +143,7 @@ pub fn arrange(
         match out.what() {
             None if *out == Out::Customs => {
                 let own = schema.columns.iter();
-                let own = own.filter(|c| matches!(c.kind, Kind::Custom(_)));
+                let own = own.filter(|c| c.kind == Kind::Custom);
                 columns.extend(own.map(|c| (Out::Row(c.what), Some(*c))));
             }
             None if style.stamps && schema.binned => columns.push((*out, None)),

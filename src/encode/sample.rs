@@ -113,6 +113,7 @@ pub fn customs(event: bool, fill: impl Fn(&mut FlowRecord, &Interner)) -> (Arc<S
             form,
             length,
             element: None,
+            options: false,
             pointers: Vec::new(),
             field,
         }
@@ -155,7 +156,7 @@ pub fn values(record: &mut FlowRecord, symbols: &Interner) {
         0x0001_0203_0405,
         0x6162_2200_0000_0000,
         sym("caf\u{e9}\n".as_bytes()),
-        0x0100_ff00_0000_0000,
+        0x0100_ff00_0000_0001,
         sym(&[9, 0xa0]),
         7,
     ]

@@ -266,7 +266,7 @@ impl Table {
     pub fn suits(&self, schema: &Schema, style: &Style) -> bool {
         let name = |of: &Schema, column: &Column| of.sql_name(column.what).to_string();
         let same = |(a, b): (&Column, &Column)| {
-            (a.what, a.kind) == (b.what, b.kind) && name(schema, a) == name(&self.schema, b)
+            (a.what, a.form) == (b.what, b.form) && name(schema, a) == name(&self.schema, b)
         };
         style.times == self.times
             && style.proto_numbers == self.numbers
@@ -328,7 +328,7 @@ fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, out: Out, column: Column,
     let kind = match column.kind {
         _ if entry.is_real() => Type::Real,
         Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => Type::Integer,
-        Kind::Custom(Form::Number) => Type::Integer,
+        Kind::Custom if column.form == Form::Number => Type::Integer,
         Kind::Proto if style.proto_numbers => Type::Integer,
         Kind::Time => time(style),
         _ => Type::Text,
@@ -541,7 +541,7 @@ mod tests {
                 "00:01:02:03:04:05"
             ]
         );
-        assert_eq!(got[6..11], ["ab\"", "caf\u{e9}\n", "01-00-ff", "09-a0", ""]);
+        assert_eq!(got[6..11], ["ab\"", "caf\u{e9}\n", "01-00-FF", "09-A0", ""]);
     }
 
     #[test]

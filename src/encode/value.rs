@@ -240,7 +240,7 @@ impl Entry {
             Kind::Time if column.what == What::Field(Field::Bin) => Form::Stamp,
             Kind::Time => Form::Time,
             Kind::Text => Form::Text,
-            Kind::Custom(form) => Form::Own(form),
+            Kind::Custom => Form::Own(column.form),
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => match column.what {
                 What::Field(Field::Tos | Field::TunnelTos) if style.dscp => Form::Dscp,
                 What::Field(Field::FwdStatus) if style.forwarding => Form::Forwarding,
@@ -400,6 +400,7 @@ impl Show {
                 self.clean();
                 return true;
             }
+            Own::ShortRaw(_) if number == 0 => {}
             Own::ShortRaw(len) => dump(pen, bytes.get(..usize::from(len)).unwrap_or(&bytes)),
             Own::Text => {
                 self.read(schema, column, row);
@@ -473,10 +474,10 @@ fn letter(n: u64) -> u8 {
     }
 }
 
-/// Bytes as hex digits, joined by `-`.
+/// Bytes as hex digits in capitals, joined by `-`.
 fn dump(pen: &mut Pen<'_>, bytes: &[u8]) {
     for (n, byte) in bytes.iter().enumerate() {
-        let digits = [byte >> 4, byte & 15].map(|d| b"0123456789abcdef"[usize::from(d)]);
+        let digits = [byte >> 4, byte & 15].map(|d| b"0123456789ABCDEF"[usize::from(d)]);
         if n > 0 {
             pen.byte(b'-');
         }

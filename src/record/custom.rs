@@ -30,7 +30,7 @@ pub enum Shape {
     Mac,
     /// Text; zeroes behind it are not part of it.
     Text,
-    /// Bytes, shown as hex digits joined by `-`.
+    /// Bytes, shown as hex digits in capitals, joined by `-`.
     Raw,
 }
 
@@ -51,7 +51,8 @@ pub enum Form {
     ShortText,
     /// Text whose symbol is in the word.
     Text,
-    /// So many bytes, up to eight, the first of them in the highest byte of the word.
+    /// So many bytes, up to seven, the first of them in the highest byte of the word; the lowest is
+    /// one where they are there at all.
     ShortRaw(u8),
     /// Bytes whose symbol is in the word.
     Raw,
@@ -78,7 +79,7 @@ impl Form {
             (Shape::Mac, _) => return Err("of a MAC address is 6"),
             (Shape::Text, Some(..=8)) => Self::ShortText,
             (Shape::Text, _) => Self::Text,
-            (Shape::Raw, Some(n @ ..=8)) => Self::ShortRaw(n as u8),
+            (Shape::Raw, Some(n @ ..=7)) => Self::ShortRaw(n as u8),
             (Shape::Raw, _) => Self::Raw,
             (_, None) => return Err("is \"variable\" for texts and raw bytes only"),
         })
@@ -106,7 +107,7 @@ impl Form {
         match self {
             Self::Number | Self::Hex | Self::Ip4 | Self::Mac => number(value),
             Self::ShortText => left(until_zero(value)),
-            Self::ShortRaw(len) => left(value.get(..usize::from(len)).unwrap_or(value)),
+            Self::ShortRaw(len) => left(value.get(..usize::from(len)).unwrap_or(value)) | 1,
             Self::Text => u64::from(intern(until_zero(value)).0),
             Self::Raw => u64::from(intern(value).0),
             Self::Ip6 | Self::Nothing => 0,
@@ -190,6 +191,8 @@ pub struct Custom {
     pub length: Option<u16>,
     /// The element of NetFlow v9 and IPFIX that has it.
     pub element: Option<Element>,
+    /// Whether what options say of it holds for all records of the exporter's domain.
+    pub options: bool,
     /// Where packets have it; the first place that a packet has counts.
     pub pointers: Vec<Pointer>,
     /// Its slot, the first of two for an IPv6 address.
@@ -262,7 +265,8 @@ mod tests {
             (Text, Some(8), Ok(Form::ShortText)),
             (Text, Some(9), Ok(Form::Text)),
             (Text, None, Ok(Form::Text)),
-            (Raw, Some(3), Ok(Form::ShortRaw(3))),
+            (Raw, Some(7), Ok(Form::ShortRaw(7))),
+            (Raw, Some(8), Ok(Form::Raw)),
             (Raw, None, Ok(Form::Raw)),
         ] {
             assert_eq!(Form::new(shape, length), want, "{shape:?} {length:?}");
@@ -289,7 +293,7 @@ mod tests {
             u64::MAX
         );
         assert_eq!(Form::ShortText.word(b"ab\0c", none), 0x6162 << 48);
-        assert_eq!(Form::ShortRaw(2).word(&[1, 2, 3], none), 0x102 << 48);
+        assert_eq!(Form::ShortRaw(2).word(&[1, 2, 3], none), 0x102 << 48 | 1);
         let text = |bytes: &[u8]| Sym(bytes.len() as u32);
         assert_eq!(Form::Text.word(b"uplink\0\0\0\0", text), 6);
         assert_eq!(Form::Raw.word(b"uplink\0\0\0\0", text), 10);
@@ -303,6 +307,7 @@ mod tests {
             form,
             length: Some(16),
             element: None,
+            options: false,
             pointers: Vec::new(),
             field,
         };
@@ -315,7 +320,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn short_raw_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 1..=8)) {
+        fn short_raw_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 1..=7)) {
             let form = Form::new(Shape::Raw, Some(bytes.len() as u16)).unwrap();
             let word = form.word(&bytes, |_| Sym::EMPTY).to_be_bytes();
             prop_assert_eq!(&word[..bytes.len()], &bytes[..]);

@@ -5,7 +5,7 @@
 //! enricher that sets it. Primitives that the configuration defines have slots here and nothing
 //! else, see [`custom`](super::custom). Not for values: those live in [`FlowRecord`].
 
-use super::custom::{Form, SLOTS};
+use super::custom::SLOTS;
 use super::flow::FlowRecord;
 use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Sym;
@@ -40,9 +40,9 @@ pub enum Kind {
     Letter,
     /// Number of one byte that is shown as text in JSON (forwarding status, inner TCP flags).
     NumberText,
-    /// A primitive that the configuration defines. Columns alone have this kind: in the table such
-    /// a slot is a number of eight bytes.
-    Custom(Form),
+    /// A primitive that the configuration defines. Columns alone have this kind, beside a
+    /// [`Form`](super::Form): in the table such a slot is a number of eight bytes.
+    Custom,
 }
 
 impl Kind {
@@ -52,10 +52,9 @@ impl Kind {
             Self::U8 | Self::Proto | Self::Letter => 1,
             Self::U16 | Self::EtherType => 2,
             Self::U32 | Self::Text | Self::NumberText => 4,
-            Self::U64 | Self::Time | Self::Rd => 8,
+            Self::U64 | Self::Time | Self::Rd | Self::Custom => 8,
             Self::Mac => 6,
             Self::Ip => 16,
-            Self::Custom(form) => form.size(),
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Column {
     pub what: What,
     /// How it is to be read and shown.
     pub kind: Kind,
+    /// The same of a primitive of the configuration; of others [`Form::Nothing`].
+    pub form: Form,
     slot: Slot,
 }
 
@@ -104,10 +106,14 @@ impl Column {
 
     /// Whether the value is a symbol.
     pub fn is_symbol(&self) -> bool {
+        self.kind == Kind::Text || self.form.is_symbol()
+    }
+
+    /// Bytes the value takes in a key.
+    pub fn size(&self) -> usize {
         match self.kind {
-            Kind::Text => true,
-            Kind::Custom(form) => form.is_symbol(),
-            _ => false,
+            Kind::Custom => self.form.size(),
+            kind => kind.size(),
         }
     }
 
@@ -196,17 +202,21 @@ impl Schema {
         all.dedup();
         let mut columns: Vec<Column> = Vec::new();
         for field in all.into_iter().filter(|field| !seconds.contains(field)) {
-            let kind = match customs.of(field) {
-                Some(custom) => Kind::Custom(custom.form),
-                None => field.info().kind,
+            let mut column = Column {
+                what: What::Field(field),
+                kind: field.info().kind,
+                form: Form::Nothing,
+                slot: Slot::word(0),
             };
-            let slot = match (key.position(field), counter.position(field)) {
-                (Some(at), _) => Slot::at(at, kind.size()),
+            if let Some(custom) = customs.of(field) {
+                (column.kind, column.form) = (Kind::Custom, custom.form);
+            }
+            column.slot = match (key.position(field), counter.position(field)) {
+                (Some(at), _) => Slot::at(at, column.size()),
                 (None, Some(at)) => Slot::word(key.len() + at),
                 (None, None) => continue,
             };
-            let what = What::Field(field);
-            columns.push(Column { what, kind, slot });
+            columns.push(column);
         }
         let is_kind = |column: &mut Column| column.what == What::Field(Field::RecordKind);
         let kind = columns.extract_if(.., is_kind).next();
@@ -214,6 +224,7 @@ impl Schema {
             columns.push(Column {
                 what,
                 kind: Kind::U64,
+                form: Form::Nothing,
                 slot: Slot::word(key.len() + at),
             });
         };
@@ -301,8 +312,8 @@ impl Schema {
             Kind::Mac => Value::Mac(column.mac(row)),
             Kind::Text => Value::Text(Sym(column.number(row) as u32)),
             Kind::Time => Value::Time(Nanos(column.number(row))),
-            Kind::Custom(Form::Ip6) => Value::Ip(column.ip(row)),
-            Kind::Custom(Form::Text | Form::Raw) => Value::Text(Sym(column.number(row) as u32)),
+            Kind::Custom if column.form == Form::Ip6 => Value::Ip(column.ip(row)),
+            Kind::Custom if column.is_symbol() => Value::Text(Sym(column.number(row) as u32)),
             _ => Value::Number(column.number(row)),
         }
     }

@@ -50,7 +50,7 @@ impl Condition {
         let name = name.trim_end_matches('!').trim();
         let value = value.trim();
         let (field, kind) = match schema.customs.named(&name.to_lowercase()) {
-            Some(custom) => (custom.field, Kind::Custom(custom.form)),
+            Some(custom) => (custom.field, Kind::Custom),
             None => field(name).map(|field| (field, field.info().kind))?,
         };
         let what = What::Field(field);
@@ -62,7 +62,7 @@ impl Condition {
             Kind::Ip => prefix(value).ok_or_else(|| {
                 format!("`{value}` is no address or prefix; one is 192.0.2.0/24 or 2001:db8::1")
             })?,
-            Kind::Custom(_) => Test::Text(value.to_lowercase().into()),
+            Kind::Custom => Test::Text(value.to_lowercase().into()),
             Kind::EtherType => Test::Text(value.trim_start_matches("0x").to_lowercase().into()),
             _ => match number(value) {
                 Some(number) if kind != Kind::Text => Test::Number(number),

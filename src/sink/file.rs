@@ -16,7 +16,8 @@
 //!   the new file holds its rows too), `"replace"` (if it is from an earlier run), or
 //!   `"overwrite"` (each flush begins the file anew).
 //! - `empty_files`: whether a flush without rows makes a file; default false.
-//! - `mode`, `owner`, `group`: see [`access`].
+//! - `mode`: permissions in octal, like `"0640"`; `owner`, `group`: whose files are, by name or
+//!   number.
 //! - `latest`: a symbolic link that always leads to the file completed last; a [`Pattern`] with
 //!   variables of `path`.
 //! - `trigger`: a command for `sh -c`, run when a file is complete, with its name in `WEIR_FILE`.

@@ -134,6 +134,7 @@ pub fn customs() -> Customs {
         form: Form::new(shape, length).unwrap(),
         length,
         element: Some(Element { pen: 0, id }),
+        options: true,
         pointers: places.iter().map(pointer).collect(),
         field: Field::custom(n).unwrap(),
     };

@@ -235,6 +235,7 @@ fn pointed(places: &[(Layer, Option<u16>, u16)]) -> (Setup, Vec<Field>) {
             form: Form::ShortRaw(3),
             length: Some(3),
             element: None,
+            options: false,
             pointers: vec![Pointer {
                 layer: *layer,
                 proto: *proto,
@@ -330,6 +331,7 @@ fn texts_in_packets_end_with_a_zero_or_the_packet() {
         form: Form::Text,
         length: None,
         element: None,
+        options: false,
         pointers: vec![Pointer {
             layer: Layer::Payload,
             proto: None,

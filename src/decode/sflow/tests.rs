@@ -203,6 +203,7 @@ fn places_in_sampled_headers() {
         form: Form::Number,
         length: Some(1),
         element: None,
+        options: false,
         pointers: vec![Pointer {
             layer: Layer::L3,
             proto: Some(0x800),

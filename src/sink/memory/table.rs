@@ -93,7 +93,7 @@ impl Table {
         }
         let what = |schema: &Schema| {
             let columns = schema.columns.iter();
-            let each = columns.map(|c| (c.what, c.kind, schema.field_name(c.what).to_string()));
+            let each = columns.map(|c| (c.what, c.form, schema.field_name(c.what).to_string()));
             each.collect::<Vec<_>>()
         };
         if what(&self.schema) != what(schema) || self.schema.row_words() != schema.row_words() {
@@ -406,8 +406,8 @@ fn copy(from: &Schema, row: &[u64], to: &Schema, what: What, into: &mut [u64]) {
     let (Some(here), Some(there)) = (from.key.position(field), to.key.position(field)) else {
         return;
     };
-    let kind = from.column(what).map_or(field.info().kind, |c| c.kind);
-    for n in 0..kind.size() {
+    let size = from.column(what).map_or(0, |column| column.size());
+    for n in 0..size {
         let byte = row
             .get((here + n) / 8)
             .map(|w| w.to_ne_bytes()[(here + n) % 8]);

@@ -14,6 +14,7 @@ fn custom(name: &str, shape: Shape, length: Option<u16>, id: u16, pen: u32) -> C
         form: Form::new(shape, length).unwrap(),
         length,
         element: Some(Element { pen, id }),
+        options: (2000..3000).contains(&id),
         pointers: Vec::new(),
         field: Field::Custom0,
     }
@@ -107,7 +108,7 @@ fn values_of_every_kind_are_read_and_shown() {
         "ab",
         "\"hello",
         " you\"",
-        "01-00-ff",
+        "01-00-FF",
         "09-09-09-09-09-09-09-09-09-09",
         "",
         "0",
