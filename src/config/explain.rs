@@ -188,7 +188,7 @@ fn input(text: &mut String, input: &Input) {
 }
 
 /// The settings of [`Reading`], which the engine takes from an input's own.
-const READING: [&str; 7] = [
+const READING: [&str; 8] = [
     "account_options",
     "asa_biflow",
     "ignore_exporter_address",
@@ -196,6 +196,7 @@ const READING: [&str; 7] = [
     "peer_as",
     "uptime_seconds",
     "frame_bytes",
+    "only_ip",
 ];
 
 fn reading(text: &mut String, reading: &Reading) {
@@ -207,6 +208,7 @@ fn reading(text: &mut String, reading: &Reading) {
         reading.peer_as,
         reading.uptime_seconds,
         reading.frame_bytes,
+        reading.only_ip,
     ];
     for (key, value) in READING.iter().zip(values) {
         let _ = writeln!(text, "{key} = {value}");

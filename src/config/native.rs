@@ -528,6 +528,7 @@ fn reading(options: &mut Options) -> Reading {
         peer_as: flag("peer_as", default.peer_as),
         uptime_seconds: flag("uptime_seconds", default.uptime_seconds),
         frame_bytes: flag("frame_bytes", default.frame_bytes),
+        only_ip: flag("only_ip", default.only_ip),
     }
 }
 

@@ -140,6 +140,8 @@ pub struct Reading {
     /// sFlow: bytes are those of the sampled frame, its link layer and checksum included, rather
     /// than those of layer 3.
     pub frame_bytes: bool,
+    /// Packets, sFlow: frames without IP are no records, also where fields below IP are wanted.
+    pub only_ip: bool,
 }
 
 impl Default for Reading {
@@ -152,6 +154,7 @@ impl Default for Reading {
             peer_as: false,
             uptime_seconds: false,
             frame_bytes: false,
+            only_ip: false,
         }
     }
 }

@@ -128,6 +128,14 @@ impl HeaderPlan {
         }
     }
 
+    /// The same, without frames that have no IP where that is asked for.
+    pub fn only_ip(self, only: bool) -> Self {
+        Self {
+            bare: self.bare && !only,
+            ..self
+        }
+    }
+
     /// Whether a packet that is not IP should make a record.
     #[inline]
     pub fn keeps(&self, packet: &Packet) -> bool {
@@ -347,7 +355,7 @@ pub struct PacketDecoder {
 impl PacketDecoder {
     /// A decoder of what `setup` wants.
     pub fn new(setup: &Setup) -> Self {
-        let plan = HeaderPlan::new(setup.wanted);
+        let plan = HeaderPlan::new(setup.wanted).only_ip(setup.reading.only_ip);
         let entries = if plan.ports { setup.fragments_max } else { 0 };
         let pointers = Pointers::new(setup);
         Self {

@@ -148,7 +148,7 @@ impl Want {
         let fields = setup.wanted;
         Self {
             fields,
-            header: HeaderPlan::new(fields),
+            header: HeaderPlan::new(fields).only_ip(setup.reading.only_ip),
             extended: Extended::giving(fields),
             labels: fields.has(Field::MplsLabelStack),
             whence: fields.any(WHENCE),

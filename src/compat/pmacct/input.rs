@@ -70,6 +70,9 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
         Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
         _ => {}
     }
+    if settings.daemon != Daemon::Nfacctd && !core.on("aggregate_unknown_etype") {
+        options.set("only_ip", Raw::Bool(true));
+    }
     copy(&mut options, core, &pairs);
     if settings.daemon.collects() && options.has("tags") && options.has("sampling") {
         // What is told of the sampling map takes the label with it there.

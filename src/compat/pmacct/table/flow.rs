@@ -39,7 +39,7 @@ keys! {
     "aggregate": FLOW Either A, List => to("aggregate.by", "");
     "aggregate_primitives": PUN Core B, Path => to("primitive.*", "each row of the map is a section");
     "aggregate_filter": PNS Plugin A, Filter => to("aggregate.filter", "");
-    "aggregate_unknown_etype": PUS Core B, Flag => Idle("frames that are not IP are not counted; the ledger has them as `not_ip`");
+    "aggregate_unknown_etype": PUS Core B, Flag => to("input.only_ip", "its opposite");
     "plugin_pipe_size": FLOW Either A, Number(1, u64::MAX) => Idle("a worker counts into its own table: there is no queue in between that could overflow");
     "plugin_buffer_size": FLOW Either A, Number(1, u64::MAX) => Idle("a worker counts into its own table: there is no queue in between that could overflow");
     "plugin_pipe_zmq": FLOW Either A, Flag => Idle("a worker counts into its own table: there is no queue in between that could overflow");
