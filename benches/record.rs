@@ -19,7 +19,7 @@ use weir::base::ledger::Intake;
 use weir::base::time::Nanos;
 use weir::decode::registry::{Decode, build};
 use weir::decode::{Emit, Setup};
-use weir::encode::{csv::Csv, value::Style};
+use weir::encode::{self, Encoder, Style};
 use weir::record::schema::Options;
 use weir::record::{Batch, FIELDS, Field, FieldSet, FlowRecord, Schema};
 use weir::source::{Frame, Link, Peer};
@@ -158,8 +158,8 @@ fn decode(format: Format, wanted: FieldSet, again: usize, count: u64, rounds: us
     })
 }
 
-/// Writing rows as CSV.
-fn csv(count: u64, rounds: usize) -> f64 {
+/// Writing rows in a format.
+fn write(format: encode::Format, count: u64, rounds: usize) -> f64 {
     let schema = Arc::new(schema());
     let mut table = Table::new(&schema, MEMORY, 0, 1);
     let mut key = [0u64; 5];
@@ -168,12 +168,13 @@ fn csv(count: u64, rounds: usize) -> f64 {
         table.add(table.hash(&key), &key, &record, &schema);
     }
     let words: Vec<u64> = table.rows().flatten().copied().collect();
-    let mut csv = Csv::new(schema, &Style::default());
+    let mut encoder = Encoder::new(format, schema, &Style::default());
     let mut out = Vec::new();
     best(count, rounds, || {
         for _ in 0..count.div_ceil(1000) {
             out.clear();
-            csv.rows(&words, Nanos(0), &mut out);
+            encoder.rows(&words, Nanos(0), &mut out);
+            encoder.settle(&mut out);
             black_box(&out);
         }
     })
@@ -202,7 +203,9 @@ fn row(name: &str, count: u64, rounds: usize) -> Option<f64> {
     };
     Some(match name {
         "key" => key(count, rounds),
-        "csv" => csv(count, rounds),
+        "csv" => write(encode::Format::Csv, count, rounds),
+        "json" => write(encode::Format::Json, count, rounds),
+        "avro" => write(encode::Format::Avro, count, rounds),
         "ipfix-40" => decode(Format::Ipfix, forty(), 0, count, rounds),
         "ipfix-one" => decode(Format::Ipfix, tuple, 1, count, rounds),
         "ipfix-two" => decode(Format::Ipfix, tuple, 2, count, rounds),
@@ -210,7 +213,7 @@ fn row(name: &str, count: u64, rounds: usize) -> Option<f64> {
     })
 }
 
-const ROWS: [(&str, &str); 10] = [
+const ROWS: [(&str, &str); 12] = [
     ("key", "pack and hash the key of a five-tuple"),
     ("packets", "decode a packet"),
     ("v5", "decode a record of NetFlow v5"),
@@ -224,6 +227,8 @@ const ROWS: [(&str, &str); 10] = [
         "decode a record of IPFIX and count it in two aggregations",
     ),
     ("csv", "write a row as CSV"),
+    ("json", "write a row as JSON"),
+    ("avro", "write a row as Avro, as JSON without `enc-avro`"),
 ];
 
 fn main() {

@@ -13,13 +13,15 @@
 //! 4. [`enrich`]: adds fields; [`rule`]: filters
 //! 5. [`agg`]: sums records by key
 //! 6. [`encode`]: rows as bytes; [`sink`]: takes rows
-//! 7. [`config`]: what is wanted, typed
+//! 7. [`config`]: what is wanted, typed; `compat`: the same from other programs' configurations
 //! 8. [`pipeline`]: joins all that into threads; [`ctl`]: what others may ask of it
 //! 9. [`cmd`]: the command line
 
 pub mod agg;
 pub mod base;
 pub mod cmd;
+#[cfg(any(feature = "compat-pmacct", feature = "compat-uci"))]
+pub mod compat;
 pub mod config;
 pub mod ctl;
 pub mod decode;

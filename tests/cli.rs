@@ -105,6 +105,58 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(err(&output), "");
 }
 
+/// A capture of one packet each from `hosts` hosts, then two large ones from one more.
+fn crowd(hosts: u32) -> Vec<u8> {
+    use weir::base::time::Nanos;
+    use weir::wire::savefile::{write_pcap_header, write_pcap_record};
+    let mut file = write_pcap_header(101).to_vec();
+    let host = |n: u32, length: u16, file: &mut Vec<u8>| {
+        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 89, 0, 0];
+        packet[2..4].copy_from_slice(&length.to_be_bytes());
+        packet.extend((0x0a00_0000 + n).to_be_bytes());
+        packet.extend([192, 0, 2, 1]);
+        file.extend(write_pcap_record(Nanos(1), 20, u32::from(length)));
+        file.extend(packet);
+    };
+    (0..hosts).for_each(|n| host(n, 20, &mut file));
+    (0..2).for_each(|_| host(0x00ff_ffff, 1500, &mut file));
+    file
+}
+
+/// What can not be sorted for want of memory is summed up, and somebody says so.
+#[test]
+fn rows_that_find_no_room_to_be_sorted_are_not_lost() {
+    const HOSTS: u32 = 60_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("crowd.pcap");
+    std::fs::write(&path, crowd(HOSTS)).unwrap();
+    let path = path.to_str().unwrap();
+    let by = ["read", "--by", "src_host", "--format", "csv", "--sort"];
+    let all = weir(&[&by[..], &["bytes", path]].concat());
+    assert_eq!(out(&all).lines().count() as u32, 1 + HOSTS + 1);
+    assert!(!err(&all).contains("no room"));
+    for sort in ["bytes", "src_host"] {
+        let output = weir(&[&by[..], &[sort, "--memory", "3MiB", path]].concat());
+        assert_eq!(code(&output), 0);
+        assert!(err(&output).contains("has no room to sort all rows"));
+        let text = out(&output);
+        let lines: Vec<&str> = text.lines().collect();
+        let bytes = |line: &str| line.rsplit(',').next().unwrap().parse::<u64>().unwrap();
+        let (total, rows) = lines[1..].split_last().unwrap();
+        assert!(total.starts_with("total,"), "{total}");
+        assert!(rows.last().unwrap().starts_with("other,"));
+        let sum: u64 = rows.iter().map(|row| bytes(row)).sum();
+        assert_eq!((sum, bytes(total)), (u64::from(HOSTS) * 20 + 3000, sum));
+        // The largest row came last, when there was no room any more.
+        let first = if sort == "bytes" {
+            "10.255.255.255,2,3000"
+        } else {
+            "10.0.0.0,1,20"
+        };
+        assert_eq!(lines[1], first);
+    }
+}
+
 #[test]
 fn fields_lists_all() {
     let all = weir::record::FIELDS;

@@ -1,6 +1,8 @@
 //! From bytes to rows, one feature per directory of `tests/golden`: `input.pcap`, the arguments of
-//! `weir read` (one on each line), the rows and the ledger that must come out. `UPDATE=1` writes
-//! the inputs, rows and ledgers anew; look at the difference before believing it.
+//! `weir read` (one on each line), the rows and the ledger that must come out. Where there is a
+//! `weir.toml` instead of arguments, `weir run` runs it in the directory, and what it says about
+//! the files of rules there is compared as well. `UPDATE=1` writes the inputs, rows and ledgers
+//! anew; look at the difference before believing it.
 #![cfg(all(
     feature = "src-savefile",
     feature = "dec-netflow",
@@ -60,6 +62,9 @@ fn rows_and_ledger_are_as_expected() {
     let mut report = Vec::new();
     for name in cases() {
         let dir = root().join(&name);
+        if dir.join("weir.toml").exists() {
+            continue;
+        }
         let args = fs::read_to_string(dir.join("args")).unwrap();
         let mut args: Vec<&str> = args.lines().collect();
         let format = match args.iter().find_map(|arg| arg.strip_prefix("--format=")) {
@@ -96,6 +101,40 @@ fn rows_and_ledger_are_as_expected() {
             &mut report,
         );
     }
+    assert!(report.is_empty(), "{}", report.join("\n"));
+}
+
+#[test]
+fn configurations_give_the_rows_that_are_expected() {
+    let (mut report, mut count) = (Vec::new(), 0);
+    for name in cases() {
+        let dir = root().join(&name);
+        if !dir.join("weir.toml").exists() {
+            continue;
+        }
+        count += 1;
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(dir.join("input.pcap"), build::input(&name).unwrap()).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args(["run", "weir.toml"]).current_dir(&dir);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{name}: {said}");
+        let json = output.stdout.first() == Some(&b'{');
+        let rows = if json {
+            "expected.jsonl"
+        } else {
+            "expected.csv"
+        };
+        same(&dir.join(rows), &output.stdout, &mut report);
+        let warnings = said.lines().filter(|line| line.contains(": warning: "));
+        let warnings: String = warnings.map(|line| format!("{line}\n")).collect();
+        if !warnings.is_empty() || dir.join("warnings").exists() {
+            same(&dir.join("warnings"), warnings.as_bytes(), &mut report);
+        }
+    }
+    assert!(count >= 5, "only {count} configurations");
     assert!(report.is_empty(), "{}", report.join("\n"));
 }
 

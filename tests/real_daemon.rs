@@ -109,6 +109,23 @@ fn templates_survive_a_restart() {
 }
 
 #[test]
+fn templates_survive_a_kill() {
+    let first = Daemon::start(FILES);
+    let (dir, port) = (first.dir(), first.port);
+    let all = datagrams("softflowd-v9.pcap");
+    send(port, &all);
+    // Without a stop: what is there is what was written while it ran.
+    let saved = dir.path().join("templates.exports");
+    wait_for(|| saved.exists());
+    // Which kills it.
+    drop(first);
+    let second = Daemon::start_in(Rc::clone(&dir), port, FILES);
+    send(port, &all[1..]);
+    wait_for(|| second.decoded().0 > V9.0 / 2);
+    second.stop();
+}
+
+#[test]
 fn an_output_that_fails_is_said_and_does_not_hold_up_the_stop() {
     let daemon = Daemon::start(&FILES.replace("DIR/flows.csv", "/proc/no/such/flows.csv"));
     send(daemon.port, &datagrams("softflowd-v9.pcap"));

@@ -205,7 +205,14 @@ fn a_user_without_rights_learns_which_one_it_needs() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dir.path(), open).unwrap();
     let binary = dir.path().join("weir");
-    std::fs::copy(env!("CARGO_BIN_EXE_weir"), &binary).unwrap();
+    // Copied by another process: a descriptor of ours, open for writing, would be inherited by
+    // whatever the other tests start just then, and the system runs no program that is written to.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_weir"))
+        .arg(&binary)
+        .status()
+        .unwrap();
+    assert!(copied.success());
     let text = "[input.here]\nkind = \"capture\"\ninterface = \"lo\"\n\
         [aggregate.all]\nto = [\"out\"]\n[output.out]\nkind = \"print\"\n";
     std::fs::write(dir.path().join("weir.toml"), text).unwrap();

@@ -22,6 +22,7 @@ fn open(name: &str, settings: &[(&str, Raw)]) -> Box<dyn Sink> {
     let context = Context {
         name: name.into(),
         zone: Zone::UTC,
+        seed: 0,
     };
     opener.open(&context).expect("open")
 }

@@ -28,7 +28,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("enrich", &["base", "record"]),
     (
         "rule",
-        &["base", "sys", "record", "source::Link", "source::Frame"],
+        &[
+            "base",
+            "sys",
+            "record",
+            "enrich",
+            "source::Link",
+            "source::Frame",
+        ],
     ),
     ("agg", &["base", "record", "rule"]),
     ("encode", &["base", "record"]),
@@ -36,8 +43,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "base", "sys", "record", "source", "decode", "rule", "agg", "encode", "sink",
+            "base", "sys", "record", "source", "decode", "enrich", "rule", "agg", "encode", "sink",
         ],
+    ),
+    (
+        "compat",
+        &["base", "sys", "record", "decode", "rule", "config"],
     ),
     (
         "pipeline",
@@ -57,7 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cmd",
         &[
             "base", "sys", "record", "source", "decode", "rule", "agg", "encode", "sink", "config",
-            "pipeline", "ctl",
+            "compat", "pipeline", "ctl",
         ],
     ),
 ];

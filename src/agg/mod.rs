@@ -4,6 +4,7 @@
 
 pub mod full;
 pub mod prorate;
+pub mod sieve;
 pub mod table;
 pub mod window;
 

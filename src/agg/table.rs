@@ -34,7 +34,9 @@ pub struct Table {
     stride: usize,
     index: Vec<u32>,
     slots: usize,
+    /// Bits of a slot that are an entry's number; and those bits, all set.
     bits: u32,
+    numbers: u32,
     seed: u64,
     /// All of the hash is seeded, so that no sender can choose keys that collide.
     seeds: SharedSeed,
@@ -48,6 +50,7 @@ impl Table {
         let capacity = Self::capacity_for(stride, memory, reserve);
         let all = capacity + reserve;
         let index = Self::index_for(all);
+        let bits = usize::BITS - all.leading_zeros();
         Self {
             slab: vec![0; all * stride],
             len: 0,
@@ -57,7 +60,8 @@ impl Table {
             stride,
             index: vec![0; index],
             slots: INDEX_MIN.min(index),
-            bits: usize::BITS - all.leading_zeros(),
+            bits,
+            numbers: (1 << bits) - 1,
             seed: spread(seed),
             seeds: SharedSeed::from_u64(seed),
         }
@@ -129,7 +133,7 @@ impl Table {
     #[inline]
     fn tag(&self, hash: u64) -> u32 {
         // The index uses the low bits of the hash; the tag takes the high ones.
-        ((hash >> 32) as u32) << self.bits.min(31)
+        ((hash >> 32) as u32).wrapping_shl(self.bits)
     }
 
     /// Reads what the next [`add`](Self::add) of this hash will need, so that the loads of a whole
@@ -145,16 +149,11 @@ impl Table {
     /// Likewise for the entry a slot points to.
     #[inline]
     pub fn touch_entry(&self, slot: u32) -> u64 {
-        let number = (slot & self.number_mask()) as usize;
+        let number = (slot & self.numbers) as usize;
         self.slab
             .get(number.saturating_sub(1) * self.stride)
             .copied()
             .unwrap_or(0)
-    }
-
-    #[inline]
-    fn number_mask(&self) -> u32 {
-        (1u32 << self.bits.min(31)) - 1
     }
 
     /// Whether batches gain from touching ahead: the table is larger than a fast cache.
@@ -168,10 +167,9 @@ impl Table {
     #[inline(always)]
     pub fn add(&mut self, hash: u64, key: &[u64], record: &FlowRecord, schema: &Schema) -> Added {
         match self.find(hash, key) {
-            Ok(entry) => {
-                let end = entry * self.stride + self.stride;
-                let start = entry * self.stride + 1 + key.len();
-                if let Some(counters) = self.slab.get_mut(start..end) {
+            Ok(start) => {
+                let row = start + 1 + key.len()..start + self.stride;
+                if let Some(counters) = self.slab.get_mut(row) {
                     schema.counter.add(record, counters);
                 }
                 Added::Counted
@@ -226,8 +224,7 @@ impl Table {
         let (key, counters) = row.split_at(self.key.min(row.len()));
         let hash = self.hash(key);
         match self.find(hash, key) {
-            Ok(entry) => {
-                let start = entry * self.stride;
+            Ok(start) => {
                 if let Some(into) = self.slab.get_mut(start + 1 + self.key..start + self.stride) {
                     schema.counter.merge(counters, into);
                 }
@@ -241,24 +238,25 @@ impl Table {
         }
     }
 
-    /// The entry of `key`, or the slot where it belongs.
+    /// Where the entry of `key` begins in the slab, or the slot where it belongs.
     #[inline(always)]
     fn find(&self, hash: u64, key: &[u64]) -> Result<usize, usize> {
-        let (mask, tag, numbers) = (self.slots - 1, self.tag(hash), self.number_mask());
+        let (mask, tag) = (self.slots - 1, self.tag(hash));
         let mut at = hash as usize & mask;
         loop {
             let slot = self.index[at];
             if slot == 0 {
                 return Err(at);
             }
-            if slot & !numbers == tag {
-                let entry = (slot & numbers) as usize - 1;
-                let start = entry * self.stride + 1;
-                let there = &self.slab[start..start + key.len()];
+            // The number alone is left when the tag is the same.
+            let number = slot ^ tag;
+            if number <= self.numbers {
+                let start = (number as usize - 1) * self.stride;
+                let there = &self.slab[start + 1..start + 1 + key.len()];
                 // All words at once: they nearly always are the same.
                 let differing = there.iter().zip(key).fold(0, |d, (a, b)| d | (a ^ b));
                 if differing == 0 {
-                    return Ok(entry);
+                    return Ok(start);
                 }
             }
             at = (at + 1) & mask;
@@ -326,7 +324,7 @@ impl Table {
 
     /// Takes entry `number` out of the index, moving back what had been pushed on behind it.
     fn unlink(&mut self, number: usize) {
-        let (mask, numbers) = (self.slots - 1, self.number_mask());
+        let (mask, numbers) = (self.slots - 1, self.numbers);
         let mut hole = self.slab[number * self.stride] as usize & mask;
         while self.index[hole] & numbers != number as u32 + 1 {
             hole = (hole + 1) & mask;

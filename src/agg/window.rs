@@ -214,6 +214,11 @@ impl Aggregator {
         }
     }
 
+    /// Enters records that a tag map's `return` added to those that were decoded.
+    pub fn copied(&mut self, sum: Sum) {
+        self.account.copied += sum;
+    }
+
     fn count(&mut self, records: &mut [FlowRecord]) {
         if self.bins.is_none() {
             return self.admit_ends(records);
@@ -344,12 +349,11 @@ impl Aggregator {
         let schema = self.settings.schema.clone();
         let width = if N > 0 { N } else { schema.key.len() };
         let (mut keys, mut hashes) = (std::mem::take(&mut self.keys), [0; Batch::SIZE]);
+        schema.key.pack_all(records, &mut keys);
         let (mut packets, mut bytes) = (0u64, 0u64);
-        let places = keys.chunks_exact_mut(width.max(1)).zip(&mut hashes);
+        let places = keys.chunks_exact(width.max(1)).zip(&mut hashes);
         for (record, (key, hash)) in records.iter().zip(places) {
-            let key = &mut key[..width];
-            schema.key.pack(record, key);
-            *hash = self.filling.hash(key);
+            *hash = self.filling.hash(&key[..width]);
             packets = packets.wrapping_add(record.packets);
             bytes = bytes.wrapping_add(record.bytes);
         }

@@ -194,8 +194,10 @@ impl Intake {
 /// The page of one aggregation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Records offered to it: all that its inputs decoded.
+    /// Records offered to it: all that its inputs decoded, and those copied.
     pub offered: Sum,
+    /// Records among those offered that the `return` of a tag map made, before renormalisation.
+    pub copied: Sum,
     /// Records its filter did not pass.
     pub filtered: Sum,
     /// What the double count of the `sum_*` primitives added.
@@ -216,20 +218,82 @@ pub struct Account {
     pub mismatches: u64,
     /// What those rows fell short of, in packets and bytes.
     pub unexplained: Sum,
+    /// What became of flushed rows before they were handed to the outputs; none where they are
+    /// handed on as they are.
+    pub sifted: Option<Sifted>,
+}
+
+/// What preprocessing did to the rows of an aggregation. The law: taken + raised = removed +
+/// diverted + lowered + passed, in packets and in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sifted {
+    /// Rows that were judged.
+    pub taken: Sum,
+    /// Rows whose counters were raised, and by how much.
+    pub raised: Sum,
+    /// Rows whose counters were lowered, and by how much.
+    pub lowered: Sum,
+    /// Rows that go nowhere.
+    pub removed: Sum,
+    /// Rows that go to the outputs for those that do not pass.
+    pub diverted: Sum,
+    /// Rows handed to the outputs, with the counters they have there.
+    pub passed: Sum,
+}
+
+impl Sifted {
+    /// Enters that a row's counters were changed.
+    pub fn changed(&mut self, before: Sum, after: Sum) {
+        for (page, less, more) in [
+            (&mut self.raised, before, after),
+            (&mut self.lowered, after, before),
+        ] {
+            let by = Sum {
+                records: 0,
+                packets: more.packets.saturating_sub(less.packets),
+                bytes: more.bytes.saturating_sub(less.bytes),
+            };
+            if by != Sum::default() {
+                *page += Sum { records: 1, ..by };
+            }
+        }
+    }
+
+    /// What the law leaves over, in packets and bytes.
+    pub fn imbalance(&self) -> (u64, u64) {
+        let left = self.taken + self.raised;
+        let rest = left - (self.removed + self.diverted + self.lowered + self.passed);
+        (rest.packets, rest.bytes)
+    }
+
+    /// Adds another page.
+    pub fn add(&mut self, o: &Self) {
+        self.taken += o.taken;
+        self.raised += o.raised;
+        self.lowered += o.lowered;
+        self.removed += o.removed;
+        self.diverted += o.diverted;
+        self.passed += o.passed;
+    }
 }
 
 impl Account {
-    /// What the law leaves over, in packets and bytes; both zero when the page balances.
+    /// What the laws leave over, in packets and bytes; both zero when the page balances.
     pub fn imbalance(&self) -> (u64, u64) {
         let left = self.offered + self.doubled;
         let right = self.filtered + self.refused + self.open + self.flushed;
         let rest = left - right;
-        (rest.packets, rest.bytes)
+        let (packets, bytes) = self.sifted.unwrap_or_default().imbalance();
+        (
+            rest.packets.wrapping_add(packets),
+            rest.bytes.wrapping_add(bytes),
+        )
     }
 
     /// Adds another worker's page.
     pub fn add(&mut self, o: &Self) {
         self.offered += o.offered;
+        self.copied += o.copied;
         self.filtered += o.filtered;
         self.doubled += o.doubled;
         self.folded += o.folded;
@@ -240,6 +304,9 @@ impl Account {
         self.full = self.full.wrapping_add(o.full);
         self.mismatches = self.mismatches.wrapping_add(o.mismatches);
         self.unexplained += o.unexplained;
+        if let Some(sifted) = &o.sifted {
+            self.sifted.get_or_insert_default().add(sifted);
+        }
     }
 }
 
@@ -279,6 +346,23 @@ mod tests {
         assert_eq!(page.imbalance(), (1, 100));
         page.filtered = Sum::one(1, 100);
         assert_eq!(page.imbalance(), (0, 0));
+        let mut sifted = Sifted {
+            taken: Sum::one(9, 900),
+            passed: Sum::one(18, 450),
+            ..Sifted::default()
+        };
+        sifted.changed(sifted.taken, sifted.passed);
+        page.sifted = Some(sifted);
+        assert_eq!(page.imbalance(), (0, 0));
+        assert_eq!(
+            (sifted.raised, sifted.lowered),
+            (Sum::one(9, 0), Sum::one(0, 450))
+        );
+        page.sifted = Some(Sifted {
+            removed: Sum::one(1, 0),
+            ..sifted
+        });
+        assert_eq!(page.imbalance(), (u64::MAX, 0));
     }
 
     #[test]

@@ -9,9 +9,12 @@ pub mod cursor;
 pub mod error;
 pub mod intern;
 pub mod ledger;
+pub mod lines;
+pub mod lpm;
 pub mod offset;
 pub mod options;
 pub mod pattern;
+pub mod proto;
 pub mod text;
 pub mod time;
 #[cfg(feature = "time-zone")]
@@ -37,6 +40,7 @@ features! {
     "dec-sflow": "edge, collector, full",
     "rule-filter": "edge, collector, full",
     "rule-filter-static": "",
+    "enc-avro": "collector, full",
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",
     "sink-memory": "edge, collector, full",
@@ -44,6 +48,8 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "compat-pmacct": "collector, full",
+    "compat-uci": "collector, full",
 }
 
 /// Whether this build has a feature.

@@ -19,7 +19,7 @@ enum Part {
 }
 
 /// Letters that may follow a percent sign.
-const LETTERS: &str = "YmdHMSsjyVGuFTz";
+const LETTERS: &str = "YmdHMSsjyVGuwWFTz";
 
 impl Pattern {
     /// Most characters of a pattern.
@@ -27,7 +27,8 @@ impl Pattern {
 
     /// Reads a pattern. `%Y %m %d %H %M %S` are the parts of the time, `%s` seconds since 1970,
     /// `%j` day of the year, `%y` year of the century, `%G` and `%V` year and week of ISO 8601,
-    /// `%u` day of the week from 1 for Monday, `%F` is `%Y-%m-%d`, `%T` is `%H%M%S`, `%z` the
+    /// `%u` day of the week from 1 for Monday, `%w` from 0 for Sunday, `%W` week of the year by its
+    /// Mondays, `%F` is `%Y-%m-%d`, `%T` is `%H%M%S`, `%z` the
     /// offset from UTC; `%%` is a percent sign. `$name` and `${name}` are values; `$$` is a dollar
     /// sign.
     ///
@@ -137,6 +138,8 @@ fn field(letter: char, time: Nanos, c: &Civil) -> String {
         'G' => format!("{:04}", c.week().0),
         'V' => format!("{:02}", c.week().1),
         'u' => format!("{}", c.weekday + 1),
+        'w' => format!("{}", (c.weekday + 1) % 7),
+        'W' => format!("{:02}", (c.yearday + 6 - u16::from(c.weekday)) / 7),
         'F' => format!("{:04}-{:02}-{:02}", c.year, c.month, c.day),
         'T' => format!("{:02}{:02}{:02}", c.hour, c.minute, c.second),
         'z' => {
@@ -205,6 +208,7 @@ mod tests {
             expand("%F_%T %y %j %G-W%V-%u %s %z %%", &[]),
             "2024-02-29_133456 24 060 2024-W09-4 1709210096 +0100 %"
         );
+        assert_eq!(expand("%w %W", &[]), "4 09");
         assert_eq!(expand("$a-${b}c/$$x", &[b"1", b"two"]), "1-twoc/$x");
         let pattern = Pattern::parse("$peer_src_ip/$tag-%H").unwrap();
         assert!(pattern.variables().eq(["peer_src_ip", "tag"]) && pattern.has_time());

@@ -6,9 +6,12 @@ use crate::base::error::Exit;
 use crate::base::options::Problem;
 use crate::config::Config;
 use crate::config::{explain, native};
-use crate::pipeline::Plan;
+use crate::pipeline::plan::Held;
+use crate::pipeline::rules::Rules;
+use crate::pipeline::{Plan, maps};
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 /// The table of `weir check`.
 pub static COMMAND: Command = Command {
@@ -16,7 +19,8 @@ pub static COMMAND: Command = Command {
     doc: "Check a configuration: all mistakes at once, the plan, the memory",
     about: "Reads a configuration and reports everything that is wrong with it, each with file, \
             line and column, and the nearest name that would be right. If nothing is wrong it \
-            prints the configuration in effect, defaults filled in, and how the memory is divided.",
+            prints the configuration in effect, defaults filled in, and how the memory is divided. \
+            Maps that it names are read, too; with --map, FILE is a map.",
     operands: Operands {
         name: "FILE",
         least: 0,
@@ -29,11 +33,23 @@ pub static COMMAND: Command = Command {
             .short('c')
             .default("/etc/weir/weir.toml"),
         Flag::switch("quiet", "Only say what is wrong.").short('q'),
+        Flag::new(
+            "map",
+            Take::Text,
+            "KIND",
+            "FILE is a map of this kind, or a networks file or list.",
+        ),
     ],
-    examples: &[(
-        "weir check weir.toml",
-        "what is wrong with it, or what it means",
-    )],
+    examples: &[
+        (
+            "weir check weir.toml",
+            "what is wrong with it, or what it means",
+        ),
+        (
+            "weir check --map tags pretag.map",
+            "which rows of a map can not be used, and why",
+        ),
+    ],
     run,
 };
 
@@ -41,6 +57,9 @@ pub static COMMAND: Command = Command {
 const LONGEST: u64 = 4 << 20;
 
 fn run(args: Args) -> Exit {
+    if let Some(kind) = args.text("map") {
+        return map(&args, kind);
+    }
     let (name, text) = match text(&args) {
         Ok(read) => read,
         Err(exit) => return exit,
@@ -59,6 +78,42 @@ fn run(args: Args) -> Exit {
     out::print(&format!("# {name}: ok. In effect is:\n{shown}\n{memory}"))
 }
 
+/// Judges a map by itself.
+fn map(args: &Args, kind: &str) -> Exit {
+    let Some(path) = args.operands.first() else {
+        return args.wrong("--map needs the FILE to check");
+    };
+    let name = path.to_string_lossy().into_owned();
+    let (rows, complaints) = match maps::check(kind, path.as_ref()) {
+        Ok(checked) => checked,
+        Err(why) => {
+            out::say(&format!("{name}: {why}\n"));
+            return Exit::Config;
+        }
+    };
+    report(&name, "", complaints.problems(), &mut out::say);
+    let count = complaints.count();
+    if count > 0 {
+        let s = if count == 1 { "" } else { "s" };
+        out::say(&format!(
+            "{name}: {count} mistake{s}; {rows} rows can be used\n"
+        ));
+        return Exit::Config;
+    }
+    if args.flag("quiet") {
+        return Exit::Fine;
+    }
+    out::print(&format!("{name}: ok, {rows} rows\n"))
+}
+
+/// A configuration's text in whichever syntax it is.
+pub fn sections(text: &str) -> native::Outcome {
+    match super::UCI {
+        Some((is, parse)) if is(text) => parse(text),
+        _ => native::parse(text),
+    }
+}
+
 /// The configuration in `text` and what it means. All that is wrong with it is
 /// said through `say`.
 ///
@@ -69,10 +124,42 @@ pub fn understand(
     text: &str,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    let outcome = native::parse(text);
+    plan(name, sections(text), None, say)
+}
+
+/// The same while the rules `held` are in force: what a map held that can not be read stays so.
+///
+/// # Errors
+/// How the command ends then.
+pub fn understand_again(
+    name: &str,
+    text: &str,
+    held: Option<&Rules>,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Config, Plan), Exit> {
+    plan(name, sections(text), held, say)
+}
+
+/// What a configuration that has been read means. All that is wrong with it is said through `say`.
+///
+/// # Errors
+/// How the command ends then.
+pub fn plan(
+    name: &str,
+    outcome: native::Outcome,
+    held: Option<&Rules>,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Config, Plan), Exit> {
     let mut problems = outcome.problems;
-    let plan = match Plan::new(&outcome.config) {
-        Ok(plan) => Some(plan),
+    let held = held.map(|rules| Held {
+        rules,
+        symbols: None,
+    });
+    let plan = match Plan::again(&outcome.config, held) {
+        Ok(plan) => {
+            warn(&plan, say);
+            Some(plan)
+        }
         Err(more) => {
             problems.extend(more);
             None
@@ -101,7 +188,14 @@ pub fn text(args: &Args) -> Result<(String, String), Exit> {
     if path.is_some() && args.given("config") {
         return Err(args.wrong("FILE and --config both name a configuration"));
     }
-    let path: &std::path::Path = path.or(args.path("config")).unwrap_or("weir.toml".as_ref());
+    file(path.or(args.path("config")).unwrap_or("weir.toml".as_ref()))
+}
+
+/// A configuration by the path of its file, and its text. What hinders is said.
+///
+/// # Errors
+/// How the command ends then.
+pub fn file(path: &Path) -> Result<(String, String), Exit> {
     let name = path.display().to_string();
     let mut text = String::new();
     let read = if name == "-" {
@@ -123,6 +217,29 @@ pub fn text(args: &Args) -> Result<(String, String), Exit> {
     };
     out::say(&format!("{name}: {why}\n"));
     Err(exit)
+}
+
+/// Rows of a file that are told of one by one; the rest is counted.
+const TOLD: usize = 10;
+
+/// Says what is wrong with the files of a plan.
+pub fn warn(plan: &Plan, say: &mut dyn FnMut(&str)) {
+    let mut rest = plan.warnings.as_slice();
+    while let Some(first) = rest.first() {
+        let count = rest.iter().take_while(|w| w.file == first.file).count();
+        let (of_file, others) = rest.split_at(count);
+        let problems: Vec<Problem> = of_file.iter().map(|w| w.problem.clone()).collect();
+        report(
+            &first.file,
+            "warning: ",
+            problems.get(..TOLD).unwrap_or(&problems),
+            say,
+        );
+        if let Some(more) = count.checked_sub(TOLD).filter(|more| *more > 0) {
+            say(&format!("{}: warning: and {more} more\n", first.file));
+        }
+        rest = others;
+    }
 }
 
 /// Prints problems as `file:line:column: message`.

@@ -6,13 +6,19 @@
 
 pub mod arg;
 pub mod check;
+#[cfg(feature = "compat-pmacct")]
+pub mod client;
 pub mod complete;
 pub mod fields;
 #[path = "gen.rs"]
 pub mod generate;
 pub mod help;
+#[cfg(feature = "compat-pmacct")]
+pub mod import;
 pub mod man;
 pub mod out;
+#[cfg(feature = "compat-pmacct")]
+pub mod pmacct;
 pub mod query;
 pub mod read;
 pub mod run;
@@ -24,15 +30,34 @@ pub mod version;
 
 use crate::base::error::Exit;
 use crate::base::{text, without};
+#[cfg(feature = "compat-uci")]
+use crate::compat::uci;
+use crate::config::native;
 use arg::{Args, Command};
 use std::ffi::OsString;
 use std::path::Path;
+
+/// Reads a configuration in another syntax than TOML: whether a text is in it, and its reader.
+type Foreign = (fn(&str) -> bool, fn(&str) -> native::Outcome);
+/// The syntax of OpenWrt, in builds that have it.
+#[cfg(feature = "compat-uci")]
+const UCI: Option<Foreign> = Some((uci::is, |text| {
+    let network = std::fs::read_to_string(uci::NETWORK).unwrap_or_default();
+    uci::parse(text, &network)
+}));
+/// `None` in a build that has not.
+#[cfg(not(feature = "compat-uci"))]
+const UCI: Option<Foreign> = None;
 
 /// Every command of this build, in the order of the help.
 pub static COMMANDS: &[&Command] = &[
     &read::COMMAND,
     &run::COMMAND,
     &check::COMMAND,
+    #[cfg(feature = "compat-pmacct")]
+    &pmacct::COMMAND,
+    #[cfg(feature = "compat-pmacct")]
+    &import::COMMAND,
     &query::COMMAND,
     #[cfg(feature = "cmd-top")]
     &top::COMMAND,
@@ -44,7 +69,23 @@ pub static COMMANDS: &[&Command] = &[
 ];
 
 /// Commands that exist, whether built in or not, with the feature that each needs.
-static NEEDING: &[(&str, &str)] = &[("top", "cmd-top")];
+static NEEDING: &[(&str, &str)] = &[
+    ("top", "cmd-top"),
+    ("pmacct", "compat-pmacct"),
+    ("import", "compat-pmacct"),
+];
+
+/// The page of pmacct's keys.
+#[cfg(feature = "compat-pmacct")]
+fn pmacct_keys() -> String {
+    crate::compat::pmacct::doc::page()
+}
+
+/// The page of pmacct's keys, in a build that knows none.
+#[cfg(not(feature = "compat-pmacct"))]
+fn pmacct_keys() -> String {
+    format!("{}\n", without("compat-pmacct"))
+}
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {
@@ -53,12 +94,27 @@ pub fn find(name: &str) -> Option<&'static Command> {
 
 /// Runs the command line; `args` begins with the name of the program.
 pub fn main(args: Vec<OsString>) -> Exit {
-    let mut args = args.into_iter().skip(1);
+    let mut args = args.into_iter();
+    let called = args.next();
+    #[cfg(feature = "compat-pmacct")]
+    if let Some(name) = called
+        .as_ref()
+        .and_then(|c| Path::new(c).file_name()?.to_str())
+        && pmacct::is_program(name)
+    {
+        return pmacct::program(name, args.collect());
+    }
+    drop(called);
     let Some(first) = args.next() else {
         out::say(&help::short());
         return Exit::Usage;
     };
     let rest: Vec<OsString> = args.collect();
+    // The options behind it are another program's.
+    #[cfg(feature = "compat-pmacct")]
+    if first == "pmacct" {
+        return pmacct::main(rest);
+    }
     let name = match first.to_str() {
         Some("-h" | "--help") => "help",
         Some("-V" | "--version") => "version",

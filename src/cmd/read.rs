@@ -10,7 +10,9 @@ use crate::base::error::Exit;
 use crate::base::options::{Options, Place, Raw};
 use crate::base::text::{nearest, show_size};
 use crate::base::zone::Zone;
-use crate::config::{Aggregate, Config, Decode, Every, Full, Input, Output, every, primitive};
+use crate::config::{
+    Aggregate, Config, Decode, Every, Full, Input, Limits, Output, every, primitive,
+};
 use crate::encode::value::Style;
 use crate::pipeline::outlet::Outlet;
 use crate::pipeline::reload::Kept;
@@ -19,7 +21,7 @@ use crate::record::schema::What;
 use crate::record::{FIELDS, Field};
 use crate::sys::signal::Signals;
 use ledger::Ledger;
-use rows::{Format, Report, Trouble, Wanted};
+use rows::{Format, Report, Told, Wanted};
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
@@ -118,7 +120,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         .into_iter()
         .map(|name| (name, Place::default()))
         .collect();
-    let by = primitive::list(&items, &mut problems);
+    let by = primitive::list(&items, false, &mut problems);
     if let Some(problem) = problems.first() {
         return Err(wrong(format!("--by: {}", problem.message)));
     }
@@ -144,6 +146,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
     let mut config = Config {
         memory: total.saturating_sub(memory as u64),
         timezone: args.text("timezone").unwrap_or("local").into(),
+        limits: limits(total / args.operands.len().max(1) as u64),
         ..Config::default()
     };
     config.inputs = inputs(args);
@@ -161,10 +164,9 @@ fn job(args: &Args) -> Result<Job, Exit> {
         ..Style::default()
     };
     let colour = args.path("output").is_none() && out::colour();
-    let by_bytes = What::Bytes;
     let wanted = Wanted {
         format,
-        sort: sort.or((table || top.is_some()).then_some(by_bytes)),
+        sort: sort.or((table || top.is_some()).then_some(What::Bytes)),
         top: top.map(|n| n as usize),
         colour,
         both_ends: by.both_ends,
@@ -180,6 +182,24 @@ fn job(args: &Args) -> Result<Job, Exit> {
         total,
     })
 }
+
+/// Limits of the decoders' stores. A savefile may have all that a network exports, and nobody
+/// can make it send a template again: where there is room, more of it is kept than by a daemon.
+fn limits(each: u64) -> Limits {
+    if each < LIMITS_FROM {
+        return Limits::default();
+    }
+    Limits {
+        templates: 2048,
+        exporters: 2048,
+        options: 16_384,
+        fragments: 4096,
+        symbols: 2 << 20,
+    }
+}
+
+/// Memory for each file from which there is room for more than the usual.
+const LIMITS_FROM: u64 = 32 << 20;
 
 /// An input for each file.
 fn inputs(args: &Args) -> Vec<Input> {
@@ -197,6 +217,8 @@ fn inputs(args: &Args) -> Vec<Input> {
             kind: "file".into(),
             decode,
             workers: 1,
+            filter: String::new(),
+            rules: Default::default(),
             reading: Default::default(),
             options,
             place: Place::default(),
@@ -213,6 +235,7 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         by: by.by.clone(),
         flows: by.flows,
         both_ends: by.both_ends,
+        absent: false,
         every,
         align: None,
         offset: 0,
@@ -221,7 +244,8 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         prorate: false,
         stitch: false,
         kinds: false,
-        filter: args.text("filter").unwrap_or_default().into(),
+        filter: args.text("filter").map(String::from).into_iter().collect(),
+        rules: Default::default(),
         memory: None,
         full: match args.text("full") {
             Some("fold") => Full::Fold,
@@ -229,6 +253,8 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
             _ => Full::Flush,
         },
         renormalise: false,
+        preprocess: None,
+        rejects: Vec::new(),
         to: vec![ROWS.into()],
         place: Place::default(),
     }
@@ -275,8 +301,8 @@ impl Job {
         };
         let config = self.config;
         let packets = config.inputs.iter().all(|i| i.decode == Decode::Packet);
-        let trouble = Trouble::default();
-        let report = Report::new(to, self.wanted, self.memory, trouble.clone());
+        let told = Told::default();
+        let report = Report::new(to, self.wanted, self.memory, told.clone());
         let outlet = Outlet::new(ROWS, QUEUE, true);
         let Ok(thread) = outlet.start(Box::new(report)) else {
             return out::fail("no thread left");
@@ -296,11 +322,8 @@ impl Job {
         if progress {
             out::say("\r\x1b[K");
         }
-        let trouble = trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .filter(|e| e.kind() != ErrorKind::BrokenPipe);
+        let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
+        let trouble = told.trouble.filter(|e| e.kind() != ErrorKind::BrokenPipe);
         let ledger = Ledger::new(&view, packets, trouble.is_some());
         let failed = view.inputs.iter().any(|input| input.failed);
         let exit = match trouble {
@@ -310,6 +333,13 @@ impl Job {
         };
         if let Some(hint) = ledger.hint() {
             out::say(&format!("weir read: {hint}\n"));
+        }
+        if told.beyond > 0 {
+            let (rows, given) = (told.beyond, show_size(self.total));
+            out::say(&format!(
+                "weir read: --memory {given} has no room to sort all rows: {rows} are summed up \
+                 as `other`, and the order is an estimate; give it more\n"
+            ));
         }
         // The ledger is the last line, whatever else there is to say.
         if !self.quiet || ledger.lost() {

@@ -4,14 +4,17 @@ use super::arg::{Args, Command, Flag, Operands, Take};
 use super::{check, out};
 use crate::base::error::Exit;
 use crate::base::time::wall;
-use crate::config::Config;
-use crate::ctl::log::Target;
+use crate::config::{Config, LogTo, native};
+use crate::ctl::log::{LIST, NOTICE, Names, Shape, Target};
 use crate::ctl::status::Report;
 use crate::ctl::{self, Doors, Shared};
+use crate::pipeline::plan::Held;
 use crate::pipeline::reload::Kept;
+use crate::pipeline::rules::Rules;
 use crate::pipeline::{Mode, Pipeline, Plan, View};
 use crate::sys::notify::{Notify, State, watchdog};
 use crate::sys::signal::{Signal, Signals};
+use crate::sys::syslog;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -20,7 +23,8 @@ pub static COMMAND: Command = Command {
     name: "run",
     doc: "Run the inputs, aggregations and outputs of a configuration",
     about: "Runs in the foreground until SIGTERM or SIGINT, then delivers what is open and stops. \
-            SIGHUP reads the configuration anew without losing a record.",
+            SIGHUP reads the configuration anew, SIGUSR2 the maps alone, without losing a record. \
+            SIGUSR1 writes the status to the log.",
     operands: Operands {
         name: "FILE",
         least: 0,
@@ -45,12 +49,43 @@ fn run(args: Args) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let (config, plan) = match check::understand(&name, &text, &mut out::say) {
-        Ok(understood) => understood,
-        Err(exit) => return exit,
-    };
+    match check::understand(&name, &text, &mut out::say) {
+        Ok((config, plan)) => start(name, config, plan, Manner::default()),
+        Err(exit) => exit,
+    }
+}
+
+/// What is different when another program's face is put on.
+#[derive(Debug, Default)]
+pub struct Manner {
+    /// How that program's log lines call things.
+    pub names: Option<Names>,
+    /// SIGHUP opens the log anew, and the configuration stays.
+    pub reopen: bool,
+    /// SIGUSR2 leaves the maps as they are.
+    pub fixed_maps: bool,
+    /// Ends as soon as everything is open.
+    pub setup: bool,
+    /// What is said first, each with whether something is missing because of it.
+    pub remarks: Vec<(bool, String)>,
+}
+
+/// Runs a configuration until it ends.
+pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
+    crate::ctl::log::shape(Shape {
+        stamp: config.log.stamp,
+        names: manner.names.clone(),
+    });
     if let Err(exit) = open_log(&config) {
         return exit;
+    }
+    for (missing, text) in &manner.remarks {
+        let level = if *missing {
+            log::Level::Warn
+        } else {
+            log::Level::Info
+        };
+        log::log!(target: LIST, level, "{text}");
     }
     // Before the first thread, so that every thread has signals where they belong.
     let signals = match Signals::listen() {
@@ -59,7 +94,7 @@ fn run(args: Args) -> Exit {
     };
     let shared = Arc::new(Shared::new());
     let mut doors = Doors::default();
-    if let Err(why) = doors.set(config.control.as_deref(), config.http.as_deref(), &shared) {
+    if let Err(why) = doors.set(&config, &shared) {
         log::error!("{why}");
         ctl::log::flush();
         return Exit::Failure;
@@ -73,15 +108,19 @@ fn run(args: Args) -> Exit {
     let notify = Notify::from_env();
     notify.send(State::Ready);
     log::info!("runs {name}: {}", summary(&config));
-    Daemon {
+    let mut daemon = Daemon {
         name,
         config,
         shared,
         doors,
         notify,
         signals,
+        manner,
+    };
+    if daemon.manner.setup {
+        return daemon.stop(true);
     }
-    .run()
+    daemon.run()
 }
 
 fn summary(config: &Config) -> String {
@@ -98,13 +137,14 @@ fn summary(config: &Config) -> String {
 }
 
 fn open_log(config: &Config) -> Result<(), Exit> {
-    let target = if config.log.syslog {
-        Target::Syslog {
+    let target = match &config.log.to {
+        LogTo::Stderr => Target::Stderr,
+        LogTo::File(path) => Target::File(path.as_ref()),
+        LogTo::Syslog { facility, ident } => Target::Syslog {
             path: None,
-            facility: DAEMON,
-        }
-    } else {
-        Target::Stderr
+            facility: syslog::facility(facility).unwrap_or(DAEMON),
+            ident,
+        },
     };
     ctl::log::init(target, config.log.level).map_err(|e| out::fail(&format!("log: {e}")))
 }
@@ -121,6 +161,14 @@ fn mode(config: &Config) -> Mode {
     }
 }
 
+/// Logs what is wrong with a configuration or a map.
+fn complain(line: &str) {
+    match line.trim_end() {
+        line if line.contains(": warning: ") => log::warn!("{line}"),
+        line => log::error!("{line}"),
+    }
+}
+
 /// The running daemon: waits for signals and for the end of its inputs.
 struct Daemon {
     name: String,
@@ -129,6 +177,7 @@ struct Daemon {
     doors: Doors,
     notify: Notify,
     signals: Signals,
+    manner: Manner,
 }
 
 impl Daemon {
@@ -141,12 +190,20 @@ impl Daemon {
             self.notify.send(State::Watchdog);
             ctl::log::flush();
             match self.signals.take() {
+                Some(Signal::Hangup) if self.manner.reopen => match ctl::log::reopen() {
+                    Ok(()) => log::info!("the log has been opened anew"),
+                    Err(e) => log::error!("log: {e}"),
+                },
                 Some(Signal::Hangup) if self.reload() => {}
                 Some(Signal::Hangup) => return Exit::Failure,
+                Some(Signal::User2) if self.manner.fixed_maps || self.read_maps() => {}
+                Some(Signal::User2) => return Exit::Failure,
                 Some(Signal::Terminate | Signal::Interrupt) => return self.stop(true),
                 Some(Signal::User1) => {
                     if let Some(report) = Report::fresh(&self.shared) {
-                        report.text().lines().for_each(|line| log::info!("{line}"));
+                        let text = report.text();
+                        let lines = text.lines().filter(|line| !line.is_empty());
+                        lines.for_each(|line| log::info!(target: NOTICE, "{line}"));
                     }
                 }
                 None if self.shared.with(Pipeline::crashed) == Some(true) => {
@@ -193,10 +250,9 @@ impl Daemon {
         self.notify.send(State::Reloading);
         log::info!("reads {} again", self.name);
         let read = std::fs::read_to_string(&self.name);
+        let held = self.shared.with(Pipeline::rules);
         let understood = match read {
-            Ok(text) => check::understand(&self.name, &text, &mut |line| {
-                log::error!("{}", line.trim_end());
-            }),
+            Ok(text) => check::understand_again(&self.name, &text, held.as_deref(), &mut complain),
             Err(e) => {
                 log::error!("{}: {e}", self.name);
                 Err(Exit::Config)
@@ -213,10 +269,57 @@ impl Daemon {
         running
     }
 
+    /// Reads maps again. The workers take them up as they go where that is possible; where it is
+    /// not, because a map asks for other fields or for more memory than was planned, the pipeline
+    /// is rebuilt around what the kernel holds. False when nothing runs any more.
+    fn read_maps(&mut self) -> bool {
+        self.shared.with(Pipeline::refresh_sources);
+        let running = |p: &Pipeline| (p.rules(), p.plan.symbols.clone());
+        let Some((rules, symbols)) = self.shared.with(running) else {
+            return true;
+        };
+        if rules.maps.is_empty() {
+            log::info!("there are no maps to be read again");
+            return true;
+        }
+        log::info!("reads {} maps again", rules.maps.len());
+        let with = |symbols| {
+            let held = Held {
+                rules: &rules,
+                symbols,
+            };
+            Plan::again(&self.config, Some(held))
+        };
+        let plan = match with(Some(&symbols)) {
+            Ok(plan) if self.shared.with(|p| p.follow(&plan)) == Some(true) => {
+                check::warn(&plan, &mut complain);
+                log::info!("the maps are in force");
+                return true;
+            }
+            // Texts of maps before may take the room that new ones need.
+            _ => with(None),
+        };
+        match plan {
+            Ok(plan) => {
+                check::warn(&plan, &mut complain);
+                self.replace(self.config.clone(), plan)
+            }
+            Err(problems) => {
+                for problem in problems {
+                    log::error!("{}", native::show(&self.name, &problem));
+                }
+                log::error!("the maps before stay in force");
+                self.shared.with(Pipeline::stale);
+                true
+            }
+        }
+    }
+
     fn replace(&mut self, config: Config, plan: Plan) -> bool {
         let Some(before) = self.shared.take() else {
             return false;
         };
+        let rules = before.rules();
         let mut kept = before.pause();
         match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
             Ok(pipeline) => {
@@ -225,8 +328,7 @@ impl Daemon {
                 if open_log(&config).is_err() {
                     log::error!("the log stays where it was");
                 }
-                let (control, http) = (config.control.as_deref(), config.http.as_deref());
-                if let Err(why) = self.doors.set(control, http, &self.shared) {
+                if let Err(why) = self.doors.set(&config, &self.shared) {
                     log::error!("{why}");
                 }
                 log::info!("{} is in force: {}", self.name, summary(&config));
@@ -238,14 +340,18 @@ impl Daemon {
                     "{}: can not start; the configuration before goes on",
                     self.name
                 );
-                self.go_back(kept)
+                self.go_back(kept, rules)
             }
         }
     }
 
     /// Starts the configuration before anew, with whatever parts are left.
-    fn go_back(&mut self, mut kept: Kept) -> bool {
-        let Ok(plan) = Plan::new(&self.config) else {
+    fn go_back(&mut self, mut kept: Kept, rules: Arc<Rules>) -> bool {
+        let held = Held {
+            rules: &rules,
+            symbols: None,
+        };
+        let Ok(plan) = Plan::again(&self.config, Some(held)) else {
             kept.end(self.config.stop_within);
             return false;
         };

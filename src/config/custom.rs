@@ -151,14 +151,8 @@ impl Primitives {
 
     /// Why a primitive can not have this name.
     fn refuse(&self, name: &str) -> Option<String> {
-        let named = |info: &&crate::record::Info| {
-            [info.name, info.json, info.csv, info.sql]
-                .iter()
-                .any(|n| n.eq_ignore_ascii_case(name))
-        };
-        if let Some(info) = FIELDS.iter().find(named) {
-            let field = info.name;
-            return Some(format!("`{name}` is a name of the primitive `{field}`"));
+        if FIELDS.iter().any(|info| info.name == name) {
+            return Some(format!("there is a primitive `{name}` already"));
         }
         if TAKEN.contains(&name) || name.ends_with("_residual") {
             return Some(format!("`{name}` is the name of something else in rows"));

@@ -2,8 +2,8 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, Input, Reading, RecordTime};
-use super::{custom, every, primitive};
+use super::{Aggregate, Config, Decode, Full, Input, LogTo, Reading, RecordTime};
+use super::{custom, every, preprocess, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
@@ -25,23 +25,30 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
+    if config.stay {
+        line("stay", "true".into());
+    }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
         stop => format!("{}ms", stop.as_millis()),
     };
     line("stop_within", quote(&stop));
     let level = config.log.level.as_str().to_lowercase();
-    let to = if config.log.syslog {
-        "syslog"
-    } else {
-        "stderr"
+    let to = match &config.log.to {
+        LogTo::Stderr => quote("stderr"),
+        LogTo::File(path) => format!("\"file\"\nfile = {}", quote(path)),
+        LogTo::Syslog { facility, ident } => {
+            let (facility, ident) = (quote(facility), quote(ident));
+            format!("\"syslog\"\nfacility = {facility}\nident = {ident}")
+        }
     };
-    let _ = write!(
-        text,
-        "\n[log]\nlevel = {}\nto = {}\n",
-        quote(&level),
-        quote(to)
-    );
+    let stamp = if config.log.stamp {
+        "stamp = true\n"
+    } else {
+        ""
+    };
+    let level = quote(&level);
+    let _ = write!(text, "\n[log]\nlevel = {level}\nto = {to}\n{stamp}");
     let limits = &config.limits;
     let _ = write!(
         text,
@@ -113,11 +120,11 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     };
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
-    let _ = writeln!(
-        text,
-        "by = {}",
-        quotes(&primitive::show(&list, &config.primitives))
-    );
+    let by = primitive::show(&list, &config.primitives);
+    let _ = writeln!(text, "by = {}", quotes(&by));
+    if aggregate.absent {
+        let _ = writeln!(text, "absent = {}", quote("zero"));
+    }
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
@@ -138,16 +145,36 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     ] {
         let _ = writeln!(text, "{key} = {value}");
     }
-    if !aggregate.filter.is_empty() {
-        let _ = writeln!(text, "filter = {}", quote(&aggregate.filter));
+    let filters: Vec<&str> = aggregate.filter.iter().map(String::as_str).collect();
+    match filters[..] {
+        [] => {}
+        [one] => drop(writeln!(text, "filter = {}", quote(one))),
+        _ => drop(writeln!(text, "filter = {}", quotes(&filters))),
     }
+    aggregate.rules.show(text, &quote);
     if let Some(memory) = aggregate.memory {
         let _ = writeln!(text, "memory = {}", size(memory));
     }
     let _ = writeln!(text, "full = {}", quote(full));
     let _ = writeln!(text, "renormalise = {}", aggregate.renormalise);
+    sifting(text, aggregate);
     let to: Vec<&str> = aggregate.to.iter().map(String::as_str).collect();
     let _ = writeln!(text, "to = {}", quotes(&to));
+}
+
+fn sifting(text: &mut String, aggregate: &Aggregate) {
+    let Some(rules) = &aggregate.preprocess else {
+        return;
+    };
+    let list = preprocess::show(rules);
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let _ = writeln!(text, "preprocess = {}", quotes(&list));
+    let kind = if rules.all { "all" } else { "any" };
+    let _ = writeln!(text, "preprocess_type = {}", quote(kind));
+    if !aggregate.rejects.is_empty() {
+        let rejects: Vec<&str> = aggregate.rejects.iter().map(String::as_str).collect();
+        let _ = writeln!(text, "rejects = {}", quotes(&rejects));
+    }
 }
 
 fn input(text: &mut String, input: &Input) {
@@ -161,7 +188,7 @@ fn input(text: &mut String, input: &Input) {
 }
 
 /// The settings of [`Reading`], which the engine takes from an input's own.
-const READING: [&str; 7] = [
+const READING: [&str; 8] = [
     "account_options",
     "asa_biflow",
     "ignore_exporter_address",
@@ -169,6 +196,7 @@ const READING: [&str; 7] = [
     "peer_as",
     "uptime_seconds",
     "frame_bytes",
+    "only_ip",
 ];
 
 fn reading(text: &mut String, reading: &Reading) {
@@ -180,6 +208,7 @@ fn reading(text: &mut String, reading: &Reading) {
         reading.peer_as,
         reading.uptime_seconds,
         reading.frame_bytes,
+        reading.only_ip,
     ];
     for (key, value) in READING.iter().zip(values) {
         let _ = writeln!(text, "{key} = {value}");
@@ -202,7 +231,8 @@ fn own(text: &mut String, options: &Options, shown: &[&str]) {
     }
 }
 
-fn raw(value: &Raw) -> String {
+/// A value as TOML.
+pub(super) fn raw(value: &Raw) -> String {
     match value {
         Raw::Text(text) => quote(text),
         Raw::List(items) => {
@@ -220,7 +250,7 @@ fn quotes(items: &[&str]) -> String {
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -274,10 +304,11 @@ mod tests {
             kind = \"number\"\n[primitive.vrf]\nelement = \"637:91\"\nlength = 4\nkind = \"hex\"\n\
             [aggregate.x]\nby = [\"sum_host\", \"flows\"]\nevery = \"90m\"\nto = \"f\"\n\
             filter = 'host \"é\\'\n[aggregate.y]\nby = \"none\"\nmemory = \"3MiB\"\nto = \"f\"\n\
+            preprocess = [\"adjb=18\", \"minp=10\"]\npreprocess_type = \"all\"\nrejects = \"g\"\n\
             [aggregate.z]\nby = [\"vrf\", \"tos\"]\nevery = \"420s\"\n\
             align = \"hour\"\noffset = 60\n\
             flush = \"minute\"\nprorate = true\nkinds = true\nto = \"f\"\n\
-            [output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
+            [output.g]\nkind = \"print\"\n[output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
         let first = native::parse(text);
         assert_eq!(first.problems, []);
         let shown = show(&first.config);
@@ -306,6 +337,9 @@ mod tests {
             "memory = \"3 MiB\"",
             "by = [\"none\"]",
             "full = \"flush\"",
+            "preprocess = [\"minp=10\", \"adjb=18\"]",
+            "preprocess_type = \"all\"",
+            "rejects = [\"g\"]",
             "queue = \"1 MiB\"",
             "path = \"a\\u0009b\"",
         ] {

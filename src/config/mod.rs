@@ -7,17 +7,22 @@ pub mod custom;
 pub mod every;
 pub mod explain;
 pub mod native;
+pub mod preprocess;
 pub mod primitive;
+pub mod rules;
 pub mod setting;
-mod tree;
+pub mod tree;
+pub mod write;
 
 pub use crate::agg::full::Full;
+pub use crate::agg::sieve::Rules;
 pub use crate::agg::window::RecordTime;
 pub use crate::base::bins::{Align, Every};
 use crate::base::options::{Options, Place};
 pub use crate::decode::{Decode, Reading};
 use crate::record::Field;
 pub use custom::Primitives;
+pub use rules::{AggregateRules, InputRules};
 use std::time::Duration;
 
 /// A whole configuration, valid as far as can be known without opening anything.
@@ -46,6 +51,8 @@ pub struct Config {
     /// Time zone of calendar bins and printed times: `local`, `UTC`, or a name of the zone
     /// database.
     pub timezone: String,
+    /// Whether weir stays when all its files have come to their end.
+    pub stay: bool,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,
 }
@@ -61,6 +68,10 @@ pub struct Input {
     pub decode: Decode,
     /// Threads (and sockets) that share it.
     pub workers: u32,
+    /// Filter expression that decides which of its frames are looked at; empty for all.
+    pub filter: String,
+    /// What is done to its records.
+    pub rules: InputRules,
     /// How its datagrams are taken.
     pub reading: Reading,
     /// The source's own settings.
@@ -82,6 +93,8 @@ pub struct Aggregate {
     pub flows: bool,
     /// Whether records count under both of their ends (`sum_host` and its sisters in `by`).
     pub both_ends: bool,
+    /// Whether fields that no input gives are shown as zero, rather than refused.
+    pub absent: bool,
     /// Length of its time bins; none means one bin for the whole run.
     pub every: Option<Every>,
     /// Where bins of a length in seconds begin, other than at midnight or in 1970.
@@ -98,14 +111,20 @@ pub struct Aggregate {
     pub stitch: bool,
     /// Whether traffic, events and options have rows of their own.
     pub kinds: bool,
-    /// Filter expression of pcap; empty passes everything.
-    pub filter: String,
+    /// Filter expressions of pcap, of which any may pass; none, or an empty one, passes everything.
+    pub filter: Vec<String>,
+    /// What is done to what it counts, and what it takes.
+    pub rules: AggregateRules,
     /// Its share of the memory in bytes; none means an equal share of what is left.
     pub memory: Option<u64>,
     /// What happens when its table is full.
     pub full: Full,
     /// Whether counters are multiplied by the sampling rate.
     pub renormalise: bool,
+    /// What becomes of rows between the table and the outputs; none hands them on as they are.
+    pub preprocess: Option<Rules>,
+    /// Names of the outputs for rows that do not pass it; without any they go nowhere.
+    pub rejects: Vec<String>,
     /// Names of its outputs.
     pub to: Vec<String>,
     /// Where it stands in the file.
@@ -132,8 +151,26 @@ pub struct Output {
 pub struct Log {
     /// Least severe level that is written.
     pub level: log::LevelFilter,
-    /// To syslog rather than to standard error.
-    pub syslog: bool,
+    /// Where lines go.
+    pub to: LogTo,
+    /// Whether lines to standard error begin with the time.
+    pub stamp: bool,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard error.
+    Stderr,
+    /// The system's log.
+    Syslog {
+        /// Its facility, by name.
+        facility: String,
+        /// What lines begin with.
+        ident: String,
+    },
+    /// A file.
+    File(String),
 }
 
 /// Limits of the decoders' stores.
@@ -173,13 +210,15 @@ impl Default for Config {
             outputs: Vec::new(),
             log: Log {
                 level: log::LevelFilter::Info,
-                syslog: false,
+                to: LogTo::Stderr,
+                stamp: false,
             },
             control: None,
             http: None,
             limits: Limits::default(),
             templates: None,
             timezone: "local".into(),
+            stay: false,
             stop_within: Duration::from_secs(10),
         }
     }

@@ -1,15 +1,19 @@
 //! weir's own configuration file: TOML into [`Config`].
 //!
+//! Every other syntax makes the same sections ([`tree::File`]) and hands them to [`compile`].
+//!
 //! Nothing stops the reading: all mistakes are found at once, each with its place, what was read,
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
 
-use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, Output, RecordTime};
-use super::{Align, Every, Primitives, Reading, every, primitive, tree};
+use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
+use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime};
+use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
 use crate::record::Field;
+use crate::sys::syslog;
 use log::LevelFilter;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,11 +31,18 @@ pub struct Outcome {
 
 /// Reads a configuration file's text.
 pub fn parse(text: &str) -> Outcome {
+    let mut problems = Vec::new();
+    let file = tree::parse(text, &mut problems);
+    compile(file, problems)
+}
+
+/// Makes sense of a file that has been taken apart, by whichever syntax; `problems` are those that
+/// its syntax had.
+pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
     let mut reader = Reader {
-        problems: Vec::new(),
+        problems,
         warnings: Vec::new(),
     };
-    let mut file = tree::parse(text, &mut reader.problems);
     let mut config = Config::default();
     reader.top(&mut file.top, &mut config);
     config.log = reader.log(file.log);
@@ -130,6 +141,7 @@ impl Reader {
                 Err(why) => top.wrong("timezone", why),
             }
         }
+        config.stay = top.flag("stay").unwrap_or(config.stay);
         if let Some(stop) = top.duration("stop_within") {
             config.stop_within = stop.min(STOP_MAX);
             if stop > STOP_MAX {
@@ -152,8 +164,8 @@ impl Reader {
             ("trace", LevelFilter::Trace),
         ];
         log.level = options.choice("level", &levels).unwrap_or(log.level);
-        let targets = [("stderr", false), ("syslog", true)];
-        log.syslog = options.choice("to", &targets).unwrap_or(log.syslog);
+        log.to = log_to(&mut options);
+        log.stamp = options.flag("stamp").unwrap_or(log.stamp);
         self.problems.extend(options.finish());
         log
     }
@@ -201,12 +213,16 @@ impl Reader {
         let workers = options.number("workers", 1, 64).unwrap_or(1) as u32;
         let reading = reading(&mut options);
         let place = options.place;
+        let rules = InputRules::take(&mut options);
+        let filter = frames(&mut options, kind.as_deref());
         let options = self.rest(options);
         Some(Input {
             name,
             kind: kind?,
             decode,
             workers,
+            filter,
+            rules,
             reading,
             options,
             place,
@@ -255,7 +271,9 @@ impl Reader {
             None => BY.iter().map(|name| (name.to_string(), place)).collect(),
         };
         let mut problems = Vec::new();
-        let list = primitive::list_with(&by, primitives, &mut problems);
+        let absent = [("error", false), ("zero", true)];
+        let absent = options.choice("absent", &absent).unwrap_or_default();
+        let list = primitive::list_with(&by, absent, primitives, &mut problems);
         for problem in problems {
             let message = format!("aggregate.{name}: {}", problem.message);
             options.problem(problem.place, message);
@@ -274,6 +292,8 @@ impl Reader {
             ("fold", Full::Fold),
             ("evict", Full::Evict),
         ];
+        let rules = preprocess::read(&mut options);
+        let rejects = self.rejects(&mut options, outputs, rules.as_ref());
         let every = self.every(&mut options);
         let mut flag = |name| options.flag(name).unwrap_or_default();
         let [stitch, kinds, prorate] = ["stitch", "kinds", "prorate"].map(&mut flag);
@@ -283,6 +303,7 @@ impl Reader {
             by: list.by,
             flows: list.flows,
             both_ends: list.both_ends,
+            absent,
             align: align(&mut options, every),
             offset: offset(&mut options, every),
             flush: length(&mut options, "flush"),
@@ -291,15 +312,23 @@ impl Reader {
             prorate,
             stitch,
             kinds,
-            filter: options.text("filter").unwrap_or_default(),
+            filter: filters(&mut options),
+            rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),
             full: options.choice("full", &policies).unwrap_or_default(),
             renormalise,
+            preprocess: rules,
             to: self.to(&mut options, outputs),
+            rejects,
             place,
             name,
         };
-        if !aggregate.filter.trim().is_empty() && !built("rule-filter") {
+        if let Some(both) = aggregate.rejects.iter().find(|r| aggregate.to.contains(r)) {
+            let message = format!("`rejects` has {both:?}, which gets the rows that pass");
+            options.wrong("rejects", message);
+        }
+        let asks = aggregate.filter.iter().any(|f| !f.trim().is_empty());
+        if asks && !built("rule-filter") {
             options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
         }
         prorating(&mut options, &aggregate);
@@ -375,6 +404,21 @@ impl Reader {
         to
     }
 
+    /// Outputs for rows that preprocessing removes.
+    fn rejects(
+        &mut self,
+        options: &mut Options,
+        outputs: &mut Known,
+        rules: Option<&super::Rules>,
+    ) -> Vec<String> {
+        let rejects = self.names(options, "rejects", outputs);
+        if options.has("rejects") && !rules.is_some_and(super::Rules::removes) {
+            let message = "`rejects` is for rows that checks of `preprocess` remove";
+            options.wrong("rejects", message);
+        }
+        rejects
+    }
+
     /// What is missing altogether, and what is there and used by nobody.
     fn loose(&mut self, inputs: &Known, outputs: &Known, aggregates: usize) {
         let mut missing = |message: &str| self.wrong(Place::default(), message.into());
@@ -404,6 +448,74 @@ impl Reader {
     }
 }
 
+/// Where the log goes.
+fn log_to(options: &mut Options) -> LogTo {
+    let targets = [("stderr", 0), ("syslog", 1), ("file", 2)];
+    let to = options.choice("to", &targets).unwrap_or_default();
+    let file = options.text("file");
+    let facility = options.text("facility");
+    let ident = options.text("ident");
+    for (name, given, of, word) in [
+        ("file", file.is_some(), 2, "file"),
+        ("facility", facility.is_some(), 1, "syslog"),
+        ("ident", ident.is_some(), 1, "syslog"),
+    ] {
+        if given && to != of {
+            options.wrong(name, format!("`{name}` goes with to = \"{word}\""));
+        }
+    }
+    let facility = facility.unwrap_or_else(|| "daemon".into());
+    if syslog::facility(&facility).is_none() {
+        let names = syslog::FACILITIES.iter().map(|(name, _)| *name);
+        let near = text::nearest(&facility, names.clone());
+        let near = near.map(|near| format!("; did you mean {near:?}?"));
+        let names: Vec<_> = names.map(|name| format!("{name:?}")).collect();
+        let message = format!(
+            "`facility` is {facility:?}; it takes {}{}",
+            names.join(" or "),
+            near.unwrap_or_default()
+        );
+        options.wrong("facility", message);
+    }
+    match (to, file) {
+        (2, Some(file)) if !file.is_empty() => LogTo::File(file),
+        (2, _) => {
+            options.wrong("to", "`to` is \"file\": it needs `file`, a path");
+            LogTo::Stderr
+        }
+        (1, _) => LogTo::Syslog {
+            facility,
+            ident: ident.unwrap_or_else(|| "weir".into()),
+        },
+        _ => LogTo::Stderr,
+    }
+}
+
+/// The filter on the frames of an input; libpcap's captures have their own.
+fn frames(options: &mut Options, kind: Option<&str>) -> String {
+    if kind == Some("pcap") {
+        return String::new();
+    }
+    let filter = options.text("filter").unwrap_or_default();
+    if filter.trim().is_empty() {
+        return String::new();
+    }
+    if kind == Some("udp") {
+        let message = "`filter` is for frames, and a socket receives datagrams: an aggregation has \
+                       a `filter`, too";
+        options.wrong("filter", message);
+    } else if !built("rule-filter") {
+        options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
+    }
+    filter
+}
+
+/// Filters of an aggregation, one or several.
+fn filters(options: &mut Options) -> Vec<String> {
+    let filters = options.list("filter").unwrap_or_default();
+    filters.into_iter().map(|(filter, _)| filter).collect()
+}
+
 /// How an input's datagrams are taken.
 fn reading(options: &mut Options) -> Reading {
     let default = Reading::default();
@@ -416,6 +528,7 @@ fn reading(options: &mut Options) -> Reading {
         peer_as: flag("peer_as", default.peer_as),
         uptime_seconds: flag("uptime_seconds", default.uptime_seconds),
         frame_bytes: flag("frame_bytes", default.frame_bytes),
+        only_ip: flag("only_ip", default.only_ip),
     }
 }
 

@@ -75,7 +75,7 @@ fn a_good_file_is_read_in_the_order_of_the_file() {
     assert_eq!(ports.every, Some(crate::config::Every::Day));
     assert_eq!(config.outputs[1].queue, 2 << 20);
     assert_eq!(config.outputs[0].queue, QUEUE);
-    assert!(config.log.syslog && config.log.level == LevelFilter::Warn);
+    assert!(matches!(config.log.to, LogTo::Syslog { .. }) && config.log.level == LevelFilter::Warn);
     assert_eq!(
         (config.limits.templates, config.limits.symbols),
         (64, 1 << 20)

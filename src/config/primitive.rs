@@ -35,14 +35,16 @@ const BESIDE_SUM: &[&str] = &["tag", "tag2", "class", "flows"];
 /// Names that are no fields.
 const WORDS: &[&str] = &["none", "flows"];
 
-/// Reads a list. What is wrong with it goes to `problems`, and the rest is still read.
-pub fn list(items: &[(String, Place)], problems: &mut Vec<Problem>) -> List {
-    list_with(items, &mut Primitives::default(), problems)
+/// Reads a list. What is wrong with it goes to `problems`, and the rest is still read. `absent` are
+/// fields that this build can not supply taken all the same.
+pub fn list(items: &[(String, Place)], absent: bool, problems: &mut Vec<Problem>) -> List {
+    list_with(items, absent, &mut Primitives::default(), problems)
 }
 
 /// The same where the configuration has primitives of its own.
 pub fn list_with(
     items: &[(String, Place)],
+    absent: bool,
     own: &mut Primitives,
     problems: &mut Vec<Problem>,
 ) -> List {
@@ -81,14 +83,22 @@ pub fn list_with(
                 );
             }
             (_, None, Some(field)) => match field.info().giver.missing() {
-                Some(why) => wrong(place, format!("`{name}` {why}")),
-                None => list.by.push(field),
+                Some(why) if !absent => wrong(place, format!("`{name}` {why}")),
+                _ => list.by.push(field),
             },
             (_, None, None) => match own.field(name) {
                 Some(Ok(field)) => list.by.push(field),
                 Some(Err(why)) => wrong(place, why),
                 None => wrong(place, unknown(name, own)),
             },
+        }
+    }
+    for (name, place) in items {
+        if let Some(other) = same(name, &list.by) {
+            wrong(
+                place,
+                format!("`{name}` has the name in rows that `{other}` has: one of them"),
+            );
         }
     }
     if let Some((sum, _)) = sum {
@@ -109,6 +119,25 @@ fn sum_field(name: &str) -> Option<Field> {
         .map(|(_, field)| *field)
 }
 
+/// The field of the list that a primitive of the configuration would look like in rows.
+fn same(name: &str, by: &[Field]) -> Option<&'static str> {
+    if Field::by_name(name).is_some() || sum_field(name).is_some() {
+        return None;
+    }
+    let named = |info: &&crate::record::Info| {
+        let names = [info.json, info.csv, info.sql];
+        by.contains(&info.field) && names.iter().any(|n| n.eq_ignore_ascii_case(name))
+    };
+    FIELDS.iter().find(named).map(|info| info.name)
+}
+
+/// Every word that a list takes.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    let sums = SUMS.iter().map(|(sum, _)| *sum);
+    let known = FIELDS.iter().map(|f| f.name).filter(|n| *n != "bin");
+    known.chain(sums).chain(WORDS.iter().copied())
+}
+
 /// What to say about a name that is none of ours.
 fn unknown(name: &str, own: &Primitives) -> String {
     let other = |f: &&crate::record::Info| {
@@ -119,11 +148,9 @@ fn unknown(name: &str, own: &Primitives) -> String {
     if let Some(info) = FIELDS.iter().find(other) {
         return format!("no field `{name}`; it is called `{}` here", info.name);
     }
-    let sums = SUMS.iter().map(|(sum, _)| *sum);
-    let known = FIELDS.iter().map(|f| f.name).filter(|n| *n != "bin");
-    let words = WORDS.iter().copied();
-    let near = text::nearest(name, own.names().chain(known).chain(sums).chain(words));
-    match near {
+    let mut known: Vec<&str> = own.names().collect();
+    words().for_each(|word| known.push(word));
+    match text::nearest(name, known.iter().copied()) {
         Some(near) => format!("no field `{name}`; did you mean `{near}`?"),
         None => format!("no field `{name}`; `weir fields` lists them"),
     }
@@ -159,7 +186,7 @@ mod tests {
             .map(|n| (n.to_string(), Place::default()))
             .collect();
         let mut problems = Vec::new();
-        let list = list(&items, &mut problems);
+        let list = list(&items, false, &mut problems);
         (list, problems.into_iter().map(|p| p.message).collect())
     }
 

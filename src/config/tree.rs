@@ -1,6 +1,7 @@
-//! The syntax of the configuration file: TOML into sections of [`Options`], with places.
+//! [`File`]: a configuration as sections of [`Options`], with places; and the reader that makes it
+//! from TOML.
 //!
-//! Not for what a setting means.
+//! Other syntaxes make it too. Not for what a setting means.
 
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::text;
@@ -9,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A named section: `[input.NAME]`.
+#[derive(Clone, Debug)]
 pub struct Section {
     /// Its name.
     pub name: String,
@@ -17,6 +19,7 @@ pub struct Section {
 }
 
 /// A file, taken apart.
+#[derive(Clone, Debug, Default)]
 pub struct File {
     /// Settings before the first section.
     pub top: Options,
@@ -51,15 +54,7 @@ pub fn parse(text: &str, problems: &mut Vec<Problem>) -> File {
             .map_or(Place::default(), |s| tree.lines.place(s));
         tree.wrong(place, format!("not TOML: {}", error.message()));
     }
-    let mut file = File {
-        top: Options::new("", Place::default()),
-        log: None,
-        limits: None,
-        primitives: Vec::new(),
-        inputs: Vec::new(),
-        aggregates: Vec::new(),
-        outputs: Vec::new(),
-    };
+    let mut file = File::default();
     for (key, value) in in_order(root.get_ref()) {
         let (name, place) = (key.get_ref().as_ref(), tree.lines.place(key.span()));
         match (name, value.get_ref()) {
@@ -187,8 +182,9 @@ impl Tree<'_, '_> {
     }
 }
 
-/// Names end up in file names, table names and labels of metrics.
-fn is_name(name: &str) -> bool {
+/// Whether a section may have this name: names end up in file names, table names and labels of
+/// metrics.
+pub fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
 }

@@ -1,13 +1,16 @@
-//! Where log lines go: standard error, or the system's log, or both.
+//! Where log lines go, standard error, a file or the system's log, and what they look like.
 //!
 //! A line that repeats is held back by the place in the code it comes from, so that trouble on
 //! the wire can not fill a disk. Not for per-packet trouble: that is a counter.
 
+use crate::base::offset::Wall;
 use crate::base::time::{self, Nanos, SECOND};
+use crate::base::zone::Zone;
 use crate::sys::syslog::{Severity, Syslog};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Lines that one place may write in a [`WINDOW`].
@@ -24,39 +27,90 @@ pub const PLACES: usize = 64;
 pub enum Target<'a> {
     /// Standard error.
     Stderr,
+    /// A file that lines are added to; [`reopen`] opens it anew.
+    File(&'a Path),
     /// The system's log, with this facility number (RFC 3164 §4.1.1).
     Syslog {
         /// The socket; `None` is where the system usually has it.
         path: Option<&'a Path>,
         /// 3 is *daemon*.
         facility: u8,
+        /// What lines begin with.
+        ident: &'a str,
     },
-    /// Both.
-    Both {
-        /// The socket; `None` is where the system usually has it.
-        path: Option<&'a Path>,
-        /// 3 is *daemon*.
-        facility: u8,
-    },
+}
+
+/// How a program that weir stands in for writes its lines: `LEVEL ( name/type ): text`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Name and type of what is no output.
+    pub core: String,
+    /// Names and types of outputs, by their names in the configuration.
+    pub outputs: Vec<(String, String)>,
+}
+
+/// What lines look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Whether lines to standard error begin with the time; in files they always do.
+    pub stamp: bool,
+    /// The other program's lines.
+    pub names: Option<Names>,
+}
+
+/// The target of lines that somebody asked for: they matter more than others of level info, and
+/// none is held back.
+pub const NOTICE: &str = "notice";
+
+/// The target of lines of a list that is told once, so that none of them is held back.
+pub const LIST: &str = "list";
+
+fn logger() -> &'static Logger {
+    static LOGGER: OnceLock<Logger> = OnceLock::new();
+    LOGGER.get_or_init(Logger::default)
 }
 
 /// Sets up logging, or changes what was set up before.
 ///
 /// # Errors
-/// When the system's log can not be reached; then nothing has changed.
+/// When the file can not be opened or the system's log not be reached; then nothing has changed.
 pub fn init(target: Target<'_>, level: LevelFilter) -> io::Result<()> {
-    static LOGGER: OnceLock<Logger> = OnceLock::new();
-    let (stderr, syslog) = match target {
-        Target::Stderr => (true, None),
-        Target::Syslog { path, facility } => (false, Some(Syslog::open(path, facility, "weir")?)),
-        Target::Both { path, facility } => (true, Some(Syslog::open(path, facility, "weir")?)),
+    let to = match target {
+        Target::Stderr => To::Stderr,
+        Target::File(path) => To::File(path.into(), open(path)?),
+        Target::Syslog {
+            path,
+            facility,
+            ident,
+        } => To::Syslog(Syslog::open(path, facility, ident)?),
     };
-    let logger = LOGGER.get_or_init(Logger::default);
-    logger.state().out = Out { stderr, syslog };
+    let logger = logger();
+    logger.state().out.to = to;
     // Fails from the second time on, when it is in place already.
     let _ = log::set_logger(logger);
     log::set_max_level(level);
     Ok(())
+}
+
+/// Changes what lines look like from now on.
+pub fn shape(shape: Shape) {
+    logger().state().out.shape = shape;
+}
+
+/// Opens the file anew, after somebody has put the old one away.
+///
+/// # Errors
+/// When it can not be opened; lines go on to the old one then.
+pub fn reopen() -> io::Result<()> {
+    let state = &mut *logger().state();
+    if let To::File(path, file) = &mut state.out.to {
+        *file = open(path)?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 /// Writes how many lines were held back in windows that are over; call it now and then. A place
@@ -99,11 +153,14 @@ impl Log for Logger {
         let now = time::wall();
         let State { limit, out } = &mut *self.state();
         limit.over(now, |level, held| out.held_back(now, level, held));
-        let pass = limit.pass(place, record.level(), now, |level, held| {
-            out.held_back(now, level, held);
-        });
-        if pass {
-            out.line(now, record.level(), &record.args().to_string());
+        let free = [NOTICE, LIST].contains(&record.target());
+        let mut report = |level, held| out.held_back(now, level, held);
+        if free || limit.pass(place, record.level(), now, &mut report) {
+            let level = match record.level() {
+                Level::Info if record.target() == NOTICE => Said::Notice,
+                level => Said::Level(level),
+            };
+            out.line(now, level, &record.args().to_string());
         }
     }
 
@@ -115,38 +172,130 @@ impl Log for Logger {
 }
 
 #[derive(Default)]
-struct Out {
-    stderr: bool,
-    syslog: Option<Syslog>,
+enum To {
+    #[default]
+    Stderr,
+    File(PathBuf, File),
+    Syslog(Syslog),
 }
 
-impl Out {
-    fn line(&self, now: Nanos, level: Level, text: &str) {
-        let (word, severity) = match level {
-            Level::Error => ("error", Severity::Error),
-            Level::Warn => ("warning", Severity::Warning),
-            Level::Info => ("info", Severity::Info),
-            Level::Debug | Level::Trace => ("debug", Severity::Debug),
-        };
-        if self.stderr {
-            // In one write, so that lines of several threads do not mix; and there is nobody to
-            // tell when standard error is gone.
-            let line = format!("weir: {word}: {text}\n");
-            let _ = io::stderr().lock().write_all(line.as_bytes());
-        }
-        if let Some(syslog) = &self.syslog {
-            let _ = syslog.send(severity, now, text);
+/// How much a line matters.
+#[derive(Clone, Copy)]
+enum Said {
+    Level(Level),
+    Notice,
+}
+
+impl Said {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Level(Level::Error) => Severity::Error,
+            Self::Level(Level::Warn) => Severity::Warning,
+            Self::Notice => Severity::Notice,
+            Self::Level(Level::Info) => Severity::Info,
+            Self::Level(Level::Debug | Level::Trace) => Severity::Debug,
         }
     }
 
-    fn held_back(&self, now: Nanos, level: Level, held: Held) {
+    /// As lines of weir's own have it, and as lines of the other program.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Level(Level::Error) => ("error", "ERROR"),
+            Self::Level(Level::Warn) => ("warning", "WARN"),
+            Self::Notice => ("notice", "NOTICE"),
+            Self::Level(Level::Info) => ("info", "INFO"),
+            Self::Level(Level::Debug | Level::Trace) => ("debug", "DEBUG"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Out {
+    to: To,
+    shape: Shape,
+    /// The zone of stamps, known from the first one on.
+    wall: Option<Wall>,
+}
+
+impl Out {
+    fn line(&mut self, now: Nanos, said: Said, text: &str) {
+        let line = match &self.shape.names {
+            None => format!("{}: {text}", said.words().0),
+            Some(names) => names.line(said, text),
+        };
+        // In one write, so that lines of several threads do not mix; and there is nobody to tell
+        // when standard error is gone, or the disk full.
+        let named = if self.shape.names.is_some() {
+            ""
+        } else {
+            "weir: "
+        };
+        match &self.to {
+            To::Stderr => {
+                let stamp = self.stamp(now, self.shape.stamp);
+                let line = format!("{stamp}{named}{line}\n");
+                let _ = io::stderr().lock().write_all(line.as_bytes());
+            }
+            To::File(..) => {
+                let line = format!("{}{named}{line}\n", self.stamp(now, true));
+                if let To::File(_, file) = &mut self.to {
+                    let _ = file.write_all(line.as_bytes());
+                }
+            }
+            To::Syslog(syslog) if self.shape.names.is_none() => {
+                // The level is in the priority.
+                let _ = syslog.send(said.severity(), now, text);
+            }
+            To::Syslog(syslog) => {
+                let _ = syslog.send(said.severity(), now, &line);
+            }
+        }
+    }
+
+    /// `2026-01-02T03:04:05+01:00 `, where wanted.
+    fn stamp(&mut self, now: Nanos, wanted: bool) -> String {
+        if !wanted {
+            return String::new();
+        }
+        let local = || Wall::new(Zone::named("local").unwrap_or(Zone::UTC));
+        let c = self.wall.get_or_insert_with(local).civil(now);
+        let (sign, minutes) = (
+            if c.offset < 0 { '-' } else { '+' },
+            c.offset.unsigned_abs() / 60,
+        );
+        let zone = match minutes {
+            0 => "Z".into(),
+            _ => format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60),
+        };
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{zone} ",
+            c.year, c.month, c.day, c.hour, c.minute, c.second
+        )
+    }
+
+    fn held_back(&mut self, now: Nanos, level: Level, held: Held) {
         let Held { place, count } = held;
         let (file, line) = (place.file.unwrap_or("?"), place.line);
         self.line(
             now,
-            level,
+            Said::Level(level),
             &format!("… suppressed {count} more lines from {file}:{line}"),
         );
+    }
+}
+
+impl Names {
+    /// A line; what is said of an output is said by it.
+    fn line(&self, said: Said, text: &str) -> String {
+        let mut outputs = self.outputs.iter();
+        let by = outputs.find_map(|(output, name)| {
+            let rest = text
+                .strip_prefix("output ")?
+                .strip_prefix(output.as_str())?;
+            Some((name.as_str(), rest.strip_prefix(": ")?))
+        });
+        let (name, text) = by.unwrap_or((&self.core, text));
+        format!("{} ( {name} ): {text}", said.words().1)
     }
 }
 
@@ -301,6 +450,40 @@ mod tests {
     }
 
     #[test]
+    fn lines_take_the_shape_of_the_other_program() {
+        let names = Names {
+            core: "default/core".into(),
+            outputs: vec![("a".into(), "a/print".into())],
+        };
+        let line = |said, text| names.line(said, text);
+        let info = Said::Level(Level::Info);
+        assert_eq!(line(info, "runs"), "INFO ( default/core ): runs");
+        assert_eq!(
+            line(Said::Level(Level::Warn), "output a: full"),
+            "WARN ( a/print ): full"
+        );
+        assert_eq!(
+            line(Said::Notice, "output ab: x"),
+            "NOTICE ( default/core ): output ab: x"
+        );
+    }
+
+    #[test]
+    fn a_file_is_added_to_and_opened_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "before\n").unwrap();
+        let mut out = Out {
+            to: To::File(path.clone(), open(&path).unwrap()),
+            ..Out::default()
+        };
+        out.line(at(1_000_000_000), Said::Notice, "one");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("before\n2001-09-") && text.ends_with(" weir: notice: one\n"));
+        assert!(open(&dir.path().join("none/log")).is_err());
+    }
+
+    #[test]
     fn lines_reach_the_system_log() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
@@ -311,7 +494,8 @@ mod tests {
             init(
                 Target::Syslog {
                     path: Some(&none),
-                    facility: 3
+                    facility: 3,
+                    ident: "weir"
                 },
                 LevelFilter::Info
             )
@@ -321,6 +505,7 @@ mod tests {
             Target::Syslog {
                 path: Some(&path),
                 facility: 3,
+                ident: "weir",
             },
             LevelFilter::Info,
         )

@@ -56,6 +56,7 @@ pub fn text(report: &Report) -> String {
     stores(report, &mut page);
     aggregates(report, &mut page);
     outputs(report, &mut page);
+    maps(report, &mut page);
     page.text
 }
 
@@ -111,6 +112,33 @@ fn build(report: &Report, page: &mut Page) {
     ] {
         page.metric(name, kind, help);
         page.sample(name, &[], value);
+    }
+}
+
+fn maps(report: &Report, page: &mut Page) {
+    type Get = fn(&(String, String, usize, usize, bool)) -> usize;
+    let metrics: [(&str, &str, Get); 3] = [
+        (
+            "weir_map_last_reload_success",
+            "Whether the file could be read when that was tried last.",
+            |m| usize::from(m.4),
+        ),
+        (
+            "weir_map_entries",
+            "Rows of a map that are in force.",
+            |m| m.2,
+        ),
+        (
+            "weir_map_refused",
+            "Rows of a map that were left out.",
+            |m| m.3,
+        ),
+    ];
+    if !report.maps.is_empty() {
+        for (name, help, get) in metrics {
+            let values = report.maps.iter().map(|map| (map.0.clone(), get(map)));
+            page.each((name, "gauge", help), "map", values);
+        }
     }
 }
 

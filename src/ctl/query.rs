@@ -7,9 +7,10 @@ use super::frame::Request;
 use super::socket::Reply;
 use crate::base::text::nearest;
 use crate::base::time::Nanos;
+use crate::base::zone::Zone;
 use crate::encode::pen::Pen;
 use crate::encode::value::Watch;
-use crate::encode::{Encoder, Format};
+use crate::encode::{Encoder, Format, Style, Times};
 use crate::pipeline::Pipeline;
 use crate::sink::condition;
 use crate::sink::live::{self, Found, Live, Query, Sort};
@@ -32,7 +33,10 @@ pub fn answer(request: &Request, shared: &Shared) -> Result<Reply, String> {
     let query = read(request)?;
     let shape = Shape::read(request)?;
     fresh(shared, &name);
-    let found = table.query(&query)?;
+    let mut found = table.query(&query)?;
+    for found in &mut found {
+        dress(&mut found.style, request)?;
+    }
     Ok(Box::new(move |to| write(&found, shape, to)))
 }
 
@@ -78,6 +82,39 @@ fn read(request: &Request) -> Result<Query, String> {
         query.top = Some(number).filter(|n| *n > 0);
     }
     Ok(query)
+}
+
+/// How values are shown, where the question has its own mind: `times`, `protocols`, `timezone`,
+/// `separator`, as outputs have it.
+fn dress(style: &mut Style, request: &Request) -> Result<(), String> {
+    let unknown = |name: &str, word: &str| format!("`{name}` can not be `{word}`");
+    if let Some(word) = request.value("times") {
+        style.times = match word {
+            "plain" => Times::Plain,
+            "rfc3339" => Times::Rfc3339,
+            "epoch" => Times::Epoch,
+            _ => return Err(unknown("times", word)),
+        };
+    }
+    if let Some(word) = request.value("protocols") {
+        style.proto_numbers = match word {
+            "names" => false,
+            "numbers" => true,
+            _ => return Err(unknown("protocols", word)),
+        };
+    }
+    style.counters &= request.value("counters") != Some("false");
+    if let Some(name) = request.value("timezone") {
+        style.zone = Zone::named(name)?;
+    }
+    if let Some(word) = request.value("separator") {
+        style.separator = match word.as_bytes() {
+            b"tab" => b'\t',
+            [one] if one.is_ascii() && !one.is_ascii_control() && *one != b'"' => *one,
+            _ => return Err(unknown("separator", word)),
+        };
+    }
+    Ok(())
 }
 
 /// Hands out what the tables in front of a live table hold, where nobody else gets their rows,
@@ -134,7 +171,7 @@ impl Shape {
         } else {
             (word, false)
         };
-        let found = Format::CHOICES.iter().find(|(known, _)| *known == word);
+        let found = Format::TEXT.iter().find(|(known, _)| *known == word);
         Ok(Self {
             format: found.ok_or_else(|| format!("no format `{word}`"))?.1,
             total: request.value("total").is_some(),
@@ -223,7 +260,7 @@ impl Ages<'_> {
             (self.show(first), self.show(last))
         };
         let between: [&[u8]; 3] = match self.shape.format {
-            Format::Json => {
+            Format::Json | Format::Avro | Format::AvroJson => {
                 text.pop(); // the brace
                 [b",\"first_seen\":\"", b"\",\"last_seen\":\"", b"\"}\n"]
             }
@@ -262,7 +299,7 @@ fn total(found: &Found, shape: Shape, to: &mut dyn Write) -> io::Result<()> {
         flows,
     } = found.total;
     match shape.format {
-        Format::Json => writeln!(
+        Format::Json | Format::Avro | Format::AvroJson => writeln!(
             to,
             "{{\"rows\":{rows},\"packets\":{packets},\"flows\":{flows},\"bytes\":{bytes},\
              \"since\":\"{since}\"}}"

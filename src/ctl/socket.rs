@@ -47,12 +47,12 @@ impl Drop for Handle {
     }
 }
 
-/// Serves questions about `shared` at the socket `path`. A socket that nobody serves any more is
+/// Serves questions about `shared` at the socket `path`; `output` is meant by who names none. A socket that nobody serves any more is
 /// replaced, one that is alive is not.
 ///
 /// # Errors
 /// What the system says; `AddrInUse` when somebody serves it, or when it is no socket.
-pub fn start(path: &str, shared: Arc<Shared>) -> io::Result<Handle> {
+pub fn start(path: &str, output: Option<String>, shared: Arc<Shared>) -> io::Result<Handle> {
     let path = PathBuf::from(path);
     let listener = listen(&path)?;
     let meta = std::fs::symlink_metadata(&path)?;
@@ -72,7 +72,7 @@ pub fn start(path: &str, shared: Arc<Shared>) -> io::Result<Handle> {
                 if poll.ready(0) {
                     return;
                 }
-                accept(&listener, &shared);
+                accept(&listener, output.as_deref(), &shared);
             }
         })?;
     Ok(Handle {
@@ -101,10 +101,10 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn accept(listener: &UnixListener, shared: &Shared) {
+fn accept(listener: &UnixListener, output: Option<&str>, shared: &Shared) {
     match listener.accept() {
         Ok((stream, _)) => {
-            if let Err(e) = serve(stream, shared) {
+            if let Err(e) = serve(stream, output, shared) {
                 log::debug!("control socket: {e}");
             }
         }
@@ -117,11 +117,15 @@ fn accept(listener: &UnixListener, shared: &Shared) {
     }
 }
 
-fn serve(stream: UnixStream, shared: &Shared) -> io::Result<()> {
+fn serve(stream: UnixStream, output: Option<&str>, shared: &Shared) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     let mut stream = Timed::new(stream, ASK);
     let line = frame::read_line(&mut BufReader::with_capacity(512, &mut stream))?;
-    let answer = Request::parse(&line).and_then(|request| answer(&request, shared));
+    let request = Request::parse(&line).map(|request| match output {
+        Some(output) if request.value("output").is_none() => request.with("output", output),
+        _ => request,
+    });
+    let answer = request.and_then(|request| answer(&request, shared));
     stream.extend(RECEIVE);
     match answer {
         Ok(reply) => {
@@ -171,17 +175,17 @@ mod tests {
         let name = path.to_str().unwrap();
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let handle = start(name, Arc::new(Shared::new())).unwrap();
+        let handle = start(name, None, Arc::new(Shared::new())).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
-        let second = start(name, Arc::new(Shared::new()));
+        let second = start(name, None, Arc::new(Shared::new()));
         assert_eq!(second.err().unwrap().kind(), io::ErrorKind::AddrInUse);
         assert!(ask(&path, "GET / HTTP/1.1\r\n").contains("error this weir speaks weir/1"));
         assert!(ask(&path, "weir/1\tsing\n").contains("not `sing`"));
         drop(handle);
         assert!(!path.exists());
         std::fs::write(&path, "precious").unwrap();
-        assert!(start(name, Arc::new(Shared::new())).is_err());
+        assert!(start(name, None, Arc::new(Shared::new())).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     }
 
@@ -189,7 +193,7 @@ mod tests {
     fn a_client_that_says_nothing_or_too_much_keeps_nobody_else_for_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("weir.sock");
-        let _handle = start(path.to_str().unwrap(), Arc::new(Shared::new())).unwrap();
+        let _handle = start(path.to_str().unwrap(), None, Arc::new(Shared::new())).unwrap();
         let _silent = UnixStream::connect(&path).unwrap();
         let mut loud = UnixStream::connect(&path).unwrap();
         let _ = loud.write_all(&[b'x'; 20_000]);

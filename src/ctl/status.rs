@@ -31,6 +31,9 @@ pub struct Report {
     pub aggregates: Vec<String>,
     /// Name and kind of each output, and how full it is where it is a live table.
     pub outputs: Vec<(String, String, Option<Usage>)>,
+    /// Files of rules: the setting that names each, its path, rows in force, rows left out, and
+    /// whether it could be read when that was tried last.
+    pub maps: Vec<(String, String, usize, usize, bool)>,
     /// The memory budget and its parts, in bytes.
     pub memory: (u64, Vec<(String, usize)>),
     /// The numbers, by place in the configuration.
@@ -54,6 +57,7 @@ impl Report {
                 .collect(),
             aggregates: config.aggregates.iter().map(|a| a.name.clone()).collect(),
             outputs: outputs.collect(),
+            maps: maps(pipeline),
             memory: (
                 config.memory,
                 parts.map(|p| (p.name.clone(), p.bytes)).collect(),
@@ -141,7 +145,7 @@ impl Report {
         for (name, (page, (used, most))) in self.aggregates.iter().zip(&self.view.aggregates) {
             writeln!(to, "\naggregate {name}")?;
             for (stage, sum, unit) in stages(page) {
-                if sum != Sum::default() || stage == "offered" || stage == "flushed" {
+                if sum != Sum::default() || ["offered", "flushed", "passed"].contains(&stage) {
                     writeln!(to, "  {stage:<10} {}", show(&sum, unit))?;
                 }
             }
@@ -154,6 +158,13 @@ impl Report {
             }
         }
         self.write_outputs(to)?;
+        for (name, path, rows, refused, fresh) in &self.maps {
+            writeln!(to, "\nmap {name} ({path})")?;
+            writeln!(to, "  rows       {rows} in force, {refused} left out")?;
+            if !fresh {
+                writeln!(to, "! could not be read again; this is what it held before")?;
+            }
+        }
         let (used, most, lost) = self.view.symbols;
         writeln!(to, "\ntexts {used} of {most} bytes, {lost} found no room")?;
         writeln!(to, "memory {} at the most", show_size(self.memory.0))
@@ -210,6 +221,15 @@ impl Report {
         out.push_str("],\"outputs\":[");
         let outputs = self.outputs.iter().zip(&self.view.outputs);
         out.push_str(&outputs.map(json_output).collect::<Vec<_>>().join(","));
+        out.push_str("],\"maps\":[");
+        let maps = self.maps.iter().map(|(name, path, rows, refused, fresh)| {
+            let (name, path) = (quote(name), quote(path));
+            format!(
+                "{{\"name\":{name},\"path\":{path},\"rows\":{rows},\"refused\":{refused},\
+                 \"fresh\":{fresh}}}"
+            )
+        });
+        out.push_str(&maps.collect::<Vec<_>>().join(","));
         let (used, most, lost) = self.view.symbols;
         out.push_str(&format!(
             "],\"symbols\":{{\"used\":{used},\"max\":{most},\"overflows\":{lost}}},\
@@ -224,10 +244,27 @@ impl Report {
     }
 }
 
-/// The stages of an aggregation's page, with what their records are.
-pub fn stages(page: &crate::base::ledger::Account) -> [(&'static str, Sum, &'static str); 8] {
-    [
+fn maps(pipeline: &Pipeline) -> Vec<(String, String, usize, usize, bool)> {
+    let rules = pipeline.rules();
+    let maps = rules.maps.iter();
+    maps.map(|m| {
+        (
+            m.name.clone(),
+            m.path.clone(),
+            m.content.len(),
+            m.refused,
+            m.fresh,
+        )
+    })
+    .collect()
+}
+
+/// The stages of an aggregation's page, with what their records are; those of rows on their way
+/// to the outputs only where something is done to them there.
+pub fn stages(page: &crate::base::ledger::Account) -> Vec<(&'static str, Sum, &'static str)> {
+    let mut stages = vec![
         ("offered", page.offered, "records"),
+        ("copied", page.copied, "records"),
         ("filtered", page.filtered, "records"),
         ("doubled", page.doubled, "records"),
         ("folded", page.folded, "records"),
@@ -235,7 +272,18 @@ pub fn stages(page: &crate::base::ledger::Account) -> [(&'static str, Sum, &'sta
         ("evicted", page.evicted, "rows"),
         ("open", page.open, "rows"),
         ("flushed", page.flushed, "rows"),
-    ]
+    ];
+    if let Some(sifted) = &page.sifted {
+        stages.extend([
+            ("judged", sifted.taken, "rows"),
+            ("raised", sifted.raised, "rows"),
+            ("lowered", sifted.lowered, "rows"),
+            ("removed", sifted.removed, "rows"),
+            ("diverted", sifted.diverted, "rows"),
+            ("passed", sifted.passed, "rows"),
+        ]);
+    }
+    stages
 }
 
 /// The stages of an output's page.

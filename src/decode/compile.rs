@@ -14,7 +14,7 @@ use crate::wire::flowset::{PEN_REVERSE, Spec, Template, VARIABLE};
 /// Most fields of a template; one with more is refused.
 pub const FIELDS_MAX: usize = 256;
 /// Enterprise number under which weir and pmacct export tags and labels.
-const PEN_TAGS: u32 = 43874;
+pub(super) const PEN_TAGS: u32 = 43874;
 
 /// What to do with the records of one direction.
 #[derive(Clone, Debug, Default)]
@@ -108,11 +108,7 @@ impl Compiled {
     /// Bytes of memory it takes, nearly.
     pub fn size(&self) -> usize {
         let way = |way: &Way| {
-            let slow = if way.slow.is_some() {
-                size_of::<Slow>()
-            } else {
-                0
-            };
+            let slow = way.slow.as_ref().map_or(0, |slow| slow.size());
             let tail = way.tail.as_ref().map_or(0, |tail| tail.size());
             way.plan.size().saturating_add(slow).saturating_add(tail)
         };
@@ -315,10 +311,7 @@ impl Way {
             false => RecordKind::Traffic,
         };
         let tail = Tail::new(all, setup);
-        let mut slow = Slow::new(items, wanted);
-        if tail.is_some() || kind != RecordKind::Traffic {
-            slow.get_or_insert_default();
-        }
+        let slow = Slow::new(items, wanted);
         Self {
             plan,
             slow: slow.map(Box::new),
@@ -591,7 +584,6 @@ fn options(items: &[Item], setup: &Setup, v9: bool, fixed: bool) -> What {
     }
     let record = setup.reading.account_options.then(|| {
         let mut way = Way::new(&elements, setup, fixed);
-        way.slow.get_or_insert_default();
         way.kind = RecordKind::Options;
         Box::new(way)
     });

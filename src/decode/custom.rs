@@ -8,7 +8,7 @@
 use super::compile::{Item, own};
 use super::options::{About, Domain, Options};
 use super::plan::{Loc, Row};
-use super::{Emit, Setup};
+use super::{Emit, Setup, Symbols};
 use crate::base::addr::Ip;
 use crate::base::time::Nanos;
 use crate::record::custom::{Layer, Pointer, SLOTS};
@@ -107,7 +107,7 @@ impl Tail {
     ) {
         for piece in &self.pieces {
             if let Some(value) = piece.value(row) {
-                let word = piece.form.word(value, |bytes| out.intern(bytes));
+                let word = piece.form.word(value, |bytes| out.symbols().intern(bytes));
                 if let Some(record) = out.last() {
                     record.set_word(piece.field, word);
                 }
@@ -132,7 +132,7 @@ pub fn learn<'a, R: Row<'a>>(
     row: R,
     (domain, now): (Domain, Nanos),
     options: &mut Options,
-    out: &mut Emit<'_>,
+    symbols: &mut Symbols<'_>,
 ) -> bool {
     let mut room = true;
     for piece in pieces {
@@ -143,7 +143,7 @@ pub fn learn<'a, R: Row<'a>>(
             room &= options.set_custom(domain, About::Custom(slot as u64), word, now);
         };
         if piece.form != Form::Ip6 {
-            keep(slot, piece.form.word(value, |bytes| out.intern(bytes)));
+            keep(slot, piece.form.word(value, |bytes| symbols.intern(bytes)));
         } else if let Some(ip) = address(value) {
             let [high, low] = words(ip);
             keep(slot, high);
@@ -238,7 +238,7 @@ fn put(custom: &Custom, value: &[u8], out: &mut Emit<'_>) {
         }
         return;
     }
-    let word = custom.form.word(value, |bytes| out.intern(bytes));
+    let word = custom.form.word(value, |bytes| out.symbols().intern(bytes));
     if let Some(record) = out.last() {
         record.set_word(custom.field, word);
     }

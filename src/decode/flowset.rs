@@ -26,7 +26,10 @@ impl NetflowDecoder {
         frame: &Frame<'_>,
         out: &mut Emit<'_>,
     ) -> Result<(), wire::Error> {
-        let (header, sets) = flowset::open(frame.bytes)?;
+        let (header, mut sets) = flowset::open(frame.bytes)?;
+        if frame.bytes.len() < frame.wire_len as usize {
+            sets = sets.cut();
+        }
         let format = header.format;
         let exporter = Ip::from(frame.from.ip);
         let domain = Domain {
@@ -226,7 +229,7 @@ impl Reader<'_> {
             }
             What::Options(plan, record) => {
                 let origin = &self.context.origin;
-                let new = plan.run(row, origin, self.wanted, self.options, out);
+                let new = plan.run(row, origin, self.wanted, self.options, &mut out.symbols());
                 let old = self.told.unwrap_or_default();
                 self.told = Some(Told {
                     boot: new.boot.or(old.boot),

@@ -80,6 +80,11 @@ pub trait Decoder: Send {
         Vec::new()
     }
 
+    /// Grows with every change of what [`save`](Self::save) would give.
+    fn news(&self) -> u64 {
+        0
+    }
+
     /// Saves what a restart should find again (templates), to a file of the configuration.
     ///
     /// # Errors
@@ -135,6 +140,8 @@ pub struct Reading {
     /// sFlow: bytes are those of the sampled frame, its link layer and checksum included, rather
     /// than those of layer 3.
     pub frame_bytes: bool,
+    /// Packets, sFlow: frames without IP are no records, also where fields below IP are wanted.
+    pub only_ip: bool,
 }
 
 impl Default for Reading {
@@ -147,6 +154,7 @@ impl Default for Reading {
             peer_as: false,
             uptime_seconds: false,
             frame_bytes: false,
+            only_ip: false,
         }
     }
 }
@@ -205,13 +213,24 @@ impl<'a> Emit<'a> {
     /// counts unless [`undo`](Self::undo) takes it back.
     #[inline]
     pub fn slot(&mut self) -> &mut FlowRecord {
+        self.slot_with_symbols().0
+    }
+
+    /// The same, and with it what makes symbols of texts for it.
+    #[inline]
+    pub fn slot_with_symbols(&mut self) -> (&mut FlowRecord, Symbols<'_>) {
         if self.batch.is_full() {
             (self.run)(self.batch, self.ledger);
         }
         let record = self.batch.slot();
         record.pass = self.pass;
         record.time = self.time;
-        record
+        let symbols = Symbols {
+            store: self.symbols,
+            cache: self.cache,
+            ledger: self.ledger,
+        };
+        (record, symbols)
     }
 
     /// Takes the last record back.
@@ -236,17 +255,42 @@ impl<'a> Emit<'a> {
     /// The symbol of a text; counted when it found no room.
     #[inline]
     pub fn intern(&mut self, text: &[u8]) -> Sym {
-        let sym = self.cache.intern(text, self.symbols);
-        if sym == Sym::OVERFLOW {
-            self.ledger.drop(Reason::SymbolStore, text.len());
+        self.symbols().intern(text)
+    }
+
+    /// What makes symbols of texts.
+    #[inline]
+    pub fn symbols(&mut self) -> Symbols<'_> {
+        Symbols {
+            store: self.symbols,
+            cache: self.cache,
+            ledger: self.ledger,
         }
-        sym
     }
 
     /// Counts one dropped unit of `bytes` bytes.
     #[inline]
     pub fn drop(&mut self, reason: Reason, bytes: usize) {
         self.ledger.drop(reason, bytes);
+    }
+}
+
+/// Makes symbols of texts.
+pub struct Symbols<'a> {
+    store: &'a Interner,
+    cache: &'a mut SymCache,
+    ledger: &'a mut Intake,
+}
+
+impl Symbols<'_> {
+    /// The symbol of a text; counted when it found no room.
+    #[inline]
+    pub fn intern(&mut self, text: &[u8]) -> Sym {
+        let sym = self.cache.intern(text, self.store);
+        if sym == Sym::OVERFLOW {
+            self.ledger.drop(Reason::SymbolStore, text.len());
+        }
+        sym
     }
 }
 

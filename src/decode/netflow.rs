@@ -9,7 +9,7 @@ use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
 use super::plan::{Fixed, Row};
 use super::sequence::{Gap, Sequence};
-use super::slow::{Origin, Slow};
+use super::slow::Origin;
 use super::template::{self, Templates};
 use super::time::Clock;
 use super::{Decoder, Emit, Reading, Setup, custom};
@@ -47,6 +47,7 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::DstMask,
     Field::DstNet,
     Field::DstPort,
+    Field::EgressVrfId,
     Field::EgressVrfName,
     Field::Etype,
     Field::FlowLabel,
@@ -56,6 +57,7 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::InIface,
     Field::InIfaceName,
     Field::InVlan,
+    Field::IngressVrfId,
     Field::IngressVrfName,
     Field::Label,
     Field::MplsLabelBottom,
@@ -64,6 +66,7 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::MplsPwId,
     Field::MplsVpnRd,
     Field::NatEvent,
+    Field::NextHop,
     Field::OutCvlan,
     Field::OutIface,
     Field::OutIfaceName,
@@ -291,40 +294,35 @@ impl Context {
         options: &mut Options,
         out: &mut Emit<'_>,
     ) {
-        if let Some(slow) = &way.slow {
-            return self.emit_slow(way, slow, row, options, out);
-        }
-        let record = out.slot();
+        let (record, mut symbols) = out.slot_with_symbols();
         self.stamp(record, options);
+        if let Some(slow) = &way.slow {
+            slow.frame(row, record, &mut symbols);
+        }
         way.plan.run(row, &self.clock, record);
+        if let Some(slow) = &way.slow {
+            slow.run(row, &self.origin, options, record, &mut symbols);
+        }
+        if way.kind != RecordKind::Traffic || way.tail.is_some() {
+            self.complete(way, row, out);
+        }
     }
 
+    /// What most records do not need: their kind where it is not traffic, and primitives of the
+    /// configuration that are more than a copy.
     #[inline(never)]
-    fn emit_slow<'a, R: Row<'a>>(
-        &self,
-        way: &Way,
-        slow: &Slow,
-        row: R,
-        options: &mut Options,
-        out: &mut Emit<'_>,
-    ) {
-        let names = slow.names(row, &self.origin, options, out);
-        let record = out.slot();
-        self.stamp(record, options);
-        slow.frame(&names, record);
-        way.plan.run(row, &self.clock, record);
-        slow.fill(row, &names, record);
-        match way.kind {
-            RecordKind::Traffic => {}
-            RecordKind::Event => record.set_record_kind(RecordKind::Event as u8),
-            RecordKind::Options => {
+    fn complete<'a, R: Row<'a>>(&self, way: &Way, row: R, out: &mut Emit<'_>) {
+        if let Some(record) = out.last().filter(|_| way.kind != RecordKind::Traffic) {
+            record.set_record_kind(way.kind as u8);
+            if way.kind == RecordKind::Options {
                 // What an exporter says of itself is no traffic, whatever it counts.
                 (record.packets, record.bytes, record.flows) = (0, 0, 0);
-                record.set_record_kind(RecordKind::Options as u8);
             }
         }
         if let Some(tail) = &way.tail {
-            tail.run(row, slow.packet(row, &names), out);
+            let packet = way.slow.as_ref().and_then(|slow| slow.packet(row));
+            let packet = packet.as_ref().map(|(start, bytes, p)| (*start, *bytes, p));
+            tail.run(row, packet, out);
         }
     }
 
@@ -392,6 +390,10 @@ impl Decoder for NetflowDecoder {
             ("options", options, options_max),
             ("exporters", self.exporters.len(), self.exporters.max()),
         ]
+    }
+
+    fn news(&self) -> u64 {
+        self.templates.news().wrapping_add(self.options.news())
     }
 
     fn save(&self) -> Option<Vec<u8>> {

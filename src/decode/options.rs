@@ -53,6 +53,7 @@ struct Key {
 /// The store.
 pub struct Options {
     entries: Guard<Key, u64>,
+    news: u64,
     /// Whether some entry is about a primitive of the configuration.
     customs: bool,
     /// What was said of the records of the datagram in work.
@@ -64,9 +65,15 @@ impl Options {
     pub fn new(max: usize) -> Self {
         Self {
             entries: Guard::new(max),
+            news: 0,
             customs: false,
             told: Words::default(),
         }
+    }
+
+    /// Grows whenever a sampling rate comes or changes.
+    pub fn news(&self) -> u64 {
+        self.news
     }
 
     /// Bytes that a store of at the most `max` entries takes.
@@ -106,7 +113,16 @@ impl Options {
             domain,
             about,
         };
+        if own && self.entries.lookup(&key) != Some(&value) {
+            self.news = self.news.wrapping_add(1);
+        }
         self.entries.insert(key, value, now) == Placed::Room
+    }
+
+    /// Whether nothing is known.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// A sampling rate, of the domain or else of the exporter.
@@ -142,8 +158,7 @@ impl Options {
     }
 
     fn take(&mut self, of: Domain, own: bool, about: About, now: Nanos) -> Option<u64> {
-        // Most exporters send no options, and this is asked for every record.
-        if self.entries.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let domain = own.then_some((of.id, of.version));

@@ -5,7 +5,7 @@
 
 use super::custom::Pointers;
 use super::fragment::{Entry, FragmentTable};
-use super::{Decoder, Emit, Setup};
+use super::{Decoder, Emit, Setup, Symbols};
 use crate::base::intern::Sym;
 use crate::base::ledger::Reason;
 use crate::record::{Field, FieldSet, FlowRecord};
@@ -128,6 +128,14 @@ impl HeaderPlan {
         }
     }
 
+    /// The same, without frames that have no IP where that is asked for.
+    pub fn only_ip(self, only: bool) -> Self {
+        Self {
+            bare: self.bare && !only,
+            ..self
+        }
+    }
+
     /// Whether a packet that is not IP should make a record.
     #[inline]
     pub fn keeps(&self, packet: &Packet) -> bool {
@@ -184,12 +192,12 @@ impl HeaderPlan {
         }
     }
 
-    /// The symbol of the label stack, where it is wanted; to be had before the record's slot.
+    /// The symbol of the label stack, where it is wanted.
     #[inline]
-    pub fn stack(&self, packet: &Packet, out: &mut Emit<'_>) -> Option<Sym> {
+    pub fn stack(&self, packet: &Packet, symbols: &mut Symbols<'_>) -> Option<Sym> {
         match packet.link.labels {
             Some(labels) if self.mpls && self.wanted.has(Field::MplsLabelStack) => {
-                Some(out.intern(Stack::of(labels.stack()).bytes()))
+                Some(symbols.intern(Stack::of(labels.stack()).bytes()))
             }
             _ => None,
         }
@@ -345,7 +353,7 @@ pub struct PacketDecoder {
 impl PacketDecoder {
     /// A decoder of what `setup` wants.
     pub fn new(setup: &Setup) -> Self {
-        let plan = HeaderPlan::new(setup.wanted);
+        let plan = HeaderPlan::new(setup.wanted).only_ip(setup.reading.only_ip);
         let entries = if plan.ports { setup.fragments_max } else { 0 };
         Self {
             plan,
@@ -411,7 +419,7 @@ impl PacketDecoder {
             }
             _ => {}
         }
-        let stack = self.plan.stack(&packet, out);
+        let stack = self.plan.stack(&packet, &mut out.symbols());
         let record = out.slot();
         record.packets = 1;
         record.bytes = u64::from(packet.bytes);

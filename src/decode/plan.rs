@@ -278,8 +278,9 @@ fn eight(v: &[u8; 8]) -> u64 {
     u64::from_be_bytes(*v)
 }
 
+/// Stores a value at its place in the record.
 #[inline(always)]
-fn store<const N: usize>(rec: &mut FlowRecord, dst: u16, bytes: [u8; N]) {
+pub(super) fn store<const N: usize>(rec: &mut FlowRecord, dst: u16, bytes: [u8; N]) {
     if let Some(slot) = rec.slot(usize::from(dst), N).first_chunk_mut::<N>() {
         *slot = bytes;
     }
@@ -449,8 +450,11 @@ impl Op {
     }
 
     /// Reads a time. Better ones follow worse ones, so a known time takes the place of another.
+    /// A zero is none, but for times that count from something else: then it is one for want of
+    /// a better.
     fn time<'a, R: Row<'a>>(&self, row: R, clock: &Clock, times: &mut Times) {
-        let n = number(row.value(self.loc));
+        let value = row.value(self.loc);
+        let n = number(value);
         let at = match self.act {
             Act::Boot => {
                 times.boot = milli(n);
@@ -465,7 +469,8 @@ impl Op {
         };
         let [start, end] = &mut times.ends;
         let slot = if self.dst == 0 { start } else { end };
-        if n != 0 && at != 0 {
+        let relative = matches!(self.act, Act::Uptime | Act::Delta) && !value.is_empty();
+        if at != 0 && (n != 0 || relative && *slot == 0) {
             *slot = at;
         }
     }

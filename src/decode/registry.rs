@@ -175,6 +175,10 @@ impl Decoder for Export {
             .collect()
     }
 
+    fn news(&self) -> u64 {
+        self.netflow.as_ref().map_or(0, |decoder| decoder.news())
+    }
+
     fn save(&self) -> Option<Vec<u8>> {
         self.netflow.as_ref()?.save()
     }

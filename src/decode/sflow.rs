@@ -88,7 +88,12 @@ const GIVEN: &[(u32, FieldSet)] = &[
     ),
     (
         format::ROUTER,
-        FieldSet::of(&[Field::PeerDstIp, Field::SrcMask, Field::DstMask]),
+        FieldSet::of(&[
+            Field::NextHop,
+            Field::PeerDstIp,
+            Field::SrcMask,
+            Field::DstMask,
+        ]),
     ),
     (
         format::GATEWAY,
@@ -143,7 +148,7 @@ impl Want {
         let fields = setup.wanted;
         Self {
             fields,
-            header: HeaderPlan::new(fields),
+            header: HeaderPlan::new(fields).only_ip(setup.reading.only_ip),
             extended: Extended::giving(fields),
             labels: fields.has(Field::MplsLabelStack),
             whence: fields.any(WHENCE),
@@ -175,6 +180,7 @@ pub const GIVES: FieldSet = HEADERS.union(FieldSet::of(&[
     Field::FwdStatus,
     Field::InIface,
     Field::LocalPref,
+    Field::NextHop,
     Field::OutIface,
     Field::OutVlan,
     Field::PeerDstAs,
@@ -269,7 +275,7 @@ impl SflowDecoder {
             && want.header.keeps(packet)
         {
             let stack = if want.labels {
-                want.header.stack(packet, out)
+                want.header.stack(packet, &mut out.symbols())
             } else {
                 None
             };
@@ -340,7 +346,7 @@ impl SflowDecoder {
         seen.read(sample.records, &want)?;
         let described = seen.describe(&want)?;
         let stack = match &described {
-            Described::Packet(packet) => want.header.stack(packet, out),
+            Described::Packet(packet) => want.header.stack(packet, &mut out.symbols()),
             _ => None,
         };
         let texts = self.texts(&seen, out);

@@ -2,21 +2,24 @@
 //!
 //! A template whose records need none of this has no [`Slow`] and pays nothing for it.
 
-use super::Emit;
-use super::compile::{Item, find};
+use super::Symbols;
+use super::compile::{Item, PEN_TAGS, find};
 use super::custom::{self, Piece};
 use super::options::{About, Domain, Options};
 use super::packet::HeaderPlan;
-use super::plan::{Loc, Row, number};
+use super::plan::{Loc, Row, number, store};
 use super::vrf::Vrfs;
 use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Sym;
 use crate::base::time::Nanos;
-use crate::record::{Field, FieldSet, FlowRecord, Rd};
+use crate::record::{Field, FieldSet, FlowRecord};
 use crate::wire::packet::{Packet, Start};
+use std::ops::RangeInclusive;
 
-/// Most labels of a stack: elements 70 to 79.
-const LABELS: usize = 10;
+/// Elements of the labels of a stack, its top first.
+const LABELS: RangeInclusive<u16> = 70..=79;
+/// Most labels of a stack.
+const LABELS_MAX: usize = 10;
 /// Text of a stack: ten labels of seven digits and what joins them.
 const STACK_TEXT: usize = 80;
 /// Segments of an SRv6 list that are shown.
@@ -41,8 +44,10 @@ impl Rate {
         }
     }
 
-    fn is_some(&self) -> bool {
-        self.one_in.iter().any(Option::is_some) || self.parts.iter().any(Option::is_some)
+    /// Itself, if a record can state a rate at all.
+    fn some(self) -> Option<Self> {
+        let one_in = self.one_in.iter().any(Option::is_some);
+        (one_in || self.parts.iter().any(Option::is_some)).then_some(self)
     }
 
     /// The rate a record states; fractions are rounded down. Zero is none.
@@ -60,27 +65,41 @@ impl Rate {
     }
 }
 
-/// The slow part of a data template: places of the elements, each `None` when nobody wants it.
-#[derive(Clone, Debug, Default)]
+/// The slow part of a data template: what nobody wants and what the template lacks is not there.
+#[derive(Clone, Debug)]
 pub struct Slow {
-    wanted: FieldSet,
-    labels: [Option<Loc>; LABELS],
-    app: Option<Loc>,
-    app_name: Option<Loc>,
-    ifaces: [Option<Loc>; 2],
-    vrfs: Vrfs,
-    vrf_name: Option<Loc>,
-    text: Option<Loc>,
-    srv6: Option<Loc>,
-    sampler: Option<Loc>,
-    sampled: Option<Loc>,
-    rate: Rate,
-    segment: Option<Loc>,
-    delay_sum: Option<Loc>,
-    vlan: Option<(Loc, Loc)>,
-    /// MAC addresses behind the device, source and destination, and the direction.
-    macs: Option<([Option<Loc>; 2], Loc)>,
-    section: Option<Section>,
+    /// In order: a later step takes the place of an earlier one that sets the same field.
+    steps: Vec<Step>,
+    /// All steps ask for what options told.
+    asks: bool,
+    section: Option<Box<Section>>,
+}
+
+/// One thing to do for each record.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A text in the record.
+    Text(Field, Loc),
+    /// A name that options gave to a number in the record.
+    Name(Field, fn(u64) -> About, Loc),
+    /// The segments of an SRv6 list.
+    Segments(Loc),
+    /// Labels, and which of their fields are wanted.
+    Labels(Box<[Loc]>, FieldSet),
+    /// A sampling rate that options gave to a number in the record.
+    Sampled(fn(u64) -> About, Loc),
+    /// A sampling rate in the record.
+    Rate(Box<Rate>),
+    /// layer2SegmentId: which fields it may set.
+    Segment(Loc, FieldSet),
+    /// Names and route distinguishers of VRFs, and which of their fields are wanted.
+    Vrfs(Vrfs, FieldSet),
+    /// A sum of delays, of which the mean is wanted.
+    Delay(Loc),
+    /// The VLAN of the egress side, for flows that a place of its own says were seen there.
+    Egress(Loc, Loc),
+    /// MAC addresses behind the device, source and destination, likewise.
+    Macs([Option<Loc>; 2], Loc),
 }
 
 /// The first bytes of an observed packet, exported as they were (elements 315, 104, 313).
@@ -116,6 +135,19 @@ impl Section {
         let size = u32::try_from(size.max(bytes.len() as u64)).unwrap_or(u32::MAX);
         self.plan.parse(self.start, bytes, size).ok()
     }
+
+    /// Writes what the packet says. Where the record has no counters it is one packet.
+    #[inline(never)]
+    fn fill<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord, symbols: &mut Symbols<'_>) {
+        let Some(packet) = self.parse(row) else {
+            return;
+        };
+        let stack = self.plan.stack(&packet, symbols);
+        self.plan.fill(rec, &packet, stack);
+        if let Some(ip) = &packet.ip {
+            (rec.packets, rec.bytes) = (1, u64::from(ip.bytes));
+        }
+    }
 }
 
 /// What the records of a data set have in common.
@@ -127,194 +159,262 @@ pub struct Origin {
     pub now: Nanos,
 }
 
-/// Texts of one record; the empty one where there is none.
-#[derive(Default)]
-pub struct Names {
-    stack: Stack,
-    list: [(Option<Field>, Sym); 9],
-    rate: Option<u32>,
-    /// Of the VRF, where the record has none itself.
-    rd: Option<Rd>,
-    packet: Option<(Packet, Option<Sym>)>,
-}
-
-#[derive(Default)]
-struct Stack {
-    labels: [u32; LABELS],
-    len: usize,
-}
-
 impl Slow {
     /// `None` when the template has nothing of the kind that is wanted.
     pub(super) fn new(items: &[Item], wanted: FieldSet) -> Option<Self> {
-        use Field as F;
-        let one = |id| find(items, id, 0);
-        let any =
-            |fields: &[Field], loc: Option<Loc>| loc.filter(|_| wanted.any(FieldSet::of(fields)));
-        let mut slow = Self {
-            wanted,
-            ..Self::default()
+        let steps = steps(items, wanted);
+        let slow = Self {
+            asks: steps.iter().all(Step::asks),
+            steps,
+            section: Section::new(items, wanted).map(Box::new),
         };
-        let mpls = [F::MplsLabelTop, F::MplsLabelBottom, F::MplsLabelStack];
-        for (slot, id) in slow.labels.iter_mut().zip(70..) {
-            *slot = any(&mpls, one(id));
-        }
-        slow.app = any(&[F::Class], one(95));
-        slow.app_name = any(&[F::Class], one(96));
-        let input = one(10).or(one(252));
-        slow.ifaces = [
-            any(&[F::InIfaceName], input),
-            any(&[F::OutIfaceName], one(14).or(one(253))),
-        ];
-        let vrf = [
-            F::VrfName,
-            F::IngressVrfName,
-            F::EgressVrfName,
-            F::MplsVpnRd,
-        ];
-        slow.vrfs = Vrfs {
-            ingress: any(&vrf, one(234)),
-            egress: any(&vrf, one(235)),
-        };
-        slow.vrf_name = any(&[F::VrfName], one(236));
-        let label = items.iter().find(|i| i.pen == 43874 && i.id == 3);
-        slow.text = any(&[F::Label], label.map(|i| i.loc));
-        slow.srv6 = any(&[F::Srv6SegmentList], one(497));
-        slow.sampler = any(&[F::SamplingRate], one(48).or(one(302)));
-        slow.sampled = any(&[F::SamplingRate], input);
-        if wanted.has(F::SamplingRate) {
-            slow.rate = Rate::new(items);
-        }
-        slow.segment = any(&[F::Vxlan, F::Nvgre], one(351));
-        if one(600).is_none() {
-            slow.delay_sum = any(&[F::PathDelayAvg], one(603));
-        }
-        slow.vlan = any(&[F::Vlan], one(59).or(one(254))).zip(one(61));
-        let behind = [any(&[F::SrcMac], one(81)), any(&[F::DstMac], one(57))];
-        let behind = Some(behind).filter(|b| b.iter().any(Option::is_some));
-        slow.macs = behind.zip(one(61));
-        slow.section = Section::new(items, wanted);
-        slow.is_some().then_some(slow)
+        (!slow.steps.is_empty() || slow.section.is_some()).then_some(slow)
     }
 
-    fn is_some(&self) -> bool {
-        let single = [
-            self.app,
-            self.app_name,
-            self.vrf_name,
-            self.text,
-            self.srv6,
-            self.sampler,
-            self.sampled,
-            self.segment,
-            self.delay_sum,
-        ];
-        self.labels
-            .iter()
-            .chain(&single)
-            .chain(&self.ifaces)
-            .any(Option::is_some)
-            || self.rate.is_some()
-            || self.vrfs.is_some()
-            || self.vlan.is_some()
-            || self.macs.is_some()
-            || self.section.is_some()
+    /// Bytes of memory it takes, nearly.
+    pub fn size(&self) -> usize {
+        let section = self.section.as_ref().map_or(0, |_| size_of::<Section>());
+        let steps = self.steps.iter().fold(0usize, |sum, step| {
+            let more = match step {
+                Step::Labels(labels, _) => size_of_val(&**labels),
+                Step::Rate(_) => size_of::<Rate>(),
+                _ => 0,
+            };
+            sum.saturating_add(more).saturating_add(size_of::<Step>())
+        });
+        size_of::<Self>()
+            .saturating_add(section)
+            .saturating_add(steps)
     }
 
-    /// Looks up texts and rates, before the record has its slot.
-    #[inline(never)]
-    pub fn names<'a, R: Row<'a>>(
+    /// Writes what the packet in the record says, before the copies: elements of the record are
+    /// preferred.
+    #[inline]
+    pub fn frame<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord, symbols: &mut Symbols<'_>) {
+        if let Some(section) = &self.section {
+            section.fill(row, rec, symbols);
+        }
+    }
+
+    /// The packet in the record with its bytes, for primitives of the configuration.
+    pub fn packet<'a, R: Row<'a>>(&self, row: R) -> Option<(Start, &'a [u8], Packet)> {
+        let section = self.section.as_ref()?;
+        Some((section.start, row.value(section.bytes), section.parse(row)?))
+    }
+
+    /// Does the rest, after the copies. Most exporters send no options: there is nothing to ask
+    /// for then.
+    #[inline]
+    pub fn run<'a, R: Row<'a>>(
         &self,
         row: R,
         origin: &Origin,
         options: &mut Options,
-        out: &mut Emit<'_>,
-    ) -> Names {
-        let mut names = Names::default();
-        let Origin { domain, now } = *origin;
-        let mut slots = names.list.iter_mut();
-        let mut put = |field: Field, sym: Option<Sym>| {
-            if let Some(sym) = sym
-                && self.wanted.has(field)
-                && let Some(slot) = slots.next()
-            {
-                *slot = (Some(field), sym);
-            }
-        };
-        let id = |loc: Option<Loc>| loc.map(|loc| number(row.value(loc)));
-        let app = id(self.app);
-        let app = app.and_then(|n| options.name(domain, About::Application(n), now));
-        put(
-            Field::Class,
-            self.app_name.map(|l| intern(row.value(l), out)).or(app),
-        );
-        for (loc, field) in self
-            .ifaces
-            .iter()
-            .zip([Field::InIfaceName, Field::OutIfaceName])
-        {
-            put(
-                field,
-                id(*loc).and_then(|n| options.name(domain, About::Interface(n), now)),
-            );
+        rec: &mut FlowRecord,
+        symbols: &mut Symbols<'_>,
+    ) {
+        if !self.asks || !options.is_empty() {
+            self.run_all(row, origin, options, rec, symbols);
         }
-        let own = self.vrf_name.map(|l| intern(row.value(l), out));
-        let vrfs = self.vrfs.resolve(row, origin, options);
-        names.rd = vrfs.rd;
-        put(Field::IngressVrfName, vrfs.ingress);
-        put(Field::EgressVrfName, vrfs.egress);
-        put(Field::VrfName, own.or(vrfs.own));
-        put(Field::Label, self.text.map(|l| intern(row.value(l), out)));
-        put(
-            Field::Srv6SegmentList,
-            self.srv6.map(|l| segments(row.value(l), out)),
-        );
-        names.stack = self.stack(row);
-        if names.stack.len > 0 && self.wanted.has(Field::MplsLabelStack) {
-            put(Field::MplsLabelStack, Some(names.stack.text(out)));
-        }
-        if self.wanted.has(Field::SamplingRate) {
-            names.rate = id(self.sampler)
-                .and_then(|n| options.rate(domain, About::Sampler(n), now))
-                .or_else(|| self.rate.read(row))
-                .or_else(|| options.rate(domain, About::Sampled(id(self.sampled)?), now));
-        }
-        if let Some(section) = &self.section
-            && let Some(packet) = section.parse(row)
-        {
-            let stack = section.plan.stack(&packet, out);
-            names.packet = Some((packet, stack));
-        }
-        names
     }
 
-    /// The packet in the record with its bytes, for primitives of the configuration.
-    pub fn packet<'a, 'n, R: Row<'a>>(
+    #[inline(never)]
+    fn run_all<'a, R: Row<'a>>(
         &self,
         row: R,
-        names: &'n Names,
-    ) -> Option<(Start, &'a [u8], &'n Packet)> {
-        let (section, (packet, _)) = (self.section.as_ref()?, names.packet.as_ref()?);
-        Some((section.start, row.value(section.bytes), packet))
+        origin: &Origin,
+        options: &mut Options,
+        rec: &mut FlowRecord,
+        symbols: &mut Symbols<'_>,
+    ) {
+        for step in &self.steps {
+            step.run(row, origin, options, rec, symbols);
+        }
     }
+}
 
-    /// Writes what the packet in the record says, before the copies: elements of the record are
-    /// preferred. Where it has no counters it is one packet.
-    #[inline]
-    pub fn frame(&self, names: &Names, rec: &mut FlowRecord) {
-        let (Some(section), Some((packet, stack))) = (&self.section, &names.packet) else {
-            return;
-        };
-        section.plan.fill(rec, packet, *stack);
-        if let Some(ip) = &packet.ip {
-            (rec.packets, rec.bytes) = (1, u64::from(ip.bytes));
+/// What is to be done for the fields of `wanted`, in order.
+fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
+    use Field as F;
+    let one = |id| find(items, id, 0);
+    let want = |field| wanted.has(field).then_some(field);
+    let name = |field: Field, about: fn(u64) -> About, loc: Option<Loc>| {
+        Some(Step::Name(want(field)?, about, loc?))
+    };
+    let text = |field: Field, loc: Option<Loc>| Some(Step::Text(want(field)?, loc?));
+    let sampled = |about: fn(u64) -> About, loc: Option<Loc>| {
+        want(F::SamplingRate)
+            .and(loc)
+            .map(|loc| Step::Sampled(about, loc))
+    };
+    let (input, output) = (one(10).or(one(252)), one(14).or(one(253)));
+    let label = items.iter().find(|i| i.pen == PEN_TAGS && i.id == 3);
+    let vlan = one(59).or(one(254)).zip(one(61));
+    let all = [
+        name(F::Class, About::Application, one(95)),
+        text(F::Class, one(96)),
+        name(F::InIfaceName, About::Interface, input),
+        name(F::OutIfaceName, About::Interface, output),
+        vrfs(items, wanted),
+        text(F::VrfName, one(236)),
+        text(F::Label, label.map(|i| i.loc)),
+        want(F::Srv6SegmentList).and(one(497)).map(Step::Segments),
+        labels(items, wanted),
+        sampled(About::Sampled, input),
+        want(F::SamplingRate)
+            .and_then(|_| Rate::new(items).some())
+            .map(|rate| Step::Rate(Box::new(rate))),
+        sampled(About::Sampler, one(48).or(one(302))),
+        one(351)
+            .filter(|_| wanted.any(FieldSet::of(&[F::Vxlan, F::Nvgre])))
+            .map(|loc| Step::Segment(loc, wanted)),
+        want(F::PathDelayAvg)
+            .filter(|_| one(600).is_none())
+            .and(one(603))
+            .map(Step::Delay),
+        want(F::Vlan)
+            .and(vlan)
+            .map(|(egress, direction)| Step::Egress(egress, direction)),
+        macs(items, wanted),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn labels(items: &[Item], wanted: FieldSet) -> Option<Step> {
+    let wanted = wanted.intersection(FieldSet::of(&[
+        Field::MplsLabelTop,
+        Field::MplsLabelBottom,
+        Field::MplsLabelStack,
+    ]));
+    let labels: Box<[Loc]> = LABELS.filter_map(|id| find(items, id, 0)).collect();
+    let any = !wanted.is_empty() && !labels.is_empty();
+    any.then_some(Step::Labels(labels, wanted))
+}
+
+fn vrfs(items: &[Item], wanted: FieldSet) -> Option<Step> {
+    let wanted = wanted.intersection(FieldSet::of(&[
+        Field::VrfName,
+        Field::IngressVrfName,
+        Field::EgressVrfName,
+        Field::MplsVpnRd,
+    ]));
+    let vrfs = Vrfs {
+        ingress: find(items, 234, 0),
+        egress: find(items, 235, 0),
+    };
+    (vrfs.is_some() && !wanted.is_empty()).then_some(Step::Vrfs(vrfs, wanted))
+}
+
+fn macs(items: &[Item], wanted: FieldSet) -> Option<Step> {
+    let want = |field, id| find(items, id, 0).filter(|_| wanted.has(field));
+    let behind = [want(Field::SrcMac, 81), want(Field::DstMac, 57)];
+    let direction = find(items, 61, 0).filter(|_| behind.iter().any(Option::is_some));
+    direction.map(|direction| Step::Macs(behind, direction))
+}
+
+impl Step {
+    /// Whether it only asks for what options told.
+    fn asks(&self) -> bool {
+        match self {
+            Self::Name(..) | Self::Sampled(..) => true,
+            // The number of a VRF stands in for its distinguisher.
+            Self::Vrfs(_, wanted) => !wanted.has(Field::MplsVpnRd),
+            _ => false,
         }
     }
 
-    /// The labels down to the bottom of the stack; zero entries are not there.
-    fn stack<'a, R: Row<'a>>(&self, row: R) -> Stack {
-        let mut stack = Stack::default();
-        for loc in self.labels.iter().flatten() {
+    fn run<'a, R: Row<'a>>(
+        &self,
+        row: R,
+        origin: &Origin,
+        options: &mut Options,
+        rec: &mut FlowRecord,
+        symbols: &mut Symbols<'_>,
+    ) {
+        let Origin { domain, now } = *origin;
+        let get = |loc: &Loc| number(row.value(*loc));
+        match self {
+            Self::Text(field, loc) => set_text(rec, *field, intern(row.value(*loc), symbols)),
+            Self::Name(field, about, loc) => {
+                if let Some(name) = options.name(domain, about(get(loc)), now) {
+                    set_text(rec, *field, name);
+                }
+            }
+            Self::Segments(loc) => {
+                rec.set_srv6_segment_list(segments(row.value(*loc), symbols));
+            }
+            Self::Labels(labels, wanted) => {
+                Stack::read(row, labels).fill(*wanted, rec, symbols);
+            }
+            Self::Sampled(about, loc) => {
+                if let Some(rate) = options.rate(domain, about(get(loc)), now) {
+                    rec.set_sampling_rate(rate);
+                }
+            }
+            Self::Rate(rate) => {
+                if let Some(rate) = rate.read(row) {
+                    rec.set_sampling_rate(rate);
+                }
+            }
+            Self::Segment(loc, wanted) => set_segment(get(loc), *wanted, rec),
+            Self::Vrfs(vrfs, wanted) => vrfs.run(row, origin, options, *wanted, rec),
+            Self::Delay(loc) => {
+                if let Some(mean) = get(loc).checked_div(rec.packets) {
+                    rec.set_path_delay_avg(u32::try_from(mean).unwrap_or(u32::MAX));
+                }
+            }
+            Self::Egress(egress, direction) => {
+                if get(direction) == 1 {
+                    rec.set_vlan(get(egress) as u16);
+                }
+            }
+            Self::Macs([src, dst], direction) => {
+                if get(direction) == 1 {
+                    if let Some(mac) = mac(row, *src) {
+                        rec.set_src_mac(mac);
+                    }
+                    if let Some(mac) = mac(row, *dst) {
+                        rec.set_dst_mac(mac);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A MAC address that is not all zero.
+fn mac<'a, R: Row<'a>>(row: R, loc: Option<Loc>) -> Option<Mac> {
+    let mac = <[u8; 6]>::try_from(row.value(loc?)).ok()?;
+    (mac != [0; 6]).then_some(Mac(mac))
+}
+
+/// layer2SegmentId: the type of encapsulation in the top byte (RFC 7133 §3.1).
+fn set_segment(value: u64, wanted: FieldSet, rec: &mut FlowRecord) {
+    let id = value as u32 & 0xff_ffff;
+    match value >> 56 {
+        1 if wanted.has(Field::Vxlan) => rec.set_vxlan(id),
+        2 if wanted.has(Field::Nvgre) => rec.set_nvgre(id),
+        _ => {}
+    }
+}
+
+pub(super) fn set_text(rec: &mut FlowRecord, field: Field, sym: Sym) {
+    store(rec, field.info().offset as u16, sym.0.to_ne_bytes());
+    rec.present.insert(field);
+}
+
+/// The labels of a record, from the top of the stack to its bottom.
+#[derive(Default)]
+struct Stack {
+    labels: [u32; LABELS_MAX],
+    len: usize,
+}
+
+impl Stack {
+    /// Zero entries are not there.
+    fn read<'a, R: Row<'a>>(row: R, labels: &[Loc]) -> Self {
+        let mut stack = Self::default();
+        for loc in labels {
             // 20 bits label, 3 bits class, 1 bit bottom; with a fourth byte the TTL follows.
             let entry = match row.value(*loc) {
                 [a, b, c] | [a, b, c, _] => u32::from_be_bytes([0, *a, *b, *c]),
@@ -334,92 +434,27 @@ impl Slow {
         stack
     }
 
-    /// Writes what was found into the record, after its copies.
-    #[inline(never)]
-    pub fn fill<'a, R: Row<'a>>(&self, row: R, names: &Names, rec: &mut FlowRecord) {
-        for (field, sym) in &names.list {
-            if let Some(field) = field {
-                set_text(rec, *field, *sym);
-            }
+    fn fill(&self, wanted: FieldSet, rec: &mut FlowRecord, symbols: &mut Symbols<'_>) {
+        let labels = self.labels.get(..self.len).unwrap_or_default();
+        let (Some(top), Some(bottom)) = (labels.first(), labels.last()) else {
+            return;
+        };
+        if wanted.has(Field::MplsLabelTop) {
+            rec.set_mpls_label_top(*top);
         }
-        if let Some(rate) = names.rate {
-            rec.set_sampling_rate(rate);
+        if wanted.has(Field::MplsLabelBottom) {
+            rec.set_mpls_label_bottom(*bottom);
         }
-        let labels = names
-            .stack
-            .labels
-            .get(..names.stack.len)
-            .unwrap_or_default();
-        if let (Some(top), Some(bottom)) = (labels.first(), labels.last()) {
-            if self.wanted.has(Field::MplsLabelTop) {
-                rec.set_mpls_label_top(*top);
-            }
-            if self.wanted.has(Field::MplsLabelBottom) {
-                rec.set_mpls_label_bottom(*bottom);
-            }
+        if wanted.has(Field::MplsLabelStack) {
+            rec.set_mpls_label_stack(join::<STACK_TEXT>(labels.iter(), symbols));
         }
-        if let Some(loc) = self.segment {
-            self.segment(number(row.value(loc)), rec);
-        }
-        if let Some(rd) = names.rd
-            && self.wanted.has(Field::MplsVpnRd)
-            && Rd(rec.mpls_vpn_rd()).parts() == (0, 0)
-        {
-            rec.set_mpls_vpn_rd(rd.0);
-        }
-        if let Some(loc) = self.delay_sum
-            && let Some(mean) = number(row.value(loc)).checked_div(rec.packets)
-        {
-            rec.set_path_delay_avg(u32::try_from(mean).unwrap_or(u32::MAX));
-        }
-        if let Some((egress, direction)) = self.vlan
-            && number(row.value(direction)) == 1
-        {
-            rec.set_vlan(number(row.value(egress)) as u16);
-        }
-        if let Some(([src, dst], direction)) = self.macs
-            && number(row.value(direction)) == 1
-        {
-            let mac = |loc: Option<Loc>| <[u8; 6]>::try_from(row.value(loc?)).ok().map(Mac);
-            if let Some(mac) = mac(src).filter(|mac| mac.0 != [0; 6]) {
-                rec.set_src_mac(mac);
-            }
-            if let Some(mac) = mac(dst).filter(|mac| mac.0 != [0; 6]) {
-                rec.set_dst_mac(mac);
-            }
-        }
-    }
-
-    /// layer2SegmentId: the type of encapsulation in the top byte (RFC 7133 §3.1).
-    fn segment(&self, value: u64, rec: &mut FlowRecord) {
-        let id = value as u32 & 0xff_ffff;
-        match value >> 56 {
-            1 if self.wanted.has(Field::Vxlan) => rec.set_vxlan(id),
-            2 if self.wanted.has(Field::Nvgre) => rec.set_nvgre(id),
-            _ => {}
-        }
-    }
-}
-
-fn set_text(rec: &mut FlowRecord, field: Field, sym: Sym) {
-    match field {
-        Field::Class => rec.set_class(sym),
-        Field::InIfaceName => rec.set_in_iface_name(sym),
-        Field::OutIfaceName => rec.set_out_iface_name(sym),
-        Field::IngressVrfName => rec.set_ingress_vrf_name(sym),
-        Field::EgressVrfName => rec.set_egress_vrf_name(sym),
-        Field::VrfName => rec.set_vrf_name(sym),
-        Field::Label => rec.set_label(sym),
-        Field::Srv6SegmentList => rec.set_srv6_segment_list(sym),
-        Field::MplsLabelStack => rec.set_mpls_label_stack(sym),
-        _ => {}
     }
 }
 
 /// A text of the wire: without the zeros that pad it to its length.
-fn intern(value: &[u8], out: &mut Emit<'_>) -> Sym {
+fn intern(value: &[u8], symbols: &mut Symbols<'_>) -> Sym {
     let end = value.iter().position(|b| *b == 0).unwrap_or(value.len());
-    out.intern(value.get(..end).unwrap_or_default())
+    symbols.intern(value.get(..end).unwrap_or_default())
 }
 
 /// A short text on the stack.
@@ -441,7 +476,7 @@ impl<const N: usize> std::fmt::Write for Text<N> {
 /// The items as text, joined by underscores, as far as they fit.
 fn join<const N: usize>(
     items: impl Iterator<Item = impl std::fmt::Display>,
-    out: &mut Emit<'_>,
+    symbols: &mut Symbols<'_>,
 ) -> Sym {
     use std::fmt::Write;
     let mut text = Text {
@@ -454,24 +489,18 @@ fn join<const N: usize>(
             break;
         }
     }
-    out.intern(text.bytes.get(..text.len).unwrap_or_default())
-}
-
-impl Stack {
-    fn text(&self, out: &mut Emit<'_>) -> Sym {
-        join::<STACK_TEXT>(self.labels.iter().take(self.len), out)
-    }
+    symbols.intern(text.bytes.get(..text.len).unwrap_or_default())
 }
 
 /// A basicList of IPv6 addresses (RFC 6313 §4.5.1): semantics, element, length, then the list.
-fn segments(value: &[u8], out: &mut Emit<'_>) -> Sym {
+fn segments(value: &[u8], symbols: &mut Symbols<'_>) -> Sym {
     let head = match value {
         [_, id, _, 0, 16, ..] if id & 0x80 == 0 => 5,
         [_, _, _, 0, 16, ..] => 9,
         _ => return Sym::EMPTY,
     };
     let list = value.get(head..).unwrap_or_default().as_chunks::<16>().0;
-    join::<{ SEGMENTS * 40 }>(list.iter().take(SEGMENTS).map(|s| Ip(*s)), out)
+    join::<{ SEGMENTS * 40 }>(list.iter().take(SEGMENTS).map(|s| Ip(*s)), symbols)
 }
 
 /// What an options template tells; places of the elements that matter.
@@ -517,7 +546,7 @@ impl OptionPlan {
         origin: &Origin,
         wanted: FieldSet,
         options: &mut Options,
-        out: &mut Emit<'_>,
+        symbols: &mut Symbols<'_>,
     ) -> Told {
         let Origin { domain, now } = *origin;
         let id = |loc: Option<Loc>| loc.map(|loc| number(row.value(loc)));
@@ -551,7 +580,7 @@ impl OptionPlan {
             if let (Some(n), Some(name)) = (id(key), name)
                 && wanted.any(FieldSet::of(&fields))
             {
-                let sym = intern(row.value(name), out);
+                let sym = intern(row.value(name), symbols);
                 full |= !options.set_name(domain, about(n), sym, now);
             }
         }
@@ -561,7 +590,7 @@ impl OptionPlan {
             full |= !options.set_rd(domain, vrf, rd, now);
         }
         if !self.customs.is_empty() {
-            full |= !custom::learn(&self.customs, row, (domain, now), options, out);
+            full |= !custom::learn(&self.customs, row, (domain, now), options, symbols);
         }
         let boot = id(self.boot)
             .and_then(|ms| ms.checked_mul(1_000_000))

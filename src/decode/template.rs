@@ -66,6 +66,7 @@ pub struct Templates {
     guard: Guard<Key, Entry>,
     setup: Setup,
     bytes: usize,
+    news: u64,
 }
 
 impl Templates {
@@ -75,6 +76,7 @@ impl Templates {
             guard: Guard::new(setup.templates_max),
             setup: setup.clone(),
             bytes: 0,
+            news: 0,
         }
     }
 
@@ -109,6 +111,7 @@ impl Templates {
     }
 
     fn put(&mut self, key: Key, entry: Entry, now: Nanos) -> Learned {
+        self.news = self.news.wrapping_add(1);
         let (size, room) = (entry.size(), self.room());
         let mut learned = Learned::New;
         if let Some(old) = self.guard.find(&key).and_then(|at| self.guard.get_mut(at)) {
@@ -140,9 +143,15 @@ impl Templates {
         self.guard.max().saturating_mul(BYTES_EACH)
     }
 
+    /// Grows whenever a template comes, goes or changes.
+    pub fn news(&self) -> u64 {
+        self.news
+    }
+
     /// Forgets one template.
     pub fn forget(&mut self, key: &Key) {
         if let Some(old) = self.guard.remove(key) {
+            self.news = self.news.wrapping_add(1);
             self.bytes = self.bytes.saturating_sub(old.size());
         }
     }

@@ -7,6 +7,8 @@ use crate::base::time::{Nanos, SECOND};
 const MILLI: u64 = 1_000_000;
 /// Seconds from 1900, where NTP counts from, to 1970.
 const NTP: u64 = 2_208_988_800;
+/// Milliseconds by which a flow may end after its header was written, over a wrap of the uptime.
+const MOMENT: u32 = 600_000;
 
 /// What a datagram says about time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,12 +28,16 @@ impl Clock {
     /// The time at which the uptime was `at` milliseconds; zero when that can not be known.
     ///
     /// The uptime wraps after 49.7 days, and a flow may end a moment after the header was
-    /// written: the distance is taken both ways around. Where the header has no uptime, it began
-    /// at `boot`, or else when options said.
+    /// written. So what is less than the header's uptime is past, however long, unless it is
+    /// nearly a whole turn away; what is more is ahead or, when that is nearer, of the turn before.
+    /// Where the header has no uptime, it began at `boot`, or else when options said.
     #[inline]
     pub fn at_uptime(&self, at: u32, boot: u64) -> u64 {
         if let Some(uptime) = self.uptime {
-            let millis = i64::from(uptime.wrapping_sub(at) as i32);
+            let millis = match uptime.checked_sub(at) {
+                Some(ago) if ago <= u32::MAX.wrapping_sub(MOMENT) => i64::from(ago),
+                _ => i64::from(uptime.wrapping_sub(at) as i32),
+            };
             let ago = match self.whole {
                 true => (millis / 1000).wrapping_mul(SECOND as i64),
                 false => millis.wrapping_mul(MILLI as i64),
@@ -97,6 +103,21 @@ mod tests {
         };
         assert_eq!(clock.at_uptime(u32::MAX - 4, 0), export.0 - 10 * MILLI);
         assert_eq!(clock.at_uptime(7, 0), export.0 + 2 * MILLI);
+        // A flow of a month is past, not ahead; and the header may be from just before the wrap.
+        let month = 2_592_000_000;
+        let at = |uptime| Clock {
+            uptime: Some(uptime),
+            ..clock
+        };
+        let begun = export.0 - u64::from(month) * MILLI;
+        assert_eq!(at(month).at_uptime(0, 0), begun);
+        assert_eq!(at(u32::MAX).at_uptime(4, 0), export.0 + 5 * MILLI);
+        let turn = u64::from(u32::MAX) * MILLI;
+        assert_eq!(at(u32::MAX).at_uptime(0, 0), export.0 + MILLI);
+        assert_eq!(
+            at(u32::MAX - MOMENT).at_uptime(0, 0),
+            export.0 - turn + u64::from(MOMENT) * MILLI
+        );
         let whole = Clock {
             whole: true,
             uptime: Some(5000),

@@ -6,9 +6,9 @@
 
 use super::options::{About, Options};
 use super::plan::{Loc, Row, number};
-use super::slow::Origin;
+use super::slow::{Origin, set_text};
 use crate::base::intern::Sym;
-use crate::record::{self, Rd};
+use crate::record::{self, Field, FieldSet, FlowRecord, Rd};
 
 /// Where a template has the numbers of the VRFs (elements 234, 235).
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,8 +36,34 @@ impl Vrfs {
         self.ingress.or(self.egress).is_some()
     }
 
+    /// Writes what is known into a record, of which a distinguisher of its own stays.
+    pub fn run<'a, R: Row<'a>>(
+        &self,
+        row: R,
+        origin: &Origin,
+        options: &mut Options,
+        wanted: FieldSet,
+        rec: &mut FlowRecord,
+    ) {
+        let known = self.resolve(row, origin, options);
+        for (field, name) in [
+            (Field::IngressVrfName, known.ingress),
+            (Field::EgressVrfName, known.egress),
+            (Field::VrfName, known.own),
+        ] {
+            if let Some(name) = name.filter(|_| wanted.has(field)) {
+                set_text(rec, field, name);
+            }
+        }
+        if let Some(rd) = known.rd.filter(|_| wanted.has(Field::MplsVpnRd))
+            && Rd(rec.mpls_vpn_rd()).parts() == (0, 0)
+        {
+            rec.set_mpls_vpn_rd(rd.0);
+        }
+    }
+
     /// Looks up what options told.
-    pub fn resolve<'a, R: Row<'a>>(&self, row: R, origin: &Origin, options: &mut Options) -> Known {
+    fn resolve<'a, R: Row<'a>>(&self, row: R, origin: &Origin, options: &mut Options) -> Known {
         if !self.is_some() {
             return Known::default();
         }

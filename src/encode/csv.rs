@@ -3,58 +3,69 @@
 //! Rows of bins carry `STAMP_INSERTED` and `STAMP_UPDATED` before the counters unless
 //! [`Style::stamps`] is off: a file of several bins is worth nothing without them.
 
-use super::order::{CSV_ORDER, arrange};
+use super::order::{CSV_ORDER, Out, arrange};
 use super::pen::Pen;
-use super::value::{Show, Style};
+use super::value::{Entry, Show, Style};
 use crate::base::time::Nanos;
-use crate::record::{Column, Schema};
+use crate::record::Schema;
 use std::sync::Arc;
 
 /// Writes the rows of one schema as CSV.
 #[derive(Clone, Debug)]
 pub struct Csv {
     schema: Arc<Schema>,
-    columns: Box<[Option<Column>]>,
+    columns: Box<[(Out, Option<Entry>)]>,
     show: Show,
     separator: u8,
+    quotes: bool,
+    /// Where the separator may be part of a number, an address or a time: every value goes
+    /// through here, to be quoted if it is.
+    doubtful: Option<Vec<u8>>,
 }
 
 impl Csv {
     /// For rows of `schema`, as `style` says.
     pub fn new(schema: Arc<Schema>, style: &Style) -> Self {
-        let columns = arrange(&schema, CSV_ORDER, style.stamps).map(|(_, column)| column);
+        let columns = arrange(&schema, CSV_ORDER, style);
+        let columns = columns.map(|(out, c)| (out, c.map(|c| Entry::part(out, c, style))));
         Self {
             columns: columns.collect(),
             schema,
             show: Show::new(style),
             separator: style.separator,
+            quotes: style.quotes,
+            doubtful: (style.quotes && !separates(style.separator)).then(Vec::new),
         }
     }
 
     /// The line with the names of the columns.
     pub fn header(&self, out: &mut Vec<u8>) {
         let mut pen = Pen::new(out);
-        for (n, column) in self.columns.iter().enumerate() {
+        for (n, (column, _)) in self.columns.iter().enumerate() {
             if n > 0 {
                 pen.byte(self.separator);
             }
-            pen.raw(heading(&self.schema, column.as_ref()).as_bytes());
+            self.text(&mut pen, column.heading(&self.schema).as_bytes());
         }
         pen.byte(b'\n');
     }
 
     /// Rows that lie one behind the other.
     pub fn rows(&mut self, words: &[u64], flushed: Nanos, out: &mut Vec<u8>) {
+        if let Some(scratch) = self.doubtful.take() {
+            self.doubtful = Some(self.doubtful_rows(words, flushed, out, scratch));
+            return;
+        }
         let mut pen = Pen::new(out);
         for row in words.chunks_exact(self.schema.row_words().max(1)) {
-            for (n, column) in self.columns.iter().enumerate() {
+            for (n, (_, entry)) in self.columns.iter().enumerate() {
                 if n > 0 {
                     pen.byte(self.separator);
                 }
-                match column {
-                    Some(column) => {
-                        if self.show.value(&mut pen, &self.schema, column, row) {
-                            text(&mut pen, &self.show.text, self.separator);
+                match entry {
+                    Some(entry) => {
+                        if self.show.value(&mut pen, &self.schema, entry, row) {
+                            self.text(&mut pen, &self.show.text);
                         }
                     }
                     None => self.show.stamp(&mut pen, flushed),
@@ -63,16 +74,52 @@ impl Csv {
             pen.byte(b'\n');
         }
     }
-}
 
-/// The name of a column in CSV and tables.
-pub(super) fn heading<'a>(schema: &'a Schema, column: Option<&Column>) -> &'a str {
-    column.map_or("STAMP_UPDATED", |c| schema.csv_name(c.what))
+    /// As [`rows`](Self::rows), where each value is looked at before it is written.
+    #[cold]
+    fn doubtful_rows(
+        &mut self,
+        words: &[u64],
+        flushed: Nanos,
+        out: &mut Vec<u8>,
+        mut scratch: Vec<u8>,
+    ) -> Vec<u8> {
+        let mut pen = Pen::new(out);
+        for row in words.chunks_exact(self.schema.row_words().max(1)) {
+            for (n, (_, entry)) in self.columns.iter().enumerate() {
+                if n > 0 {
+                    pen.byte(self.separator);
+                }
+                scratch.clear();
+                let mut cell = Pen::new(&mut scratch);
+                match entry {
+                    Some(entry) => {
+                        if self.show.value(&mut cell, &self.schema, entry, row) {
+                            cell.raw(&self.show.text);
+                        }
+                    }
+                    None => self.show.stamp(&mut cell, flushed),
+                }
+                drop(cell);
+                self.text(&mut pen, &scratch);
+            }
+            pen.byte(b'\n');
+        }
+        scratch
+    }
+
+    fn text(&self, pen: &mut Pen<'_>, bytes: &[u8]) {
+        if self.quotes {
+            text(pen, bytes, self.separator);
+        } else {
+            bare(pen, bytes);
+        }
+    }
 }
 
 /// Whether values of any kind stay apart with `byte` between them: nothing that a number, an
 /// address or a time may contain.
-pub fn separates(byte: u8) -> bool {
+fn separates(byte: u8) -> bool {
     byte == b'\t' || (byte.is_ascii_punctuation() && !b"\".:-+_/".contains(&byte))
 }
 
@@ -90,6 +137,20 @@ fn text(pen: &mut Pen<'_>, text: &[u8], separator: u8) {
         }
     }
     pen.byte(b'"');
+}
+
+/// A text without quotes. What would end the line is shown as a question mark: whoever chose the
+/// text must not make rows of his own.
+fn bare(pen: &mut Pen<'_>, text: &[u8]) {
+    for part in text.split_inclusive(u8::is_ascii_control) {
+        match part.split_last() {
+            Some((last, before)) if last.is_ascii_control() => {
+                pen.raw(before);
+                pen.byte(b'?');
+            }
+            _ => pen.raw(part),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +177,7 @@ mod tests {
              18446744073709551615,\"a,\"\"b\"\"\n\",unknown,00:1b:21:0a:0b:0c,7,86dd,4200000001,,\
              ,0:65000:100,red,192.0.2.1,2001:db8::1,51514,443,27,tcp,46,\
              u,64,16001_24,2001:db8::a_2001:db8::b,18,2026-01-02 03:00:04.678901,\
-             0000-00-00 00:00:00,2026-01-02 03:00:00,2026-01-02 03:05:01,12,1,9000\n"
+             0000-00-00 00:00:00.000000,2026-01-02 03:00:00,2026-01-02 03:05:01,12,1,9000\n"
         );
     }
 
@@ -132,8 +193,69 @@ mod tests {
         let mut out = Vec::new();
         Csv::new(schema, &style).rows(&row, Nanos(1), &mut out);
         assert_eq!(out, b"192.0.2.1;443;6;12;1;9000\n");
-        assert!(separates(b',') && separates(b'\t') && separates(b'|'));
-        assert!(!separates(b'.') && !separates(b'"') && !separates(b'1') && !separates(b' '));
+    }
+
+    fn shown(fields: &[crate::record::Field], style: &Style) -> String {
+        let (schema, row) = sample::rows(fields, true);
+        let mut out = Vec::new();
+        let mut csv = Csv::new(schema, style);
+        csv.header(&mut out);
+        csv.rows(&row, Nanos::new(1_767_323_101, 5), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_separator_that_values_contain_quotes_them() {
+        let style = |separator, quotes| Style {
+            separator,
+            quotes,
+            times: super::super::Times::Plain,
+            fraction: false,
+            ..Style::default()
+        };
+        let fields = [SrcHost, Label, TimestampStart];
+        assert_eq!(
+            shown(&fields, &style(b' ', true)),
+            "LABEL SRC_IP TIMESTAMP_START STAMP_INSERTED STAMP_UPDATED PACKETS FLOWS BYTES\n\
+             \"a,\"\"b\"\"\n\" 192.0.2.1 \"2026-01-02 03:00:04\" \"2026-01-02 03:00:00\" \
+             \"2026-01-02 03:05:01\" 12 1 9000\n"
+        );
+        assert_eq!(
+            shown(&fields, &style(b' ', false)),
+            "LABEL SRC_IP TIMESTAMP_START STAMP_INSERTED STAMP_UPDATED PACKETS FLOWS BYTES\n\
+             a,\"b\"? 192.0.2.1 2026-01-02 03:00:04 2026-01-02 03:00:00 2026-01-02 03:05:01 \
+             12 1 9000\n"
+        );
+        let dotted = shown(&[SrcHost, DstPort], &style(b'.', true));
+        assert!(
+            dotted.ends_with(
+                "\n\"192.0.2.1\".443.2026-01-02 03:00:00.2026-01-02 03:05:01.12.1.9000\n"
+            )
+        );
+        let one = shown(&[DstPort], &style(b'1', true));
+        assert!(one.ends_with("1\"12\"1\"1\"19000\n"), "{one}");
+    }
+
+    #[test]
+    fn events_have_no_counters_and_places_are_two_columns() {
+        let style = Style {
+            counters: false,
+            stamps: false,
+            ..Style::default()
+        };
+        assert_eq!(
+            shown(&[NatEvent, SrcHostCoords, Tos, FwdStatus], &style),
+            "TOS,SH_LAT,SH_LON,NAT_EVENT,FWD_STATUS\n46,47.376900,-8.541700,0,64\n"
+        );
+        let style = Style {
+            dscp: true,
+            forwarding: true,
+            ..style
+        };
+        assert_eq!(
+            shown(&[Tos, FwdStatus], &style),
+            "TOS,FWD_STATUS\n11,FORWARDED Unknown\n"
+        );
     }
 
     #[test]
@@ -201,11 +323,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_comes_back(texts: Vec<Vec<u8>>, special in "[\",;\n\r]{0,8}") {
-            for separator in [b',', b';', b'\t'] {
+            for separator in [b',', b';', b'\t', b' ', b'.', b'0', b'x'] {
                 let mut out = Vec::new();
                 let mut pen = Pen::new(&mut out);
-                pen.byte(b'x');
-                let mut want = vec![b"x".to_vec()];
+                pen.byte(b'y');
+                let mut want = vec![b"y".to_vec()];
                 for t in texts.iter().map(Vec::as_slice).chain([special.as_bytes()]) {
                     pen.byte(separator);
                     text(&mut pen, t, separator);

@@ -2,27 +2,90 @@
 //!
 //! Everything between two values is put together once, when the schema is known.
 
+use super::list;
 use super::order::{JSON_ORDER, Out, arrange};
 use super::pen::Pen;
-use super::value::{Show, Style};
+use super::value::{Entry, Show, Style};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
-use crate::record::{Column, Field, Kind, Rd, Schema};
+use crate::record::{Field, Rd, Schema};
 use std::sync::Arc;
 
+/// What a value becomes, and what stands around it.
 #[derive(Clone, Copy, Debug)]
-enum Part {
-    Plain(Column),
-    /// A text of items joined by underscores, as an array of `"position-item"`.
-    Array(Column),
+pub(super) enum Part {
+    /// A number or a text.
+    Plain(Entry),
+    /// A real number.
+    Real(Entry),
+    /// Items of a text as an array; of `"position-item"` where they are counted.
+    Items(Entry, bool),
+    /// Names of TCP flags as an array.
+    Flags(Entry),
+    /// Pairs of a label as an object.
+    Pairs(Entry),
     /// Where a route distinguisher came from.
-    Origin(Column),
+    Origin(Entry),
     Updated,
+}
+
+impl Part {
+    /// What stands before and behind the value.
+    pub(super) fn ends(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Plain(entry) if entry.is_number() => ("", ""),
+            Self::Real(_) => ("", ""),
+            Self::Items(..) | Self::Flags(_) => ("[", "]"),
+            Self::Pairs(_) => ("{", "}"),
+            Self::Plain(_) | Self::Origin(_) | Self::Updated => ("\"", "\""),
+        }
+    }
+}
+
+/// What the columns of `schema` become, in `order`: key and value.
+pub(super) fn parts<'a>(
+    schema: &'a Schema,
+    order: &'static [Out],
+    style: &Style,
+) -> Vec<(&'a str, Part)> {
+    let mut parts = Vec::new();
+    let arrays = style.arrays;
+    for (out, column) in arrange(schema, order, style) {
+        let key = out.json(schema);
+        let Some(entry) = column.map(|column| Entry::part(out, column, style)) else {
+            parts.push((key, Part::Updated));
+            continue;
+        };
+        let Some(What::Field(field)) = out.what() else {
+            parts.push((key, Part::Plain(entry)));
+            continue;
+        };
+        use Field::*;
+        let part = match field {
+            Srv6SegmentList => Part::Items(entry, true),
+            MplsLabelStack if arrays.mpls_labels => Part::Items(entry, true),
+            AsPath | SrcAsPath if arrays.as_path => Part::Items(entry, false),
+            StdComm | ExtComm | LrgComm | SrcStdComm | SrcExtComm | SrcLrgComm
+                if arrays.communities =>
+            {
+                Part::Items(entry, false)
+            }
+            TcpFlags | TunnelTcpFlags if arrays.tcp_flags => Part::Flags(entry),
+            Label if style.label_map => Part::Pairs(entry),
+            _ if entry.is_real() => Part::Real(entry),
+            _ => Part::Plain(entry),
+        };
+        parts.push((key, part));
+        if field == MplsVpnRd {
+            parts.push(("mpls_vpn_rd_origin", Part::Origin(entry)));
+        }
+    }
+    parts
 }
 
 /// The parts of one kind of rows, put together once.
 #[derive(Clone, Debug)]
-struct Parts {
+pub(super) struct Parts {
     /// What stands before each value: end of the one before, key, beginning.
     parts: Box<[(Box<[u8]>, Part)]>,
     tail: Box<[u8]>,
@@ -38,58 +101,36 @@ pub struct Json {
     show: Show,
 }
 
-impl Parts {
-    fn new(schema: &Schema, style: &Style, counters: bool) -> Self {
-        let mut parts: Vec<(Box<[u8]>, Part)> = Vec::new();
-        let mut lead = String::from("{");
-        if style.event_type {
-            lead.push_str("\"event_type\":\"purge\",");
-        }
-        let mut add = |key: &str, part: Part| {
-            let (open, close) = match part {
-                Part::Plain(column) if is_number(&column) => ("", ","),
-                Part::Array(_) => ("[", "],"),
-                _ => ("\"", "\","),
-            };
-            lead.push_str(&format!("\"{key}\":{open}"));
-            parts.push((lead.as_bytes().into(), part));
-            lead = close.into();
-        };
-        for (out, column) in arrange(schema, JSON_ORDER, style.stamps) {
-            match (out, column) {
-                (Out::Row(What::Packets | What::Flows | What::Bytes), _) if !counters => {}
-                (Out::Row(What::Field(Field::MplsVpnRd)), Some(column)) => {
-                    add("mpls_vpn_rd", Part::Plain(column));
-                    add("mpls_vpn_rd_origin", Part::Origin(column));
-                }
-                (Out::Row(What::Field(Field::Srv6SegmentList)), Some(column)) => {
-                    add("srv6_seg_ipv6_list", Part::Array(column));
-                }
-                (Out::Row(what), Some(column)) => {
-                    add(schema.json_name(what), Part::Plain(column));
-                }
-                _ => add("stamp_updated", Part::Updated),
-            }
-        }
-        // The comma; there is none where nothing came.
-        if lead.ends_with(',') {
-            lead.pop();
-        }
-        lead.push_str("}\n");
-        Self {
-            parts: parts.into(),
-            tail: lead.into_bytes().into(),
-        }
-    }
-}
-
 impl Json {
     /// For rows of `schema`, as `style` says.
     pub fn new(schema: Arc<Schema>, style: &Style) -> Self {
-        let others = schema.kind.map(|_| Parts::new(&schema, style, false));
+        Self::of(schema, style, |schema, style| {
+            let mut text = Frame::default();
+            if style.event_type {
+                text.lead.push_str("\"event_type\":\"purge\",");
+            }
+            for (key, part) in parts(schema, JSON_ORDER, style) {
+                let (open, close) = part.ends();
+                text.add(key, open, part, close);
+            }
+            text.end()
+        })
+    }
+
+    /// Rows as `build` puts them together: those with counters, and where kinds are told apart
+    /// those without.
+    pub(super) fn of(
+        schema: Arc<Schema>,
+        style: &Style,
+        build: impl Fn(&Schema, &Style) -> Parts,
+    ) -> Self {
+        let bare = Style {
+            counters: false,
+            ..style.clone()
+        };
         Self {
-            traffic: Parts::new(&schema, style, true),
-            others,
+            traffic: build(&schema, style),
+            others: schema.kind.map(|_| build(&schema, &bare)),
             schema,
             show: Show::new(style),
         }
@@ -112,20 +153,30 @@ impl Json {
             for (lead, part) in parts.iter() {
                 pen.raw(lead);
                 match part {
-                    Part::Plain(column) => {
-                        if show.value(&mut pen, schema, column, row) {
+                    Part::Plain(entry) => {
+                        if show.value(&mut pen, schema, entry, row) {
                             escape(&mut pen, &show.text);
                         }
                     }
-                    Part::Array(column) => {
-                        if show.value(&mut pen, schema, column, row) {
-                            array(&mut pen, &show.text);
+                    Part::Items(entry, counted) => {
+                        if show.value(&mut pen, schema, entry, row) {
+                            items(&mut pen, &show.text, *counted);
                         }
                     }
-                    Part::Origin(column) => {
-                        pen.raw(Rd(column.number(row)).origin().name().as_bytes());
-                    }
                     Part::Updated => show.stamp(&mut pen, flushed),
+                    Part::Origin(entry) => {
+                        pen.raw(origin(entry, row).as_bytes());
+                    }
+                    Part::Flags(entry) => flags(&mut pen, entry.column.number(row)),
+                    Part::Pairs(entry) => {
+                        if show.value(&mut pen, schema, entry, row) {
+                            pairs(&mut pen, &show.text);
+                        }
+                    }
+                    Part::Real(entry) => {
+                        let real = show.real(schema, entry, row);
+                        pen.raw(format!("{real:?}").as_bytes());
+                    }
                 }
             }
             pen.raw(tail);
@@ -133,27 +184,76 @@ impl Json {
     }
 }
 
-fn is_number(column: &Column) -> bool {
-    matches!(column.kind, Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64)
+/// The text around the values of an object, while it is put together.
+#[derive(Default)]
+pub(super) struct Frame {
+    parts: Vec<(Box<[u8]>, Part)>,
+    /// What stands before the next value: pairs of keys and values that are the same in all rows
+    /// may be added, each with a comma behind it.
+    pub(super) lead: String,
 }
 
-/// Items joined by underscores as elements of an array, each with its position.
-fn array(pen: &mut Pen<'_>, text: &[u8]) {
-    let items = text.split(|b| *b == b'_').filter(|i| !i.is_empty());
-    for (n, item) in items.enumerate() {
+impl Frame {
+    /// Adds a key and its value, with what stands around the value.
+    pub(super) fn add(&mut self, key: &str, open: &str, part: Part, close: &str) {
+        let before = if self.parts.is_empty() { "{" } else { "" };
+        let lead = format!("{before}{}\"{key}\":{open}", self.lead);
+        self.parts.push((lead.into_bytes().into(), part));
+        self.lead = format!("{close},");
+    }
+
+    /// Ends the object.
+    pub(super) fn end(mut self) -> Parts {
+        self.lead.pop(); // the comma
+        let before = if self.parts.is_empty() { "{" } else { "" };
+        Parts {
+            parts: self.parts.into(),
+            tail: format!("{before}{}}}\n", self.lead).into_bytes().into(),
+        }
+    }
+}
+
+/// Where the route distinguisher of a row came from.
+pub(super) fn origin(entry: &Entry, row: &[u64]) -> &'static str {
+    Rd(entry.column.number(row)).origin().name()
+}
+
+/// Items joined by underscores as elements of an array, each with its position if `counted`.
+fn items(pen: &mut Pen<'_>, text: &[u8], counted: bool) {
+    for (n, item) in list::items(text).enumerate() {
         if n > 0 {
             pen.byte(b',');
         }
         pen.byte(b'"');
-        pen.number(n as u64);
-        pen.byte(b'-');
+        if counted {
+            pen.number(n as u64);
+            pen.byte(b'-');
+        }
         escape(pen, item);
         pen.byte(b'"');
     }
 }
 
+fn flags(pen: &mut Pen<'_>, value: u64) {
+    for (n, name) in list::flags(value).enumerate() {
+        pen.raw(if n > 0 { b",\"" } else { b"\"" });
+        pen.raw(name.as_bytes());
+        pen.byte(b'"');
+    }
+}
+
+fn pairs(pen: &mut Pen<'_>, text: &[u8]) {
+    for (n, (key, value)) in list::pairs(text).enumerate() {
+        pen.raw(if n > 0 { b",\"" } else { b"\"" });
+        escape(pen, key);
+        pen.raw(b"\":\"");
+        escape(pen, value);
+        pen.byte(b'"');
+    }
+}
+
 /// A text between quotes (RFC 8259 §7). It is UTF-8 already.
-fn escape(pen: &mut Pen<'_>, text: &[u8]) {
+pub(super) fn escape(pen: &mut Pen<'_>, text: &[u8]) {
     let special = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
     if !text.iter().any(special) {
         return pen.raw(text);
@@ -177,6 +277,7 @@ fn escape(pen: &mut Pen<'_>, text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::super::sample;
+    use super::super::value::Arrays;
     use super::*;
     use crate::record::Field::*;
     use proptest::prelude::*;
@@ -201,7 +302,7 @@ mod tests {
              \"ip_proto\":\"tcp\",\"tos\":46,\"sampling_direction\":\"u\",\
              \"tunnel_tcp_flags\":\"18\",\
              \"timestamp_start\":\"2026-01-02 03:00:04.678901\",\
-             \"timestamp_end\":\"0000-00-00 00:00:00\",\
+             \"timestamp_end\":\"0000-00-00 00:00:00.000000\",\
              \"stamp_inserted\":\"2026-01-02 03:00:00\",\
              \"stamp_updated\":\"2026-01-02 03:05:01\",\"flows\":1,\
              \"vrf_name\":\"red\",\"packets\":12,\"bytes\":9000}\n"
@@ -277,6 +378,96 @@ mod tests {
         assert_eq!(
             String::from_utf8(lines).unwrap(),
             format!("{full}{bare}{bare}")
+        );
+    }
+
+    fn shown(fields: &[Field], style: &Style) -> String {
+        let (schema, row) = sample::rows(fields, false);
+        let style = Style {
+            event_type: false,
+            counters: false,
+            ..style.clone()
+        };
+        let mut out = Vec::new();
+        Json::new(schema, &style).rows(&row, Nanos(1), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lists_as_arrays_where_they_are_asked_for() {
+        let fields = [
+            TcpFlags,
+            TunnelTcpFlags,
+            AsPath,
+            SrcAsPath,
+            StdComm,
+            SrcLrgComm,
+            MplsLabelStack,
+        ];
+        assert_eq!(
+            shown(&fields, &Style::default()),
+            "{\"comms\":\"65000:1_65000:2\",\"as_path\":\"\",\"lcomms_src\":\"\",\
+             \"as_path_src\":\"64496_{1,2}_65000\",\"tcp_flags\":27,\
+             \"mpls_label_stack\":\"16001_24\",\"tunnel_tcp_flags\":\"18\"}\n"
+        );
+        let style = Style {
+            arrays: Arrays {
+                tcp_flags: true,
+                as_path: true,
+                communities: true,
+                mpls_labels: true,
+            },
+            ..Style::default()
+        };
+        assert_eq!(
+            shown(&fields, &style),
+            "{\"comms\":[\"65000:1\",\"65000:2\"],\"as_path\":[],\"lcomms_src\":[],\
+             \"as_path_src\":[\"64496\",\"{1,2}\",\"65000\"],\
+             \"tcp_flags\":[\"ACK\",\"PSH\",\"SYN\",\"FIN\"],\
+             \"mpls_label_stack\":[\"0-16001\",\"1-24\"],\"tunnel_tcp_flags\":[\"ACK\",\"SYN\"]}\n"
+        );
+    }
+
+    #[test]
+    fn status_service_labels_and_places() {
+        let fields = [
+            FwdStatus,
+            Tos,
+            TunnelTos,
+            Label,
+            DstHostCoords,
+            SrcHostCoords,
+        ];
+        assert_eq!(
+            shown(&fields, &Style::default()),
+            "{\"label\":\"a,\\\"b\\\"\\n\",\"lat_ip_src\":47.3769,\"lon_ip_src\":-8.5417,\
+             \"lat_ip_dst\":0.0,\"lon_ip_dst\":0.0,\"fwd_status\":\"64\",\"tos\":46,\
+             \"tunnel_tos\":0}\n"
+        );
+        let style = Style {
+            dscp: true,
+            forwarding: true,
+            label_map: true,
+            proto_numbers: true,
+            ..Style::default()
+        };
+        assert_eq!(
+            shown(&[FwdStatus, Tos, Label, Proto], &style),
+            "{\"label\":{\"a\":\"\\\"b\\\"\\n\"},\"fwd_status\":\"FORWARDED Unknown\",\
+             \"ip_proto\":\"6\",\"tos\":11}\n"
+        );
+        assert_eq!(shown(&[], &style), "{}\n");
+    }
+
+    #[test]
+    fn seconds_since_1970_are_text() {
+        let style = Style {
+            times: super::super::Times::Epoch,
+            ..Style::default()
+        };
+        assert_eq!(
+            shown(&[TimestampStart, TimestampArrival], &style),
+            "{\"timestamp_start\":\"1767322804.678901\",\"timestamp_arrival\":\"0.000000\"}\n"
         );
     }
 

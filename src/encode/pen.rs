@@ -91,6 +91,28 @@ impl<'a> Pen<'a> {
         self.at == 0 && self.out.is_empty()
     }
 
+    /// Bytes in the vector and on the way to it.
+    pub fn len(&self) -> usize {
+        self.out.len() + self.at
+    }
+
+    /// Writes a byte that is known later, to be [filled](Self::fill) in; where it is.
+    pub fn place(&mut self) -> usize {
+        self.byte(0);
+        self.len() - 1
+    }
+
+    /// Fills in the byte at `place`.
+    pub fn fill(&mut self, place: usize, byte: u8) {
+        let there = match place.checked_sub(self.out.len()) {
+            Some(at) => self.buffer.get_mut(at),
+            None => self.out.get_mut(place),
+        };
+        if let Some(there) = there {
+            *there = byte;
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn flush(&mut self) {
@@ -103,13 +125,11 @@ impl<'a> Pen<'a> {
     #[inline(always)]
     pub fn short<const N: usize>(&mut self, piece: &[u8; N], len: usize) {
         const { assert!(N <= SIZE / 2) };
-        if let Some(room) = self
-            .buffer
-            .get_mut(self.at..)
-            .and_then(<[u8]>::first_chunk_mut)
-        {
+        let at = self.at;
+        let room = self.buffer.get_mut(at..);
+        if let Some(room) = room.and_then(<[u8]>::first_chunk_mut) {
             *room = *piece;
-            self.at += len;
+            self.at = at + len;
         } else {
             self.flush();
             self.buffer[..N].copy_from_slice(piece);
@@ -126,6 +146,9 @@ impl<'a> Pen<'a> {
     /// Any bytes.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         if bytes.len() > SIZE - self.at {
             self.flush();
         }
@@ -298,6 +321,20 @@ mod tests {
         let mac = Mac([0, 0x1b, 0x21, 0xa, 0xff, 0xc]);
         assert_eq!(written(|p| p.mac(mac)), mac.to_string());
         assert_eq!(written(|p| p.raw(&[b'x'; 9000])).len(), 9000);
+    }
+
+    #[test]
+    fn places_are_filled_in_wherever_they_have_gone() {
+        for before in [0, 3, SIZE - 2, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE] {
+            let text = written(|p| {
+                (0..before).for_each(|_| p.byte(b'x'));
+                let place = p.place();
+                (0..before).for_each(|_| p.byte(b'y'));
+                assert_eq!(p.len(), 2 * before + 2); // the test's own byte, too
+                p.fill(place, b'!');
+            });
+            assert_eq!(text, "x".repeat(before) + "!" + &"y".repeat(before));
+        }
     }
 
     proptest! {

@@ -67,6 +67,9 @@ pub fn rows(fields: &[Field], binned: bool) -> (Arc<Schema>, Vec<u64>) {
     let rd = u64::from_be_bytes([0, 0, 0xfd, 0xe8, 0, 0, 0, 100]);
     r.set_mpls_vpn_rd(Rd::new(rd, Origin::Flow).0);
     r.set_fwd_status(64);
+    r.set_std_comm(symbols.intern(b"65000:1_65000:2"));
+    r.set_src_as_path(symbols.intern(b"64496_{1,2}_65000"));
+    r.set_src_host_coords(symbols.intern(b"47.3769,-8.5417"));
     r.set_timestamp_start(Nanos(1_767_322_804_678_901_999));
     r.set_bin(Nanos::new(1_767_322_800, 0));
     (r.packets, r.bytes, r.flows) = (12, 9000, 1);

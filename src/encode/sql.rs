@@ -6,7 +6,7 @@
 
 use super::order::{JSON_ORDER, Out, arrange};
 use super::pen::Pen;
-use super::value::{Show, Style, Times};
+use super::value::{Entry, Show, Style, Times};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Column, Form, Kind, Merge, Schema, Value};
@@ -14,17 +14,38 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// A value to bind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {
     /// For a column of type `INTEGER`.
     Integer(i64),
     /// For a column of type `TEXT`.
     Text(&'a str),
+    /// For a column of type `REAL`.
+    Real(f64),
+}
+
+/// Type of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    Integer,
+    Text,
+    Real,
+}
+
+impl Type {
+    /// Its name in SQL, and its zero.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Integer => ("INTEGER", "0"),
+            Self::Text => ("TEXT", "''"),
+            Self::Real => ("REAL", "0"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum From {
-    Row(Column),
+    Row(Entry),
     /// Microseconds of a time, beside its seconds.
     Residual(Column),
     Updated,
@@ -35,7 +56,7 @@ enum From {
 #[derive(Clone, Debug)]
 struct SqlColumn {
     name: String,
-    text: bool,
+    kind: Type,
     merge: Merge,
     from: From,
 }
@@ -47,24 +68,33 @@ pub struct Table {
     columns: Vec<SqlColumn>,
     times: Times,
     numbers: bool,
+    dscp: bool,
+    /// A time that nobody stated, as the text that it is here.
+    zero: String,
     show: Show,
     text: Vec<u8>,
 }
 
 impl Table {
-    /// The table for rows of `schema`. Of `style` it heeds the zone, times, fractions and
-    /// protocol numbers; rows of bins always carry their stamps.
+    /// The table for rows of `schema`. Of `style` it heeds the zone, times, fractions, numbers
+    /// of protocols and the type of service; rows of bins always carry their stamps.
     ///
     /// # Errors
     /// A sentence when two columns would have one name.
     pub fn new(schema: Arc<Schema>, style: &Style) -> Result<Self, String> {
         let mut columns: Vec<SqlColumn> = Vec::new();
-        for (out, column) in arrange(&schema, JSON_ORDER, true) {
-            match (out, column) {
-                (Out::Row(_), Some(column)) => push(&schema, &mut columns, column, style),
-                _ => columns.push(SqlColumn {
+        let style = &Style {
+            stamps: true,
+            counters: true,
+            forwarding: false,
+            ..style.clone()
+        };
+        for (out, column) in arrange(&schema, JSON_ORDER, style) {
+            match column {
+                Some(column) => push(&schema, &mut columns, out, column, style),
+                None => columns.push(SqlColumn {
                     name: "stamp_updated".into(),
-                    text: style.times != Times::Epoch,
+                    kind: time(style),
                     merge: Merge::Last,
                     from: From::Updated,
                 }),
@@ -73,7 +103,7 @@ impl Table {
         if !columns.iter().any(|c| c.merge == Merge::Key) {
             let total = SqlColumn {
                 name: "total".into(),
-                text: false,
+                kind: Type::Integer,
                 merge: Merge::Key,
                 from: From::Total,
             };
@@ -92,6 +122,8 @@ impl Table {
             columns,
             times: style.times,
             numbers: style.proto_numbers,
+            dscp: style.dscp,
+            zero: zero(style),
             show: Show::new(style),
             text: Vec::new(),
         })
@@ -111,8 +143,7 @@ impl Table {
     pub fn create(&self, table: &str) -> String {
         let mut sql = format!("CREATE TABLE IF NOT EXISTS {} (\n", quoted(table));
         for column in &self.columns {
-            let kind = if column.text { "TEXT" } else { "INTEGER" };
-            let zero = if column.text { "''" } else { "0" };
+            let (kind, zero) = column.kind.words();
             let name = quoted(&column.name);
             // Writing to a string can not fail.
             let _ = writeln!(sql, "  {name} {kind} NOT NULL DEFAULT {zero},");
@@ -147,13 +178,16 @@ impl Table {
             Merge::Or => format!("{name} = {name} | excluded.{name}"),
             Merge::Key | Merge::Last => format!("{name} = excluded.{name}"),
             Merge::Min | Merge::Max => {
-                let (From::Row(source) | From::Residual(source)) = column.from else {
-                    return format!("{name} = excluded.{name}");
+                let source = match column.from {
+                    From::Row(entry) => entry.column,
+                    From::Residual(source) => source,
+                    _ => return format!("{name} = excluded.{name}"),
                 };
                 // A time and its microseconds are compared, and move, together.
                 let parts: Vec<_> = (self.columns.iter())
                     .filter(|c| match c.from {
-                        From::Row(s) | From::Residual(s) => s.what == source.what,
+                        From::Row(s) => s.column.what == source.what,
+                        From::Residual(s) => s.what == source.what,
                         _ => false,
                     })
                     .map(|c| quoted(&c.name))
@@ -162,9 +196,9 @@ impl Table {
                 let new = join(parts.iter().map(|p| format!("excluded.{p}")));
                 let head = parts.first().map_or(name.as_str(), String::as_str);
                 let zero = if column_is_text(&self.columns, &source) {
-                    "'0000-00-00 00:00:00'"
+                    format!("'{}'", self.zero)
                 } else {
-                    "0"
+                    "0".into()
                 };
                 let sign = if column.merge == Merge::Min { '<' } else { '>' };
                 format!(
@@ -188,7 +222,11 @@ impl Table {
     ) -> Result<(), E> {
         for (n, column) in self.columns.iter().enumerate() {
             let value = match column.from {
-                From::Row(source) => Some((source, self.schema.value(&source, row))),
+                From::Row(entry) if column.kind == Type::Real => {
+                    bind(n, Cell::Real(self.show.real(&self.schema, &entry, row)))?;
+                    continue;
+                }
+                From::Row(entry) => Some((entry, self.schema.value(&entry.column, row))),
                 From::Residual(source) => match self.schema.value(&source, row) {
                     Value::Time(time) => {
                         bind(n, Cell::Integer(i64::from(time.fraction() / 1000)))?;
@@ -202,16 +240,17 @@ impl Table {
                     continue;
                 }
             };
-            if !column.text {
-                bind(n, Cell::Integer(integer(value, flushed, column.merge)))?;
+            if column.kind == Type::Integer {
+                let integer = integer(value, row, flushed, column.merge);
+                bind(n, Cell::Integer(integer))?;
                 continue;
             }
             self.text.clear();
             let mut pen = Pen::new(&mut self.text);
             match value {
                 Some((_, Value::Time(time))) => self.show.stamp(&mut pen, time),
-                Some((source, _)) => {
-                    if self.show.value(&mut pen, &self.schema, &source, row) {
+                Some((entry, _)) => {
+                    if self.show.value(&mut pen, &self.schema, &entry, row) {
                         pen.raw(&self.show.text);
                     }
                 }
@@ -231,16 +270,22 @@ impl Table {
         };
         style.times == self.times
             && style.proto_numbers == self.numbers
+            && style.dscp == self.dscp
             && schema.binned == self.schema.binned
             && schema.columns.len() == self.schema.columns.len()
             && schema.columns.iter().zip(&self.schema.columns).all(same)
     }
 }
 
-fn integer(value: Option<(Column, Value)>, flushed: Nanos, merge: Merge) -> i64 {
+fn integer(value: Option<(Entry, Value)>, row: &[u64], flushed: Nanos, merge: Merge) -> i64 {
     match value {
-        Some((_, Value::Number(n))) if merge == Merge::Key => n as i64,
-        Some((_, Value::Number(n))) => i64::try_from(n).unwrap_or(i64::MAX),
+        Some((entry, Value::Number(_))) => {
+            let number = entry.number(row);
+            match merge {
+                Merge::Key => number as i64,
+                _ => i64::try_from(number).unwrap_or(i64::MAX),
+            }
+        }
         Some((_, Value::Time(time))) => time.seconds() as i64,
         Some(_) => 0,
         None => flushed.seconds() as i64,
@@ -249,40 +294,56 @@ fn integer(value: Option<(Column, Value)>, flushed: Nanos, merge: Merge) -> i64 
 
 fn column_is_text(columns: &[SqlColumn], source: &Column) -> bool {
     let found = columns.iter().find(|c| match c.from {
-        From::Row(s) => s.what == source.what,
+        From::Row(s) => s.column.what == source.what,
         _ => false,
     });
-    found.is_some_and(|c| c.text)
+    found.is_some_and(|c| c.kind == Type::Text)
 }
 
-fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, column: Column, style: &Style) {
+fn zero(style: &Style) -> String {
+    let mut text = Vec::new();
+    Show::new(style).stamp(&mut Pen::new(&mut text), Nanos(0));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The type of columns of times.
+fn time(style: &Style) -> Type {
+    match style.times {
+        Times::Epoch => Type::Integer,
+        _ => Type::Text,
+    }
+}
+
+fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, out: Out, column: Column, style: &Style) {
     let what = column.what;
-    let merge = match what {
-        What::Field(field) => field.info().merge,
-        What::Packets | What::Flows | What::Bytes => Merge::Add,
+    let (name, merge) = match (out, what) {
+        (Out::Longitude(field), _) => (out.json(schema), field.info().merge),
+        (_, What::Field(field)) => (schema.sql_name(what), field.info().merge),
+        _ => (schema.sql_name(what), Merge::Add),
     };
-    let name = schema.sql_name(what);
     if name.is_empty() {
         return;
     }
-    let text = match column.kind {
-        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => false,
-        Kind::Custom => column.form != Form::Number,
-        Kind::Proto => !style.proto_numbers,
-        Kind::Time => style.times != Times::Epoch,
-        Kind::Ip | Kind::Mac | Kind::Text | Kind::EtherType | Kind::Rd | Kind::Letter => true,
+    let entry = Entry::part(out, column, style);
+    let kind = match column.kind {
+        _ if entry.is_real() => Type::Real,
+        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => Type::Integer,
+        Kind::Custom if column.form == Form::Number => Type::Integer,
+        Kind::Proto if style.proto_numbers => Type::Integer,
+        Kind::Time => time(style),
+        _ => Type::Text,
     };
     columns.push(SqlColumn {
         name: name.into(),
-        text,
+        kind,
         merge,
-        from: From::Row(column),
+        from: From::Row(entry),
     });
     let bin = what == What::Field(crate::record::Field::Bin);
     if column.kind == Kind::Time && !bin && style.fraction {
         columns.push(SqlColumn {
             name: format!("{name}_residual"),
-            text: false,
+            kind: Type::Integer,
             merge,
             from: From::Residual(column),
         });
@@ -366,6 +427,47 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_nobody_stated_is_neither_smallest_nor_largest() {
+        let style = Style {
+            times: Times::Rfc3339,
+            zone: crate::base::zone::Zone::named("+01:00").unwrap(),
+            ..Style::default()
+        };
+        let upsert = table(&[Field::SrcHost, Field::TimestampMin], false, &style).upsert("t");
+        let zero = "<> '0000-00-00T00:00:00+01:00' AND";
+        assert!(upsert.contains(zero), "{upsert}");
+    }
+
+    #[test]
+    fn places_are_real_and_service_has_six_bits() {
+        let style = Style {
+            dscp: true,
+            ..Style::default()
+        };
+        let fields = [Field::SrcHostCoords, Field::Tos, Field::DstHost];
+        let (schema, row) = super::super::sample::rows(&fields, false);
+        let mut table = Table::new(schema, &style).unwrap();
+        let create = table.create("t");
+        assert!(
+            create.contains("\"lon_ip_src\" REAL NOT NULL DEFAULT 0,"),
+            "{create}"
+        );
+        let mut got = Vec::new();
+        let mut bind = |_: usize, cell: Cell<'_>| {
+            got.push(format!("{cell:?}"));
+            Ok::<_, ()>(())
+        };
+        table.row(&row, Nanos(1), &mut bind).unwrap();
+        let want = [
+            "Text(\"2001:db8::1\")",
+            "Real(47.3769)",
+            "Real(-8.5417)",
+            "Integer(11)",
+        ];
+        assert_eq!(got[..4], want);
+    }
+
+    #[test]
     fn values_of_a_row_follow_the_columns() {
         let fields = [
             Field::SrcHost,
@@ -392,6 +494,7 @@ mod tests {
             let text = match cell {
                 Cell::Integer(i) => i.to_string(),
                 Cell::Text(t) => format!("'{t}'"),
+                Cell::Real(r) => format!("{r:?}"),
             };
             got.push(format!("{}={text}", names[n]));
             Ok::<_, ()>(())
@@ -423,6 +526,7 @@ mod tests {
             got.push(match cell {
                 Cell::Integer(n) => n.to_string(),
                 Cell::Text(text) => text.into(),
+                Cell::Real(real) => real.to_string(),
             });
             Ok::<_, ()>(())
         };

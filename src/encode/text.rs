@@ -3,12 +3,11 @@
 //! Rows are kept until [`Text::finish`], because the widths come from all of them. When more
 //! come than may be kept, what is there is written and the widths only grow from then on.
 
-use super::csv::heading;
-use super::order::{CSV_ORDER, arrange};
+use super::order::{CSV_ORDER, Out, arrange};
 use super::pen::Pen;
-use super::value::{Show, Style};
+use super::value::{Entry, Show, Style};
 use crate::base::time::Nanos;
-use crate::record::{Column, Form, Kind, Schema};
+use crate::record::Schema;
 use std::sync::Arc;
 
 /// Writes the rows of one schema as a table.
@@ -26,7 +25,8 @@ pub struct Text {
 
 #[derive(Clone, Copy, Debug)]
 struct TextColumn {
-    column: Option<Column>,
+    out: Out,
+    entry: Option<Entry>,
     right: bool,
     width: usize,
 }
@@ -39,16 +39,14 @@ impl Text {
 
     /// For rows of `schema`, as `style` says.
     pub fn new(schema: Arc<Schema>, style: &Style) -> Self {
-        let columns = arrange(&schema, CSV_ORDER, style.stamps).map(|(_, column)| TextColumn {
-            column,
-            right: column.is_some_and(|c| {
-                c.form == Form::Number
-                    || matches!(
-                        c.kind,
-                        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText
-                    )
-            }),
-            width: heading(&schema, column.as_ref()).len(),
+        let columns = arrange(&schema, CSV_ORDER, style).map(|(out, column)| {
+            let entry = column.map(|c| Entry::part(out, c, style));
+            TextColumn {
+                out,
+                entry,
+                right: entry.is_some_and(|e| e.leans_right()),
+                width: out.heading(&schema).len(),
+            }
         });
         Self {
             columns: columns.collect(),
@@ -84,7 +82,7 @@ impl Text {
         self.words.clear();
         self.headed = false;
         for column in &mut self.columns {
-            column.width = heading(&self.schema, column.column.as_ref()).len();
+            column.width = column.out.heading(&self.schema).len();
         }
     }
 
@@ -104,9 +102,9 @@ impl Text {
             self.headed = true;
             for n in 0..self.columns.len() {
                 self.cell.clear();
-                let column = self.columns.get(n).and_then(|c| c.column);
-                let head = heading(&self.schema, column.as_ref());
-                self.cell.extend_from_slice(head.as_bytes());
+                let column = self.columns.get(n);
+                let heading = column.map_or("", |c| c.out.heading(&self.schema));
+                self.cell.extend_from_slice(heading.as_bytes());
                 self.put(&mut pen, n, self.cell.len());
             }
         }
@@ -124,9 +122,9 @@ impl Text {
     fn cell(&mut self, n: usize, row: &[u64]) -> usize {
         self.cell.clear();
         let mut pen = Pen::new(&mut self.cell);
-        match self.columns.get(n).and_then(|c| c.column) {
-            Some(column) => {
-                if self.show.value(&mut pen, &self.schema, &column, row) {
+        match self.columns.get(n).and_then(|c| c.entry) {
+            Some(entry) => {
+                if self.show.value(&mut pen, &self.schema, &entry, row) {
                     printable(&mut pen, &self.show.text);
                 }
                 if pen.is_empty() {

@@ -2,8 +2,9 @@
 //!
 //! Text that came from outside is handed over as it is; quoting it is each format's business.
 
+use super::order::Out;
 use super::pen::Pen;
-use super::proto;
+use super::{forwarding, list, proto};
 use crate::base::addr::{Ip, Mac};
 use crate::base::civil::Civil;
 use crate::base::intern::Sym;
@@ -11,7 +12,7 @@ use crate::base::offset::{Span, Wall};
 use crate::base::time::Nanos;
 use crate::base::zone::Zone;
 use crate::record::schema::What;
-use crate::record::{Column, Field, Form, Kind, Rd, Schema};
+use crate::record::{Column, Field, Form as Own, Kind, Rd, Schema};
 
 /// How times are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,10 +20,24 @@ pub enum Times {
     /// `2026-01-02 03:04:05.678901`, on the wall clock of the zone.
     #[default]
     Plain,
-    /// `2026-01-02T03:04:05.678901+01:00` (RFC 3339), on the wall clock of the zone.
+    /// `2026-01-02T03:04:05.678901+01:00` (RFC 3339), on the wall clock of the zone; UTC is
+    /// `+00:00` there too.
     Rfc3339,
     /// `1767322800.678901`, seconds since 1970.
     Epoch,
+}
+
+/// Lists that JSON and Avro may show as arrays rather than as a number or a joined text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrays {
+    /// TCP flags by name, also those inside a tunnel.
+    pub tcp_flags: bool,
+    /// AS paths.
+    pub as_path: bool,
+    /// Communities of all kinds.
+    pub communities: bool,
+    /// MPLS labels, each with its position.
+    pub mpls_labels: bool,
 }
 
 /// Choices of how values are shown.
@@ -36,12 +51,28 @@ pub struct Style {
     pub fraction: bool,
     /// IP protocols as numbers rather than by name.
     pub proto_numbers: bool,
+    /// Type of service as its upper six bits, the code point of DiffServ.
+    pub dscp: bool,
+    /// Forwarding status in words rather than as a number.
+    pub forwarding: bool,
+    /// JSON, Avro: what is an array.
+    pub arrays: Arrays,
+    /// JSON, Avro: labels of the form `key%value` as a map.
+    pub label_map: bool,
+    /// Whether rows have packets, flows and bytes.
+    pub counters: bool,
     /// Whether rows of bins carry when they began and were written.
     pub stamps: bool,
     /// JSON: whether every object begins with `"event_type":"purge"`.
     pub event_type: bool,
     /// CSV: between two values.
     pub separator: u8,
+    /// CSV: whether a value that holds the separator is quoted.
+    pub quotes: bool,
+    /// Who writes, for lines that mark beginning and end of a flush; none leaves them out.
+    pub markers: Option<String>,
+    /// Avro: makes the markers between blocks hard to guess; zero where a run must be repeatable.
+    pub seed: u64,
 }
 
 impl Default for Style {
@@ -51,9 +82,17 @@ impl Default for Style {
             times: Times::Plain,
             fraction: true,
             proto_numbers: false,
+            dscp: false,
+            forwarding: false,
+            arrays: Arrays::default(),
+            label_map: false,
+            counters: true,
             stamps: true,
             event_type: true,
             separator: b',',
+            quotes: true,
+            markers: None,
+            seed: 0,
         }
     }
 }
@@ -93,9 +132,6 @@ impl Watch {
     }
 
     fn write(&mut self, pen: &mut Pen<'_>, time: Nanos, fraction: bool) {
-        if time == Nanos(0) {
-            return pen.short(b"0000-00-00 00:00:00", 19);
-        }
         if self.times == Times::Epoch {
             pen.number(time.seconds());
         } else {
@@ -119,9 +155,18 @@ impl Watch {
         }
     }
 
+    /// Writes down the second of `time`; a time that is not known is all zeroes.
     fn tick(&mut self, time: Nanos) {
         let seconds = time.seconds() as i64;
         self.span = self.wall.span(seconds);
+        self.second = time.seconds();
+        if seconds == 0 {
+            self.text = match self.times {
+                Times::Rfc3339 => *b"0000-00-00T00:00:00",
+                _ => *b"0000-00-00 00:00:00",
+            };
+            return;
+        }
         let c = Civil::new(seconds, self.span.offset);
         let mut text = Vec::with_capacity(32);
         let mut pen = Pen::new(&mut text);
@@ -145,7 +190,121 @@ impl Watch {
         }
         drop(pen);
         self.text = *text.first_chunk().unwrap_or(&[0; 19]);
-        self.second = time.seconds();
+    }
+}
+
+/// How the values of a column are written, chosen once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Number,
+    /// The upper six bits of a byte.
+    Dscp,
+    Forwarding,
+    Ip,
+    Proto,
+    Mac,
+    Hex,
+    Rd,
+    Letter,
+    Time,
+    /// The start of a bin.
+    Stamp,
+    Text,
+    /// One of two numbers joined by a comma; with six decimals in CSV and tables.
+    Degree {
+        second: bool,
+    },
+    /// A primitive of the configuration.
+    Own(Own),
+}
+
+/// A column, and how its values are written in one style.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The column.
+    pub column: Column,
+    form: Form,
+}
+
+impl Entry {
+    /// For values of `column`, as `style` says.
+    pub fn new(column: Column, style: &Style) -> Self {
+        let form = match column.kind {
+            Kind::Proto if style.proto_numbers => Form::Number,
+            Kind::Proto => Form::Proto,
+            Kind::Ip => Form::Ip,
+            Kind::Mac => Form::Mac,
+            Kind::EtherType => Form::Hex,
+            Kind::Rd => Form::Rd,
+            Kind::Letter => Form::Letter,
+            Kind::Time if column.what == What::Field(Field::Bin) => Form::Stamp,
+            Kind::Time => Form::Time,
+            Kind::Text => Form::Text,
+            Kind::Custom => Form::Own(column.form),
+            Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => match column.what {
+                What::Field(Field::Tos | Field::TunnelTos) if style.dscp => Form::Dscp,
+                What::Field(Field::FwdStatus) if style.forwarding => Form::Forwarding,
+                _ => Form::Number,
+            },
+        };
+        Self { column, form }
+    }
+
+    /// For what stands at `out` in an order of columns: the column, or a part of it.
+    pub fn part(out: Out, column: Column, style: &Style) -> Self {
+        let second = matches!(out, Out::Longitude(_));
+        match out {
+            Out::Latitude(_) | Out::Longitude(_) => Self {
+                column,
+                form: Form::Degree { second },
+            },
+            _ => Self::new(column, style),
+        }
+    }
+
+    /// Whether values are numbers in JSON.
+    pub fn is_number(&self) -> bool {
+        match self.form {
+            Form::Number | Form::Dscp => {
+                !matches!(self.column.kind, Kind::NumberText | Kind::Proto)
+            }
+            Form::Degree { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether people read values from the right.
+    pub fn leans_right(&self) -> bool {
+        match self.form {
+            Form::Number | Form::Dscp => self.column.kind != Kind::Proto,
+            Form::Degree { .. } | Form::Own(Own::Number) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether values are texts from outside, which [`Show::value`] does not write.
+    pub fn is_text(&self) -> bool {
+        match self.form {
+            Form::Text => true,
+            Form::Own(form) => form == Own::ShortText || form.is_symbol(),
+            _ => false,
+        }
+    }
+
+    /// Whether this is one of two real numbers that a column holds.
+    pub fn is_real(&self) -> bool {
+        matches!(self.form, Form::Degree { .. })
+    }
+
+    /// The number that is shown where [`is_number`](Self::is_number) says there is one, but for
+    /// real ones.
+    #[inline]
+    pub fn number(&self, row: &[u64]) -> u64 {
+        let number = self.column.number(row);
+        match self.form {
+            Form::Dscp => number >> 2,
+            _ => number,
+        }
     }
 }
 
@@ -153,7 +312,6 @@ impl Watch {
 #[derive(Clone, Debug)]
 pub struct Show {
     watch: Watch,
-    proto_numbers: bool,
     /// What a value of text holds, as UTF-8, after [`Show::value`] returned true.
     pub text: Vec<u8>,
 }
@@ -163,7 +321,6 @@ impl Show {
     pub fn new(style: &Style) -> Self {
         Self {
             watch: Watch::new(style),
-            proto_numbers: style.proto_numbers,
             text: Vec::new(),
         }
     }
@@ -180,94 +337,114 @@ impl Show {
         &mut self,
         pen: &mut Pen<'_>,
         schema: &Schema,
-        column: &Column,
+        entry: &Entry,
         row: &[u64],
     ) -> bool {
-        match column.kind {
-            Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => {
-                pen.number(column.number(row));
-            }
-            Kind::Ip => match column.ip(row) {
+        let column = &entry.column;
+        match entry.form {
+            Form::Number => pen.number(column.number(row)),
+            Form::Ip => match column.ip(row) {
                 ip if ip == Ip::default() && is_six(schema, column, row) => pen.raw(b"::"),
                 ip => pen.ip(ip),
             },
-            Kind::Proto => self.proto(pen, column.number(row) as u8),
-            Kind::Mac => pen.mac(column.mac(row)),
-            Kind::EtherType => pen.hex(column.number(row) as u16),
-            Kind::Rd => distinguisher(pen, Rd(column.number(row))),
-            Kind::Letter => pen.byte(letter(column.number(row))),
-            Kind::Time => {
-                let time = Nanos(column.number(row));
-                if column.what == What::Field(Field::Bin) {
-                    self.watch.stamp(pen, time);
-                } else {
-                    self.watch.time(pen, time);
-                }
+            Form::Proto => proto(pen, column.number(row) as u8),
+            Form::Mac => pen.mac(column.mac(row)),
+            Form::Hex => pen.hex(column.number(row) as u16),
+            Form::Rd => distinguisher(pen, Rd(column.number(row))),
+            Form::Letter => pen.byte(letter(column.number(row))),
+            Form::Time => self.watch.time(pen, Nanos(column.number(row))),
+            Form::Stamp => self.watch.stamp(pen, Nanos(column.number(row))),
+            Form::Dscp => pen.number(entry.number(row)),
+            Form::Forwarding => pen.raw(forwarding::words(column.number(row)).as_bytes()),
+            Form::Degree { .. } => {
+                let degree = self.real(schema, entry, row);
+                pen.raw(format!("{degree:.6}").as_bytes());
             }
-            Kind::Text => {
+            Form::Text => {
                 self.read(schema, column, row);
                 return true;
             }
-            Kind::Custom => return self.custom(pen, schema, column, row),
+            Form::Own(form) => return self.custom(pen, form, schema, column, row),
         }
         false
     }
 
     /// A primitive of the configuration; likewise. What is absent is the zero of its form.
     #[inline(never)]
-    fn custom(&mut self, pen: &mut Pen<'_>, schema: &Schema, column: &Column, row: &[u64]) -> bool {
+    fn custom(
+        &mut self,
+        pen: &mut Pen<'_>,
+        form: Own,
+        schema: &Schema,
+        column: &Column,
+        row: &[u64],
+    ) -> bool {
         let number = column.number(row);
         let bytes = number.to_be_bytes();
-        match column.form {
-            Form::Number => pen.number(number),
-            Form::Hex => pen.raw(format!("{number:x}").as_bytes()),
-            Form::Ip4 => pen.ip(Ip::v4((number as u32).to_be_bytes())),
-            Form::Ip6 => match column.ip(row) {
+        match form {
+            Own::Number => pen.number(number),
+            Own::Hex => pen.raw(format!("{number:x}").as_bytes()),
+            Own::Ip4 => pen.ip(Ip::v4((number as u32).to_be_bytes())),
+            Own::Ip6 => match column.ip(row) {
                 ip if ip == Ip::default() => pen.raw(b"::"),
                 ip => pen.ip(ip),
             },
-            Form::Mac => {
+            Own::Mac => {
                 let [_, _, mac @ ..] = bytes;
                 pen.mac(Mac(mac));
             }
-            Form::ShortText => {
+            Own::ShortText => {
                 let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
                 self.text.clear();
                 self.text.extend_from_slice(&bytes[..end]);
                 self.clean();
                 return true;
             }
-            Form::ShortRaw(_) if number == 0 => {}
-            Form::ShortRaw(len) => dump(pen, bytes.get(..usize::from(len)).unwrap_or(&bytes)),
-            Form::Text => {
+            Own::ShortRaw(_) if number == 0 => {}
+            Own::ShortRaw(len) => dump(pen, bytes.get(..usize::from(len)).unwrap_or(&bytes)),
+            Own::Text => {
                 self.read(schema, column, row);
                 return true;
             }
-            Form::Raw => match Sym(number as u32) {
-                // It stands for bytes that found no room, and has none.
-                Sym::OVERFLOW => {
-                    self.read(schema, column, row);
-                    return true;
-                }
-                sym => {
-                    self.text.clear();
-                    schema.symbols.read(sym, &mut self.text);
-                    dump(pen, &self.text);
-                }
-            },
-            Form::Nothing => {}
+            Own::Raw => {
+                self.read_raw(schema, Sym(number as u32));
+                return true;
+            }
+            Own::Nothing => {}
         }
         false
+    }
+
+    /// The value where [`Entry::is_real`] says that it is a real number; zero where none is known.
+    pub fn real(&mut self, schema: &Schema, entry: &Entry, row: &[u64]) -> f64 {
+        self.read(schema, &entry.column, row);
+        list::degree(&self.text, entry.form == Form::Degree { second: true })
     }
 
     #[inline(never)]
     fn read(&mut self, schema: &Schema, column: &Column, row: &[u64]) {
         self.text.clear();
         let sym = Sym(column.number(row) as u32);
-        schema.symbols.read(sym, &mut self.text);
+        if sym != Sym::EMPTY {
+            schema.symbols.read(sym, &mut self.text);
+        }
         self.clean();
         if self.text.is_empty() && column.what == What::Field(Field::Class) {
             self.text.extend_from_slice(b"unknown");
+        }
+    }
+
+    /// Bytes, as the digits that they are shown as.
+    fn read_raw(&mut self, schema: &Schema, sym: Sym) {
+        let mut bytes = Vec::new();
+        if sym != Sym::EMPTY {
+            schema.symbols.read(sym, &mut bytes);
+        }
+        self.text.clear();
+        match sym {
+            // It stands for bytes that found no room, and has none.
+            Sym::OVERFLOW => self.text = bytes,
+            _ => dump(&mut Pen::new(&mut self.text), &bytes),
         }
     }
 
@@ -279,14 +456,13 @@ impl Show {
                 .into_bytes();
         }
     }
+}
 
-    #[inline]
-    fn proto(&self, pen: &mut Pen<'_>, number: u8) {
-        match proto::padded(number) {
-            (_, 0) => pen.number(number.into()),
-            _ if self.proto_numbers => pen.number(number.into()),
-            (name, len) => pen.short(name, len),
-        }
+#[inline]
+fn proto(pen: &mut Pen<'_>, number: u8) {
+    match proto::padded(number) {
+        (_, 0) => pen.number(number.into()),
+        (name, len) => pen.short(name, len),
     }
 }
 
@@ -389,12 +565,20 @@ mod tests {
         let text = show("UTC", Times::Rfc3339, false, at);
         assert_eq!(text, "2026-01-02T03:00:00+00:00");
         assert_eq!(show("UTC", Times::Epoch, true, at), "1767322800.678901");
-        for times in [Times::Plain, Times::Rfc3339, Times::Epoch] {
-            assert_eq!(show("+02:00", times, true, Nanos(0)), "0000-00-00 00:00:00");
+        // A time that nobody stated.
+        for (times, fraction, want) in [
+            (Times::Plain, true, "0000-00-00 00:00:00.000000"),
+            (Times::Plain, false, "0000-00-00 00:00:00"),
+            (Times::Rfc3339, true, "0000-00-00T00:00:00.000000+02:00"),
+            (Times::Rfc3339, false, "0000-00-00T00:00:00+02:00"),
+            (Times::Epoch, true, "0.000000"),
+            (Times::Epoch, false, "0"),
+        ] {
+            assert_eq!(show("+02:00", times, fraction, Nanos(0)), want);
         }
         assert_eq!(
-            show("UTC", Times::Plain, true, Nanos(5_000)),
-            "1970-01-01 00:00:00.000005"
+            show("UTC", Times::Plain, true, Nanos(1_000_005_000)),
+            "1970-01-01 00:00:01.000005"
         );
         assert!(show("UTC", Times::Plain, true, Nanos(u64::MAX)).starts_with("2554-07-21 "));
     }

@@ -1,18 +1,22 @@
 //! Joins the parts into a running whole: plan, workers, drain threads, outlets.
 
+pub mod maps;
 pub mod outlet;
 pub mod plan;
 pub mod reload;
+pub mod rules;
+pub mod saver;
+pub mod stage;
 pub mod tray;
 pub mod worker;
 
 use crate::agg::Aggregator;
+use crate::agg::sieve::Sieve;
 use crate::base::error::Exit;
 use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
 use crate::config::Config;
 use crate::decode;
-use crate::enrich::Enrichment;
 use crate::record::FieldSet;
 use crate::sink::{self, BatchId};
 use crate::source::{Loss, SourceError};
@@ -21,6 +25,8 @@ use crate::sys::waker::{self, Wakened, Waker};
 use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
+use rules::{Rules, Seat};
+use saver::{Pages, Saver};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -29,6 +35,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tray::{Page, Sifting};
 use worker::{Command, InputView, Intaker, Snapshot, Worker};
 
 /// How a pipeline is run beyond what its configuration says.
@@ -38,6 +45,13 @@ pub struct Mode {
     pub patient: bool,
     /// Drawn at each start; part of every batch's identity.
     pub run: u64,
+}
+
+impl Mode {
+    /// For what must not be guessed while live, and must be the same for the same files.
+    fn seed(&self) -> u64 {
+        if self.patient { 0 } else { self.run.max(1) }
+    }
 }
 
 /// Totals of all workers, by place in the configuration.
@@ -93,12 +107,18 @@ pub struct Pipeline {
     pub mode: Mode,
     /// Woken when a worker ends, and how one waits for that.
     done: (Arc<Waker>, Wakened),
+    /// The rules in force: those of the plan, until maps are read again.
+    rules: Mutex<Arc<Rules>>,
     workers: Vec<Thread>,
     /// Commands given to the workers so far.
     told: Mutex<usize>,
     drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
+    /// What became of rows before they were handed to the outputs, by aggregation.
+    pages: Vec<Option<Page>>,
     outlets: Vec<Arc<Outlet>>,
     sinks: Vec<JoinHandle<()>>,
+    /// The thread that writes templates.
+    saver: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
@@ -116,8 +136,11 @@ impl Pipeline {
             workers: Vec::new(),
             told: Mutex::new(0),
             drains: Vec::new(),
+            pages: Vec::new(),
             outlets: Vec::new(),
             sinks: Vec::new(),
+            saver: None,
+            rules: Mutex::new(plan.rules.clone()),
             config,
             mode,
             plan,
@@ -129,10 +152,15 @@ impl Pipeline {
             return Err(exit);
         }
         let aggregators = pipeline.aggregators(kept)?;
+        let (pages, saver) = saver::start(&pipeline.config).map_err(|e| {
+            log::error!("templates: {e}");
+            Exit::Failure
+        })?;
+        pipeline.saver = saver;
         for (at, mine) in aggregators.into_iter().enumerate() {
             let inputs = sources.extract_if(.., |(worker, _)| *worker == at);
             let inputs = inputs.map(|(_, input)| input).collect();
-            pipeline.start_worker(at, inputs, mine)?;
+            pipeline.start_worker(at, inputs, mine, &pages)?;
         }
         Ok(pipeline)
     }
@@ -191,7 +219,6 @@ impl Pipeline {
         {
             log::warn!("input {}: {why}", input.name);
         }
-        let (enrichment, _) = Enrichment::plan(planned.setup.wanted);
         // What the page says of sources before this one, so that its numbers never fall.
         let broken = source.is_none();
         let mut ledger = kept.ledger(input, worker);
@@ -208,14 +235,16 @@ impl Pipeline {
         Ok(Intaker {
             input: at,
             name: input.name.clone(),
+            live: planned.opener.live(),
             source,
             reopen,
+            saved: decoder.news(),
             decoder,
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
+            gate: planned.gate.clone(),
             must_pass: planned.must_pass,
-            feeds: Vec::new(),
-            enrichment,
+            stage: Default::default(),
             ledger,
             past_loss,
             ended: broken,
@@ -236,6 +265,7 @@ impl Pipeline {
             let context = sink::Context {
                 zone: self.plan.zone.clone(),
                 name: output.name.clone(),
+                seed: self.mode.seed(),
             };
             let opener = sink::parse(&output.kind, &mut options).ok_or(Exit::Failure)?;
             let sink = opener.open(&context).map_err(|why| {
@@ -273,12 +303,16 @@ impl Pipeline {
                 sequence: 0,
             };
             let (mut account, unfinished) = kept.aggregate(&settings.schema.name);
+            let sifting = self.sifting(at, &mut account);
+            self.pages.push(sifting.as_ref().map(|s| s.page.clone()));
+            let planned = &self.plan.aggregates[at];
             let spares = planned
                 .workers
                 .iter()
                 .map(|_| Aggregator::table(&settings))
                 .collect();
-            let (drain, trays) = tray::drain(&settings.schema, outlets, (id, unfinished), spares);
+            let start = (id, unfinished);
+            let (drain, trays) = tray::drain(&settings.schema, outlets, sifting, start, spares);
             for (worker, tray) in planned.workers.iter().zip(trays) {
                 let table = Aggregator::table(&settings);
                 let (settings, bins) = (settings.clone(), planned.bins.clone());
@@ -300,18 +334,31 @@ impl Pipeline {
         Ok(mine)
     }
 
+    /// What judges the rows of an aggregation; it goes on with the page of the one before.
+    fn sifting(&self, at: usize, account: &mut Account) -> Option<Sifting> {
+        let planned = &self.plan.aggregates[at];
+        let page = account.sifted.take().unwrap_or_default();
+        let (rules, rejects) = planned.sieve.as_ref()?;
+        let schema = &planned.settings.schema;
+        let sieve = Sieve::new(rules.clone(), schema, self.mode.seed(), page);
+        let rejects = rejects.iter().map(|o| self.outlets[*o].clone());
+        Some(Sifting {
+            sieve,
+            page: Arc::new(Mutex::new(page)),
+            rejects: rejects.collect(),
+        })
+    }
+
     fn start_worker(
         &mut self,
         at: usize,
-        mut inputs: Vec<Intaker>,
+        inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
+        pages: &Pages,
     ) -> Result<(), Exit> {
         let mut wanted = FieldSet::EMPTY;
-        for input in &mut inputs {
-            let planned = &self.plan.inputs[input.input];
-            wanted = wanted.union(planned.setup.wanted);
-            let place = |feed: &usize| aggregates.iter().position(|(a, _)| a == feed);
-            input.feeds = planned.feeds.iter().filter_map(place).collect();
+        for input in &inputs {
+            wanted = wanted.union(self.plan.inputs[input.input].touched);
         }
         for (_, aggregate) in &aggregates {
             let schema = &aggregate.settings().schema;
@@ -326,20 +373,28 @@ impl Pipeline {
         let (waker, wakened) = waker::pair().map_err(report)?;
         let (commands, receiver) = channel();
         let view = Arc::new(Mutex::new(Snapshot::default()));
-        let live = inputs
-            .iter()
-            .any(|i| i.source.as_ref().is_some_and(|s| s.fd().is_some()));
-        let worker = Worker {
+        let live = inputs.iter().any(|i| i.live);
+        let aggregates = aggregates.into_iter().map(|(at, a)| (at, a, None));
+        let workers = self.plan.workers.len();
+        let mut worker = Worker {
             inputs,
-            aggregates,
+            aggregates: aggregates.collect(),
+            seat: Seat {
+                worker: at,
+                workers,
+            },
             symbols: self.plan.symbols.clone(),
             batch: Worker::batch(wanted),
             cache: Default::default(),
             live,
             commands: (wakened, receiver),
             obeyed: 0,
+            stay: self.config.stay,
+            rested: false,
             view: view.clone(),
+            saver: Saver::new(&self.config, at, pages),
         };
+        worker.follow(&self.rules());
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
         // Dropped when the thread ends, be it by a defect.
         let ended = Arc::new(AtomicBool::new(false));
@@ -433,13 +488,53 @@ impl Pipeline {
             outputs.any(|o| o.name == *name && o.kind == "memory")
         };
         let aggregates = config.aggregates.iter().enumerate();
-        let meant =
-            aggregates.filter(|(_, a)| a.to.iter().any(|to| to == output) && a.to.iter().all(live));
+        // Rows that are judged are judged whole.
+        let meant = aggregates.filter(|(_, a)| {
+            let whole = a.preprocess.is_none();
+            whole && a.to.iter().any(|to| to == output) && a.to.iter().all(live)
+        });
         let meant: Vec<usize> = meant.map(|(at, _)| at).collect();
         if meant.is_empty() {
             return false;
         }
         self.tell(|| Command::Flush(meant.clone()));
+        true
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.clone()
+    }
+
+    /// Lets sources read again what they have from files beside their settings.
+    pub fn refresh_sources(&self) {
+        self.tell(|| Command::Refresh);
+    }
+
+    /// Remembers that maps could not be read again.
+    pub fn stale(&self) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = Rules::clone(&rules).stale();
+        *rules = Arc::new(stale);
+    }
+
+    /// Goes on with the rules of a plan that was made anew of the same configuration, if that is
+    /// possible while the workers run: when no field is wanted that was not before, and when maps
+    /// have room. The workers take them up between two batches.
+    pub fn follow(&self, plan: &Plan) -> bool {
+        let inputs = self.plan.inputs.iter().zip(&plan.inputs);
+        let mut inputs = inputs.map(|(old, new)| {
+            let wanted = old.setup.wanted.all(new.setup.wanted);
+            wanted && old.touched.all(new.touched)
+        });
+        let same = Arc::ptr_eq(&self.plan.symbols, &plan.symbols) && inputs.all(|fits| fits);
+        if !same || !self.plan.rules.has_room_for(&self.rules(), &plan.rules) {
+            return false;
+        }
+        let rules = plan.rules.clone();
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules.clone();
+        self.tell(|| Command::Rules(rules.clone()));
         true
     }
 
@@ -466,7 +561,16 @@ impl Pipeline {
                 .clone();
             view.add(snapshot);
         }
+        self.add_pages(&mut view);
         view
+    }
+
+    /// Adds what became of rows on their way to the outputs.
+    fn add_pages(&self, view: &mut View) {
+        for ((account, _), page) in view.aggregates.iter_mut().zip(&self.pages) {
+            let page = page.as_ref().map(|page| page.lock());
+            account.sifted = page.map(|page| *page.unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Ends all workers after they have read what the kernel holds; gives their parts.
@@ -475,9 +579,16 @@ impl Pipeline {
         let mut all = Vec::new();
         for (at, worker) in std::mem::take(&mut self.workers).into_iter().enumerate() {
             match worker.handle.join() {
-                Ok(parts) => all.push((at, parts)),
+                Ok(mut parts) => {
+                    parts.saver = None;
+                    all.push((at, parts));
+                }
                 Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
             }
+        }
+        // Nobody hands it anything any more.
+        if let Some(thread) = self.saver.take() {
+            drop(thread.join());
         }
         all
     }
@@ -493,7 +604,7 @@ impl Pipeline {
         };
         for (at, mut worker) in self.join_workers() {
             worker.finish();
-            reload::save_templates(&self.config, &worker, at);
+            saver::save(&self.config, &worker, at);
             let snapshot = worker
                 .view
                 .lock()
@@ -504,6 +615,7 @@ impl Pipeline {
         // The trays went with the workers, so the drain threads come to their end, and then the
         // outlets have got all they will get.
         self.drains.drain(..).for_each(|thread| drop(thread.join()));
+        self.add_pages(&mut total);
         self.outlets.iter().for_each(|outlet| outlet.close());
         for thread in self.sinks.drain(..) {
             outlet::join(thread, give_up);
@@ -525,6 +637,12 @@ impl Pipeline {
         }
         for (aggregate, thread) in self.config.aggregates.iter().zip(self.drains.drain(..)) {
             kept.add_unfinished(&aggregate.name, thread.join().unwrap_or_default());
+        }
+        for (aggregate, page) in self.config.aggregates.iter().zip(&self.pages) {
+            if let Some(page) = page {
+                let page = *page.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.add_sifted(&aggregate.name, page);
+            }
         }
         self.outlets.iter().for_each(|outlet| outlet.press(None));
         let running = self.outlets.drain(..).zip(self.sinks.drain(..));

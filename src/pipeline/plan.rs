@@ -2,17 +2,20 @@
 //! gets how much of the memory.
 //!
 //! The plan starts from the outputs and walks back, so nobody pays for a field that nobody
-//! wants. It opens nothing: `weir check` makes it too, and prints it.
+//! wants. It reads the files that rules are in and opens nothing else: `weir check` makes it too,
+//! and prints it.
 
-use crate::agg::Settings;
+use super::maps::{Loader, Warning};
+use super::rules::{Rules, Seat};
+use crate::agg::window::RecordTime;
+use crate::agg::{Settings, sieve};
 use crate::base::bins::Bins;
 use crate::base::intern::Interner;
 use crate::base::options::Problem;
 use crate::base::text::show_size;
 use crate::base::zone::Zone;
-use crate::config::{Aggregate, Config, Decode, setting};
+use crate::config::{Aggregate, Config, Decode, Input, setting};
 use crate::decode::{self, Setup};
-use crate::enrich::Enrichment;
 use crate::record::schema::{Options, Schema};
 use crate::record::{Batch, Customs, Field, FieldSet, FlowRecord};
 use crate::rule::filter::Filter;
@@ -50,10 +53,14 @@ pub struct InputPlan {
     pub setup: Setup,
     /// Places of the aggregations it feeds.
     pub feeds: Vec<usize>,
+    /// All fields that are looked at or set on the way of its records.
+    pub touched: FieldSet,
     /// Filters that judge its frames.
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters that judge its records.
     pub record_filters: Vec<(u32, Arc<Filter>)>,
+    /// What all its frames must pass, with a bit that means nothing; empty for nothing.
+    pub gate: Vec<(u32, Arc<Filter>)>,
     /// Bits of which a frame must pass one; zero when some aggregation takes all.
     pub must_pass: u32,
     /// Threads that share it.
@@ -77,6 +84,9 @@ pub struct AggregatePlan {
     pub pace: Option<Bins>,
     /// Places of its outputs.
     pub outputs: Vec<usize>,
+    /// What becomes of rows on their way there, and places of the outputs for those that do not
+    /// pass.
+    pub sieve: Option<(sieve::Rules, Vec<usize>)>,
     /// Workers that feed it.
     pub workers: Vec<usize>,
 }
@@ -95,6 +105,25 @@ pub struct Plan {
     pub symbols: Arc<Interner>,
     /// The time zone.
     pub zone: Zone,
+    /// What is done to records before they are counted.
+    pub rules: Arc<Rules>,
+    /// What is wrong with rows of files, and files that could not be read again.
+    pub warnings: Vec<Warning>,
+}
+
+/// What is in force while a plan is made anew.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// Rules; where a file can not be read, what it held stays.
+    pub rules: &'a Rules,
+    /// The store of texts, when it is to be kept.
+    pub symbols: Option<&'a Arc<Interner>>,
+}
+
+/// The filters of an aggregation: its bit, and what it is set by beside lists of tags.
+struct Bit {
+    bit: u32,
+    filters: Vec<Arc<Filter>>,
 }
 
 impl Plan {
@@ -103,6 +132,14 @@ impl Plan {
     /// # Errors
     /// All that is wrong with it beyond its grammar.
     pub fn new(config: &Config) -> Result<Self, Vec<Problem>> {
+        Self::again(config, None)
+    }
+
+    /// Plans `config` while `held` is in force.
+    ///
+    /// # Errors
+    /// All that is wrong with it beyond its grammar.
+    pub fn again(config: &Config, held: Option<Held<'_>>) -> Result<Self, Vec<Problem>> {
         // What kinds and their own settings have to say is the registries' business.
         let mut problems = setting::check(config);
         let zone = Zone::named(&config.timezone).unwrap_or_else(|why| {
@@ -112,13 +149,14 @@ impl Plan {
             });
             Zone::UTC
         });
-        let symbols = Arc::new(Interner::new(config.limits.symbols as usize));
+        let kept = held.and_then(|held| held.symbols).cloned();
+        let symbols =
+            kept.unwrap_or_else(|| Arc::new(Interner::new(config.limits.symbols as usize)));
         let workers = workers(config);
-        let mut aggregates = Vec::new();
-        let mut filters = Vec::new();
+        let (mut aggregates, mut bits) = (Vec::new(), Vec::new());
         for (at, aggregate) in config.aggregates.iter().enumerate() {
-            let used = filters.iter().filter(|f: &&Option<_>| f.is_some()).count();
-            filters.push(filter(aggregate, used, &mut problems));
+            let used = bits.iter().filter(|b: &&Option<_>| b.is_some()).count();
+            bits.push(bit(aggregate, used, &mut problems));
             let plan = plan_aggregate(config, at, &symbols, &zone, &workers);
             aggregates.push(plan);
         }
@@ -128,19 +166,27 @@ impl Plan {
             let opener = sink::parse(&output.kind, &mut options);
             sinks.push(opener.map_or(0, |opener| opener.memory()));
         }
+        let openers = openers(config);
+        let held = held.map_or(&[][..], |held| &held.rules.maps);
+        let mut loader = Loader::new(held, symbols.clone(), config.memory);
+        let rules = load(config, &openers, &aggregates, &bits, &mut loader);
+        problems.append(&mut loader.problems);
         let mut inputs = Vec::new();
-        for at in 0..config.inputs.len() {
-            inputs.extend(plan_input(config, at, &aggregates, &filters));
+        for (at, opener) in openers.into_iter().enumerate() {
+            let gate = gate(&config.inputs[at], &mut problems);
+            let planned = opener.map(|opener| plan_input(config, at, opener, &bits, &rules));
+            inputs.extend(planned.map(|planned| InputPlan { gate, ..planned }));
         }
         mixed(config, &inputs, &mut problems);
         if inputs.len() == config.inputs.len() {
-            ungiven(config, &inputs, &mut problems);
+            ungiven(config, &inputs, &rules, &mut problems);
         }
+        homeless(config, &loader, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         for (at, plan) in aggregates.iter_mut().enumerate() {
-            plan.settings.filter = filters.get(at).and_then(Option::as_ref).map(|f| f.0);
+            plan.settings.filter = bits.get(at).and_then(Option::as_ref).map(|bit| bit.bit);
         }
         let mut plan = Self {
             inputs,
@@ -149,6 +195,8 @@ impl Plan {
             parts: Vec::new(),
             symbols,
             zone,
+            rules: Arc::new(rules),
+            warnings: loader.warnings,
         };
         plan.share_memory(config, &sinks)
             .map_err(|problem| vec![problem])?;
@@ -231,6 +279,26 @@ impl Plan {
             let holds = "templates, options, exporters, fragments";
             parts.push(Part::new(name, times(decoder), holds));
         }
+        for (aggregate, plan) in config.aggregates.iter().zip(&self.aggregates) {
+            let bytes = plan.sieve.as_ref().map_or(0, |(rules, _)| rules.memory());
+            if bytes > 0 {
+                let name = format!("aggregate.{} sample", aggregate.name);
+                parts.push(Part::new(name, bytes, "priorities of rows"));
+            }
+        }
+        for map in self.rules.maps.iter().filter(|map| !map.shared) {
+            let holds = format!("{} rows, twice while it is read again", map.content.len());
+            parts.push(Part::new(map.name.clone(), map.planned(), &holds));
+        }
+        let seats = (0..count).map(|worker| Seat {
+            worker,
+            workers: count,
+        });
+        let rules: usize = seats.map(|seat| self.rules.bytes(seat)).sum();
+        if rules > 0 {
+            let holds = "values kept aside, verdicts, joined labels";
+            parts.push(Part::new("rules".into(), rules, holds));
+        }
         for (output, own) in config.outputs.iter().zip(sinks) {
             let queue = usize::try_from(output.queue).unwrap_or(usize::MAX);
             let name = format!("output.{}", output.name);
@@ -260,37 +328,95 @@ fn workers(config: &Config) -> Vec<Vec<usize>> {
     workers
 }
 
-/// The filter of an aggregation with its bit.
-fn filter(
-    aggregate: &Aggregate,
-    used: usize,
-    problems: &mut Vec<Problem>,
-) -> Option<(u32, Arc<Filter>)> {
-    if aggregate.filter.trim().is_empty() {
+/// The filters of an aggregation with its bit, if it has any, or lists of tags.
+fn bit(aggregate: &Aggregate, used: usize, problems: &mut Vec<Problem>) -> Option<Bit> {
+    let mut wrong = |message: String| {
+        problems.push(Problem {
+            place: aggregate.place,
+            message: format!("aggregate.{}: {message}", aggregate.name),
+        });
+    };
+    let mut filters = Vec::new();
+    for text in &aggregate.filter {
+        match Filter::everywhere(text) {
+            Ok(filter) => filters.push(Arc::new(filter)),
+            Err(why) => wrong(why.to_string()),
+        }
+    }
+    // Any of them may pass, so one that passes everything makes the others idle.
+    if filters.iter().any(|filter| filter.is_all()) {
+        filters.clear();
+    }
+    if filters.is_empty() && aggregate.rules.lists.is_empty() {
         return None;
     }
-    match Filter::everywhere(&aggregate.filter) {
-        Ok(filter) if filter.is_all() => None,
-        Ok(_) if used >= FILTERS_MAX => {
-            let message = format!(
-                "aggregate.{}: at the most {FILTERS_MAX} aggregations may have a filter",
-                aggregate.name
-            );
-            problems.push(Problem {
-                place: aggregate.place,
-                message,
-            });
-            None
-        }
-        Ok(filter) => Some((1 << used, Arc::new(filter))),
-        Err(why) => {
-            let message = format!("aggregate.{}: {why}", aggregate.name);
-            problems.push(Problem {
-                place: aggregate.place,
-                message,
-            });
-            None
-        }
+    if used >= FILTERS_MAX {
+        wrong(format!(
+            "at the most {FILTERS_MAX} aggregations may have filters"
+        ));
+        return None;
+    }
+    let bit = 1 << used;
+    Some(Bit { bit, filters })
+}
+
+/// What opens the sources of each input; none where its settings are wrong.
+fn openers(config: &Config) -> Vec<Option<Arc<dyn Opener>>> {
+    let open = |input: &Input| {
+        let mut options = input.options.clone();
+        source::parse(&input.kind, &mut options, input.workers.max(1) as usize)
+    };
+    config.inputs.iter().map(open).collect()
+}
+
+/// The rules of all inputs and aggregations.
+fn load(
+    config: &Config,
+    openers: &[Option<Arc<dyn Opener>>],
+    aggregates: &[AggregatePlan],
+    bits: &[Option<Bit>],
+    loader: &mut Loader<'_>,
+) -> Rules {
+    let inputs = config.inputs.iter().zip(openers).enumerate();
+    let given = inputs.map(|(at, (input, opener))| {
+        let datagrams = opener.as_ref().is_some_and(|opener| opener.datagrams());
+        (decode::gives(input.decode, datagrams), feeds(config, at))
+    });
+    let wanted: Vec<FieldSet> = aggregates.iter().map(|a| counted(&a.settings)).collect();
+    let alone = |bit: &Bit| (bit.bit, bit.filters.is_empty());
+    let bits: Vec<_> = bits.iter().map(|bit| bit.as_ref().map(alone)).collect();
+    Rules::load(config, given.collect(), &wanted, &bits, loader)
+}
+
+/// Fields that an aggregation looks at while it counts.
+fn counted(settings: &Settings) -> FieldSet {
+    let schema = &settings.schema;
+    let mut wanted = schema.key.needs().union(schema.counter.needs());
+    wanted = wanted.union(match settings.time {
+        RecordTime::Arrival => FieldSet::EMPTY,
+        RecordTime::Start => FieldSet::of(&[Field::TimestampStart]),
+        RecordTime::End => FieldSet::of(&[Field::TimestampEnd]),
+    });
+    if settings.prorate {
+        wanted.insert(Field::TimestampStart);
+        wanted.insert(Field::TimestampEnd);
+    }
+    if settings.renormalise {
+        wanted.insert(Field::SamplingRate);
+    }
+    wanted
+}
+
+/// Labels of maps that find no room among the texts.
+fn homeless(config: &Config, loader: &Loader<'_>, problems: &mut Vec<Problem>) {
+    if loader.homeless {
+        problems.push(Problem {
+            place: Default::default(),
+            message: format!(
+                "limits.symbols = {} has no room for the labels of all maps; make it more",
+                show_size(config.limits.symbols)
+            ),
+        });
     }
 }
 
@@ -315,6 +441,10 @@ fn plan_aggregate(
     let aggregate = &config.aggregates[at];
     let options = Options {
         flows: aggregate.flows,
+        hidden_flows: aggregate
+            .preprocess
+            .as_ref()
+            .is_some_and(sieve::Rules::wants_flows),
         both_ends: aggregate.both_ends,
         binned: aggregate.every.is_some(),
         kinds: aggregate.kinds,
@@ -325,10 +455,12 @@ fn plan_aggregate(
     }
     let customs = Arc::new(config.primitives.customs());
     let schema = Schema::with_customs(&aggregate.name, &by, options, symbols.clone(), customs);
-    let outputs = config.outputs.iter().enumerate();
-    let outputs = outputs
-        .filter(|(_, o)| aggregate.to.contains(&o.name))
-        .map(|(at, _)| at);
+    let places = |names: &[String]| -> Vec<usize> {
+        let outputs = config.outputs.iter().enumerate();
+        let meant = outputs.filter(|(_, o)| names.contains(&o.name));
+        meant.map(|(at, _)| at).collect()
+    };
+    let rules = aggregate.preprocess.clone();
     let fed = |inputs: &Vec<usize>| {
         inputs
             .iter()
@@ -350,7 +482,8 @@ fn plan_aggregate(
             .every
             .map(|every| Bins::new(every, zone.clone()).placed(aggregate.align, aggregate.offset)),
         pace: aggregate.flush.map(|every| Bins::new(every, zone.clone())),
-        outputs: outputs.collect(),
+        outputs: places(&aggregate.to),
+        sieve: rules.map(|rules| (rules, places(&aggregate.rejects))),
         workers: workers
             .iter()
             .enumerate()
@@ -363,50 +496,40 @@ fn plan_aggregate(
 fn plan_input(
     config: &Config,
     at: usize,
-    aggregates: &[AggregatePlan],
-    filters: &[Option<(u32, Arc<Filter>)>],
-) -> Option<InputPlan> {
+    opener: Arc<dyn Opener>,
+    bits: &[Option<Bit>],
+    rules: &Rules,
+) -> InputPlan {
     let input = &config.inputs[at];
-    let mut options = input.options.clone();
-    let opener = source::parse(&input.kind, &mut options, input.workers.max(1) as usize);
-    let opener = opener?;
     let feeds = feeds(config, at);
     let datagrams = opener.datagrams();
     let judges = input.decode == Decode::Packet || (input.decode == Decode::Auto && !datagrams);
     let (mut frame_filters, mut record_filters, mut must_pass) = (Vec::new(), Vec::new(), 0);
-    let mut wanted = FieldSet::EMPTY;
+    let seat = Seat {
+        worker: 0,
+        workers: 1,
+    };
+    let (_, reach) = rules.input(at, seat);
+    let (mut wanted, mut touched) = (reach.before, reach.touched);
     let mut all = false;
     for feed in &feeds {
-        let settings = &aggregates[*feed].settings;
-        wanted = wanted
-            .union(settings.schema.key.needs())
-            .union(settings.schema.counter.needs());
-        wanted = wanted.union(match settings.time {
-            crate::agg::window::RecordTime::Arrival => FieldSet::EMPTY,
-            crate::agg::window::RecordTime::Start => FieldSet::of(&[Field::TimestampStart]),
-            crate::agg::window::RecordTime::End => FieldSet::of(&[Field::TimestampEnd]),
-        });
-        if settings.prorate {
-            wanted.insert(Field::TimestampStart);
-            wanted.insert(Field::TimestampEnd);
-        }
-        if settings.renormalise {
-            wanted.insert(Field::SamplingRate);
-        }
-        match filters.get(*feed).and_then(Option::as_ref) {
-            Some((bit, filter)) if judges => {
+        let bit = bits.get(*feed).and_then(Option::as_ref);
+        let Some(Bit { bit, filters }) = bit.filter(|bit| !bit.filters.is_empty()) else {
+            all = true;
+            continue;
+        };
+        for filter in filters {
+            if judges {
                 must_pass |= bit;
                 frame_filters.push((*bit, filter.clone()));
-            }
-            Some((bit, filter)) => {
+            } else {
                 wanted = wanted.union(filter.needs());
                 record_filters.push((*bit, filter.clone()));
             }
-            None => all = true,
         }
     }
-    let (_, wanted) = Enrichment::plan(wanted);
-    Some(InputPlan {
+    touched = touched.union(wanted);
+    InputPlan {
         opener,
         decode: input.decode,
         setup: Setup {
@@ -419,11 +542,31 @@ fn plan_input(
             customs: Arc::new(customs(config, wanted)),
         },
         feeds,
+        touched,
         frame_filters,
         record_filters,
+        gate: Vec::new(),
         must_pass: if all { 0 } else { must_pass },
         workers: input.workers.max(1) as usize,
-    })
+    }
+}
+
+/// The filter that all frames of an input must pass.
+fn gate(input: &Input, problems: &mut Vec<Problem>) -> Vec<(u32, Arc<Filter>)> {
+    if input.filter.is_empty() {
+        return Vec::new();
+    }
+    match Filter::everywhere(&input.filter) {
+        Ok(filter) if filter.is_all() => Vec::new(),
+        Ok(filter) => vec![(1, Arc::new(filter))],
+        Err(why) => {
+            problems.push(Problem {
+                place: input.options.place_of("filter"),
+                message: format!("input.{}: {why}", input.name),
+            });
+            Vec::new()
+        }
+    }
 }
 
 /// Files beside live inputs: their frames' times and the clock would fight over the bins.
@@ -446,7 +589,7 @@ fn mixed(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
 }
 
 /// Keys that none of an aggregation's inputs can supply.
-fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
+fn ungiven(config: &Config, inputs: &[InputPlan], rules: &Rules, problems: &mut Vec<Problem>) {
     for input in inputs {
         for (_, filter) in &input.record_filters {
             if !filter.knows(Link::Datagram) {
@@ -458,15 +601,22 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
             }
         }
     }
-    for (at, aggregate) in config.aggregates.iter().enumerate() {
-        let fed = inputs.iter().filter(|input| input.feeds.contains(&at));
-        let given = fed.fold(engine(), |all, input| {
-            all.union(decode::gives(input.decode, input.opener.datagrams()))
-        });
+    let strict = config.aggregates.iter().enumerate();
+    for (at, aggregate) in strict.filter(|(_, aggregate)| !aggregate.absent) {
+        let given = rules.given(at);
         let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
-        if aggregate.flows && fed.all(InputPlan::judges_frames) {
+        let hidden = aggregate
+            .preprocess
+            .as_ref()
+            .is_some_and(sieve::Rules::wants_flows);
+        if (aggregate.flows || hidden) && fed.all(InputPlan::judges_frames) {
+            let what = if aggregate.flows {
+                ""
+            } else {
+                ", nor can `preprocess`"
+            };
             let message = format!(
-                "aggregate.{}: its inputs are packets, which count no `flows`",
+                "aggregate.{}: its inputs are packets, which count no `flows`{what}",
                 aggregate.name
             );
             problems.push(Problem {
@@ -499,17 +649,6 @@ fn ungiven(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
             });
         }
     }
-}
-
-/// Fields that the engine sets itself.
-fn engine() -> FieldSet {
-    FieldSet::of(&[
-        Field::Bin,
-        Field::SrcNet,
-        Field::DstNet,
-        Field::TimestampMin,
-        Field::TimestampMax,
-    ])
 }
 
 /// The primitives of the configuration that are among the fields `wanted` of an input.

@@ -2,14 +2,14 @@
 //! the ledger, outputs with their queues. So a reload loses no record.
 
 use super::outlet::Outlet;
+use super::saver;
 use super::worker::{Intaker, Worker};
-use crate::base::ledger::{Account, Intake};
+use crate::base::ledger::{Account, Intake, Sifted};
 use crate::base::time::Nanos;
+use crate::config::rules::INPUT_KEYS;
 use crate::config::{Config, Input, Output};
 use crate::source::Source;
 use std::collections::{BTreeSet, HashMap};
-use std::io::{Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,38 +30,25 @@ pub struct Kept {
 
 /// What must be equal for a source to go on.
 fn input_mark(input: &Input) -> String {
-    format!("{} {}", input.kind, input.options.mark())
+    format!("{} {}", input.kind, input.options.mark(INPUT_KEYS))
 }
 
 fn output_mark(output: &Output) -> String {
-    format!("{} {} {}", output.kind, output.queue, output.options.mark())
+    format!(
+        "{} {} {}",
+        output.kind,
+        output.queue,
+        output.options.mark(&[])
+    )
 }
 
 impl Kept {
     /// Nothing but the templates that the file of the configuration remembers.
     pub fn from_file(config: &Config) -> Self {
-        let mut kept = Self::default();
-        let Some(file) = &config.templates else {
-            return kept;
-        };
-        let workers = config
-            .inputs
-            .iter()
-            .map(|input| input.workers.max(1) as usize)
-            .sum();
-        for input in &config.inputs {
-            for worker in 0..workers {
-                let path = template_file(file, &input.name, worker);
-                match read_whole(Path::new(&path), config.limits.templates) {
-                    Ok(bytes) => {
-                        kept.decoders.insert((input.name.clone(), worker), bytes);
-                    }
-                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(e) => log::warn!("templates of input {}: {path}: {e}", input.name),
-                }
-            }
+        Self {
+            decoders: saver::load(config),
+            ..Self::default()
         }
-        kept
     }
 
     /// Takes an input of a worker apart.
@@ -82,13 +69,19 @@ impl Kept {
         for input in worker.inputs {
             self.add_input(config, input, at);
         }
-        for (_, aggregate) in worker.aggregates {
+        for (_, aggregate, _) in worker.aggregates {
             let name = aggregate.settings().schema.name.clone();
             self.accounts
                 .entry(name)
                 .or_default()
                 .add(&aggregate.account());
         }
+    }
+
+    /// Keeps what became of an aggregation's rows on their way to the outputs.
+    pub fn add_sifted(&mut self, aggregate: &str, page: Sifted) {
+        let account = self.accounts.entry(aggregate.into()).or_default();
+        account.sifted = Some(page);
     }
 
     /// Keeps an output, or lends one that a command made itself.
@@ -175,89 +168,5 @@ fn end(running: Vec<Running>, within: Duration) {
     }
     for (_, thread) in running {
         super::outlet::join(thread, give_up);
-    }
-}
-
-fn template_file(file: &str, input: &str, worker: usize) -> String {
-    let suffix = if worker == 0 {
-        String::new()
-    } else {
-        format!(".{worker}")
-    };
-    format!("{file}.{input}{suffix}")
-}
-
-/// Writes the templates of a worker's inputs, each to a file of its own beside the configured
-/// name; the old file stays until the new one is complete.
-pub fn save_templates(config: &Config, worker: &Worker, at: usize) {
-    let Some(file) = &config.templates else {
-        return;
-    };
-    for input in &worker.inputs {
-        let Some(bytes) = input.decoder.save() else {
-            continue;
-        };
-        let path = template_file(file, &input.name, at);
-        if let Err(e) = write_whole(Path::new(&path), &bytes) {
-            log::error!("templates of input {}: {path}: {e}", input.name);
-        }
-    }
-}
-
-/// Bytes of a saved file for each template it may hold, and for all else in it, at the most.
-const SAVED_EACH: u64 = 4096;
-
-/// What a file of saved templates holds; an error when it can be none of this configuration's:
-/// no file, as a FIFO that would keep the start waiting, or longer than all templates together.
-fn read_whole(path: &Path, templates: u32) -> std::io::Result<Vec<u8>> {
-    let most = (u64::from(templates) + 256) * SAVED_EACH;
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path)?;
-    if file.take(most + 1).read_to_end(&mut bytes)? as u64 > most {
-        return Err(std::io::Error::other("it is too long for saved templates"));
-    }
-    Ok(bytes)
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    // A name that no other input's file has; what is there under it is none that we began now,
-    // perhaps a link, so it is not written through.
-    let mut new = path.as_os_str().to_owned();
-    new.push("~");
-    match std::fs::remove_file(&new) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut file = std::fs::File::create_new(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(new, path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn saved_templates_are_bounded_files_and_no_links_are_written_through() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("templates.a");
-        let precious = dir.path().join("precious");
-        std::fs::write(&precious, "keep").unwrap();
-        std::os::unix::fs::symlink(&precious, dir.path().join("templates.a~")).unwrap();
-        write_whole(&path, b"one").unwrap();
-        write_whole(&path, b"two").unwrap();
-        assert_eq!(read_whole(&path, 1).unwrap(), b"two");
-        assert_eq!(std::fs::read(&precious).unwrap(), b"keep");
-        std::fs::write(&path, vec![0; 2 << 20]).unwrap();
-        assert!(read_whole(&path, 1).is_err());
-        assert!(read_whole(&path, 1024).is_ok());
-        assert!(read_whole(dir.path(), 1).is_err());
-        let zero = dir.path().join("zero");
-        std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
-        assert!(read_whole(&zero, 1).is_err());
     }
 }

@@ -1,17 +1,20 @@
 //! Where drained tables go: one thread for each aggregation takes them from all workers, merges
-//! them by key, cuts them into batches of rows, and gives the tables back empty.
+//! them by key, sifts the rows where that is asked for, cuts them into batches, and gives the
+//! tables back empty.
 
 use super::outlet::Outlet;
+use crate::agg::sieve::Sieve;
 use crate::agg::window::{Cause, Drained, Tray};
 use crate::agg::{Table, table::Added};
+use crate::base::ledger::Sifted;
 use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Field, Schema, Value};
 use crate::sink::{BatchId, Rows};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,6 +23,10 @@ const BATCH_BYTES: usize = 64 << 10;
 
 /// Drained tables and row blocks that may wait for the thread, for each worker.
 const WAITING: usize = 2;
+
+/// Places of the lanes of rows that pass, and of those that do not.
+const PASSED: usize = 0;
+const REJECTED: usize = 1;
 
 /// How long tables of one flush wait for those of the other workers.
 const MEET: Duration = Duration::from_secs(2);
@@ -87,10 +94,32 @@ impl Tray for WorkerTray {
     }
 }
 
+/// What became of rows on their way to the outlets, for whoever asks.
+pub type Page = Arc<Mutex<Sifted>>;
+
+/// A sieve in a drain thread, where its page is told, and who gets the rows that do not pass.
+pub struct Sifting {
+    /// Judges rows.
+    pub sieve: Sieve,
+    /// Its page, as told last.
+    pub page: Page,
+    /// Outlets for what does not pass.
+    pub rejects: Vec<Arc<Outlet>>,
+}
+
+/// Outlets and the batch on its way to them.
+#[derive(Default)]
+struct Lane {
+    outlets: Vec<Arc<Outlet>>,
+    words: Vec<u64>,
+}
+
 /// The thread's end.
 pub struct Drain {
     schema: Arc<Schema>,
-    outlets: Vec<Arc<Outlet>>,
+    /// For rows that pass, and for those that do not.
+    lanes: [Lane; 2],
+    sieve: Option<(Sieve, Page)>,
     from: Receiver<Message>,
     back: Vec<Sender<Table>>,
     waiting: Vec<Arc<AtomicUsize>>,
@@ -104,6 +133,7 @@ pub struct Drain {
 pub fn drain(
     schema: &Arc<Schema>,
     outlets: Vec<Arc<Outlet>>,
+    sifting: Option<Sifting>,
     start: (BatchId, BTreeSet<Nanos>),
     spares: Vec<Table>,
 ) -> (Drain, Vec<WorkerTray>) {
@@ -123,9 +153,18 @@ pub fn drain(
             began: Nanos(0),
         });
     }
+    let (sieve, rejects) = match sifting {
+        Some(sifting) => (Some((sifting.sieve, sifting.page)), sifting.rejects),
+        None => (None, Vec::new()),
+    };
+    let lane = |outlets| Lane {
+        outlets,
+        words: Vec::new(),
+    };
     let drain = Drain {
         schema: schema.clone(),
-        outlets,
+        lanes: [lane(outlets), lane(rejects)],
+        sieve,
         from,
         back,
         waiting,
@@ -250,7 +289,7 @@ impl Drain {
                 Nanos(0) => *self.unbinned.get_or_insert(now),
                 began => began,
             };
-            self.bin(bin, all(), cause, now);
+            self.bin(bin, all, cause, now);
             if cause == Cause::Bin {
                 self.unbinned = None;
             }
@@ -267,34 +306,72 @@ impl Drain {
             self.unfinished.extend(bins.iter().copied());
         }
         for bin in bins {
-            self.bin(bin, all().filter(|row| bin_of(row) == bin), cause, now);
+            let rows = || all().filter(|row| bin_of(row) == bin);
+            self.bin(bin, rows, cause, now);
         }
     }
 
-    fn bin<'a>(
+    /// The rows of one bin.
+    fn bin<'a, I: Iterator<Item = &'a [u64]>>(
         &mut self,
         bin: Nanos,
-        rows: impl Iterator<Item = &'a [u64]>,
+        rows: impl Fn() -> I,
         cause: Cause,
         now: Nanos,
     ) {
-        let most = BATCH_BYTES / 8 / self.schema.row_words() * self.schema.row_words();
-        let mut words: Vec<u64> = Vec::with_capacity(most);
-        for row in rows {
-            if words.len() >= most {
-                let full = std::mem::replace(&mut words, Vec::with_capacity(most));
-                self.send(bin, full, false, now);
-            }
-            words.extend_from_slice(row);
+        match self.sieve.take() {
+            None => rows().for_each(|row| self.add(PASSED, row, bin, now)),
+            Some(sieve) => self.sieve = Some(self.sift(sieve, bin, rows, now)),
         }
-        let last = cause == Cause::Bin;
-        if last || !words.is_empty() {
-            words.shrink_to_fit();
-            self.send(bin, words, last, now);
+        for lane in [PASSED, REJECTED] {
+            let last = cause == Cause::Bin && !self.lanes[lane].outlets.is_empty();
+            let words = std::mem::take(&mut self.lanes[lane].words);
+            if last || !words.is_empty() {
+                self.send(lane, bin, words, last, now);
+            }
         }
     }
 
-    fn send(&mut self, bin: Nanos, words: Vec<u64>, last: bool, now: Nanos) {
+    /// Judges the rows of one bin.
+    fn sift<'a, I: Iterator<Item = &'a [u64]>>(
+        &mut self,
+        (mut sieve, page): (Sieve, Page),
+        bin: Nanos,
+        rows: impl Fn() -> I,
+        now: Nanos,
+    ) -> (Sieve, Page) {
+        sieve.gather(&rows);
+        let diverts = !self.lanes[REJECTED].outlets.is_empty();
+        let mut row = Vec::with_capacity(self.schema.row_words());
+        for original in rows() {
+            row.clear();
+            row.extend_from_slice(original);
+            if sieve.judge(&mut row, diverts) {
+                self.add(PASSED, &row, bin, now);
+            } else if diverts {
+                self.add(REJECTED, original, bin, now);
+            }
+        }
+        *page.lock().unwrap_or_else(PoisonError::into_inner) = sieve.page;
+        (sieve, page)
+    }
+
+    fn add(&mut self, lane: usize, row: &[u64], bin: Nanos, now: Nanos) {
+        let most = BATCH_BYTES / 8 / self.schema.row_words() * self.schema.row_words();
+        let words = &mut self.lanes[lane].words;
+        if words.len() >= most {
+            let full = std::mem::take(words);
+            self.send(lane, bin, full, false, now);
+        }
+        let words = &mut self.lanes[lane].words;
+        if words.is_empty() {
+            words.reserve_exact(most);
+        }
+        words.extend_from_slice(row);
+    }
+
+    fn send(&mut self, lane: usize, bin: Nanos, mut words: Vec<u64>, last: bool, now: Nanos) {
+        words.shrink_to_fit();
         let id = self.id;
         self.id.sequence += 1;
         let rows = Rows {
@@ -306,7 +383,7 @@ impl Drain {
             last,
         };
         let rows = Arc::new(rows);
-        for outlet in &self.outlets {
+        for outlet in &self.lanes[lane].outlets {
             outlet.push(rows.clone());
         }
     }

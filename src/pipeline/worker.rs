@@ -1,13 +1,14 @@
 //! [`Worker`]: one thread of the data plane. It waits for its sources, decodes, and adds to its
 //! own tables; nothing is shared per record.
 
-use crate::agg::Aggregator;
+use super::rules::{Rules, Seat};
+use super::saver::Saver;
+use super::stage::{Aggregates, InputStage, Stage};
 use crate::agg::window::Cause;
 use crate::base::intern::{Interner, SymCache};
 use crate::base::ledger::{Account, Intake, Reason};
 use crate::base::time::{Nanos, SECOND, wall};
 use crate::decode::{Decoder, Emit};
-use crate::enrich::Enrichment;
 use crate::record::{Batch, FieldSet};
 use crate::rule::filter::Filter;
 use crate::source::{Frame, Loss, Progress, Source, SourceError};
@@ -29,22 +30,26 @@ pub struct Intaker {
     pub input: usize,
     /// Its name in the configuration.
     pub name: String,
+    /// Whether its frames come as they happen, rather than out of a savefile.
+    pub live: bool,
     /// Where frames come from; none while it is being opened again.
     pub source: Option<Box<dyn Source>>,
     /// Opens the source again after a failure.
     pub reopen: Box<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send>,
     /// What turns them into records.
     pub decoder: Box<dyn Decoder>,
+    /// What the decoder's [`news`](Decoder::news) were when its templates were last saved.
+    pub saved: u64,
     /// Filters on frames, each with its bit.
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters on records, each with its bit.
     pub record_filters: Vec<(u32, Arc<Filter>)>,
+    /// What all frames must pass.
+    pub gate: Vec<(u32, Arc<Filter>)>,
     /// Bits of which a frame must pass one; zero when some aggregation takes every frame.
     pub must_pass: u32,
-    /// Places (in the worker) of the aggregations it feeds.
-    pub feeds: Vec<usize>,
-    /// What is added to its records before they are counted.
-    pub enrichment: Enrichment,
+    /// What is done to its records before they are counted, and where they are.
+    pub stage: InputStage,
     /// Its page of the ledger.
     pub ledger: Intake,
     /// What sources before the present one lost.
@@ -94,6 +99,10 @@ pub enum Command {
     Stop,
     /// Publish a snapshot now.
     Publish,
+    /// Let sources read again what they have from files.
+    Refresh,
+    /// Go on with these rules, for the same inputs and aggregations.
+    Rules(Arc<Rules>),
 }
 
 /// Whether it is time; a clock that was set back does not make anybody wait longer.
@@ -105,8 +114,10 @@ fn due(at: Nanos, now: Nanos) -> bool {
 pub struct Worker {
     /// Inputs.
     pub inputs: Vec<Intaker>,
-    /// Aggregations, each with its place in the configuration.
-    pub aggregates: Vec<(usize, Aggregator)>,
+    /// Aggregations.
+    pub aggregates: Aggregates,
+    /// Which worker it is.
+    pub seat: Seat,
     /// The store of texts, shared by all.
     pub symbols: Arc<Interner>,
     /// The batch in work.
@@ -119,44 +130,14 @@ pub struct Worker {
     pub commands: (Wakened, Receiver<Command>),
     /// Commands obeyed.
     pub obeyed: usize,
+    /// Whether it stays when all its files have ended.
+    pub stay: bool,
+    /// Whether that has come.
+    pub rested: bool,
     /// Where snapshots go.
     pub view: Arc<Mutex<Snapshot>>,
-}
-
-/// The rest of the pipeline behind a decoder, for one input.
-struct Stage<'a> {
-    aggregates: &'a mut [(usize, Aggregator)],
-    feeds: &'a [usize],
-    filters: &'a [(u32, Arc<Filter>)],
-    enrichment: &'a Enrichment,
-}
-
-impl Stage<'_> {
-    fn run(&mut self, batch: &mut Batch, ledger: &mut Intake) {
-        let now = batch
-            .records()
-            .last()
-            .map_or(Nanos(0), |record| record.time);
-        ledger.decoded += batch.sum();
-        if !self.enrichment.is_empty() {
-            self.enrichment.run(batch);
-        }
-        if !self.filters.is_empty() {
-            for record in batch.records_mut() {
-                for (bit, filter) in self.filters {
-                    if filter.matches_record(record) {
-                        record.pass |= bit;
-                    }
-                }
-            }
-        }
-        for feed in self.feeds {
-            if let Some((_, aggregate)) = self.aggregates.get_mut(*feed) {
-                aggregate.add(batch, now);
-            }
-        }
-        batch.clear();
-    }
+    /// Where templates go; none when they are not kept.
+    pub saver: Option<Saver>,
 }
 
 impl Intaker {
@@ -177,6 +158,13 @@ impl Intaker {
         let filter = Arc::make_mut(filter);
         filter.learn(frame.link);
         filter.matches_frame(frame)
+    }
+
+    /// The descriptor to wait on before it may be read, -1 when it need not wait; none when it may
+    /// not be read now, being closed or a file whose `turn` it is not.
+    fn fd(&self, turn: bool) -> Option<i32> {
+        let source = self.source.as_ref().filter(|_| self.live || turn)?;
+        Some(source.fd().unwrap_or(-1))
     }
 
     fn loss(&mut self) {
@@ -211,7 +199,7 @@ impl Intaker {
                 self.ledger.drop(Reason::Savefile, 0);
                 self.ended = true;
             }
-            SourceError::Io(e) if self.source.as_ref().is_some_and(|s| s.fd().is_none()) => {
+            SourceError::Io(e) if !self.live => {
                 // A file would begin anew.
                 log::error!("input {}: {e}", self.name);
                 self.ledger.drop(Reason::Savefile, 0);
@@ -255,7 +243,9 @@ impl Worker {
         let (mut published, mut stale) = (Nanos(0), true);
         if self.live {
             let now = wall();
-            self.aggregates.iter_mut().for_each(|(_, a)| a.begin(now));
+            self.aggregates
+                .iter_mut()
+                .for_each(|(_, a, _)| a.begin(now));
         }
         loop {
             let busy = self.read_ready(&poll);
@@ -265,7 +255,10 @@ impl Worker {
                 break;
             }
             if self.inputs.iter().all(|input| input.ended) {
-                break;
+                if !self.stay {
+                    break;
+                }
+                self.rest();
             }
             stale |= busy || poll.any();
             let due = Nanos(published.0.saturating_add(SECOND));
@@ -273,10 +266,25 @@ impl Worker {
                 self.publish();
                 (published, stale) = (now, false);
             }
-            self.wait(&mut poll, busy, now, stale.then_some(due));
+            let saver = self.saver.as_mut();
+            let save = saver.and_then(|saver| saver.run(&mut self.inputs, now));
+            let due = stale.then_some(due).into_iter().chain(save).min();
+            self.wait(&mut poll, busy, now, due);
         }
         self.publish();
         self
+    }
+
+    /// All files have come to their end and somebody wants to go on asking: hands out what there
+    /// is, once.
+    fn rest(&mut self) {
+        if !std::mem::replace(&mut self.rested, true) {
+            let at = self.latest();
+            self.aggregates
+                .iter_mut()
+                .for_each(|(_, a, _)| a.finish(at));
+            log::info!("all files have come to their end");
+        }
     }
 
     /// Does all that it was told since; false when that is to stop.
@@ -287,11 +295,16 @@ impl Worker {
                 Command::Flush(which) => {
                     let at = if self.live { now } else { self.latest() };
                     let all = self.aggregates.iter_mut();
-                    for (_, aggregate) in all.filter(|(place, _)| which.contains(place)) {
+                    for (_, aggregate, _) in all.filter(|(place, ..)| which.contains(place)) {
                         aggregate.drain(Cause::Early, at);
                     }
                 }
                 Command::Publish => {}
+                Command::Refresh => {
+                    let sources = self.inputs.iter_mut().filter_map(|i| i.source.as_mut());
+                    sources.for_each(|source| source.refresh());
+                }
+                Command::Rules(rules) => self.follow(&rules),
             }
             self.obeyed = self.obeyed.wrapping_add(1);
             self.publish();
@@ -299,10 +312,25 @@ impl Worker {
         true
     }
 
+    /// Makes the stages anew. Nothing is under way while it is done, so no record is lost.
+    pub fn follow(&mut self, rules: &Rules) {
+        let place = |feed: &usize| self.aggregates.iter().position(|(at, ..)| at == feed);
+        for input in &mut self.inputs {
+            let (mut stage, _) = rules.input(input.input, self.seat);
+            for feeds in [&mut stage.early, &mut stage.late] {
+                *feeds = feeds.iter().filter_map(place).collect();
+            }
+            input.stage = stage;
+        }
+        for (at, _, own) in &mut self.aggregates {
+            *own = rules.own(*at, self.seat).0;
+        }
+    }
+
     fn latest(&self) -> Nanos {
         self.aggregates
             .iter()
-            .map(|(_, a)| a.last())
+            .map(|(_, a, _)| a.last())
             .max()
             .unwrap_or_default()
     }
@@ -310,26 +338,25 @@ impl Worker {
     /// Reads from every source that is ready; true when one may have more at once.
     fn read_ready(&mut self, poll: &Poll) -> bool {
         let mut busy = false;
-        let mut file_read = false;
+        let turn = self.turn();
         for at in 0..self.inputs.len() {
-            let Some(input) = self.inputs.get_mut(at) else {
-                continue;
-            };
-            let Some(source) = &input.source else {
-                continue;
-            };
-            match source.fd() {
-                // Files are read one after the other, in the order of the configuration.
-                None if file_read => busy = true,
-                None => {
-                    file_read = true;
-                    busy |= self.read(at);
-                }
-                Some(_) if poll.ready(at + 1) => busy |= self.read(at),
-                Some(_) => {}
+            let fd = self
+                .inputs
+                .get(at)
+                .and_then(|input| input.fd(turn == Some(at)));
+            if fd.is_some_and(|fd| fd < 0 || poll.ready(at + 1)) {
+                busy |= self.read(at);
             }
         }
-        busy
+        // The next file may be one that is always ready.
+        let next = self.turn().and_then(|at| self.inputs.get(at));
+        busy || next.is_some_and(|input| input.fd(true) == Some(-1))
+    }
+
+    /// Files are read one after the other, in the order of the configuration: whose turn it is.
+    fn turn(&self) -> Option<usize> {
+        let mut inputs = self.inputs.iter();
+        inputs.position(|input| !input.live && input.source.is_some())
     }
 
     /// Reads a bounded share from one source; true when there may be more.
@@ -350,14 +377,13 @@ impl Worker {
         };
         let mut stage = Stage {
             aggregates,
-            feeds: &input.feeds,
             filters: &input.record_filters,
-            enrichment: &input.enrichment,
+            input: &mut input.stage,
         };
         let mut run = |batch: &mut Batch, ledger: &mut Intake| stage.run(batch, ledger);
         let mut emit = Emit::new(batch, &mut run, &mut input.ledger, symbols, cache);
         let (decoder, must) = (&mut input.decoder, input.must_pass);
-        let filters = &mut input.frame_filters;
+        let (filters, gate) = (&mut input.frame_filters, &mut input.gate);
         let mut progress = Ok(Progress::More);
         for _ in 0..ROUNDS {
             progress = source.read(&mut |frame| {
@@ -365,6 +391,10 @@ impl Worker {
                 let bytes = u64::from(frame.wire_len);
                 emit.ledger.frame_bytes = emit.ledger.frame_bytes.wrapping_add(bytes);
                 emit.time = frame.time;
+                if !gate.is_empty() && Intaker::judge(gate, frame) == 0 {
+                    emit.drop(Reason::Filter, frame.wire_len as usize);
+                    return;
+                }
                 if !filters.is_empty() {
                     emit.pass = Intaker::judge(filters, frame);
                     if emit.pass & must == 0 && must != 0 {
@@ -405,7 +435,9 @@ impl Worker {
     fn pass_time(&mut self) -> Nanos {
         let now = wall();
         if self.live {
-            self.aggregates.iter_mut().for_each(|(_, a)| a.advance(now));
+            self.aggregates
+                .iter_mut()
+                .for_each(|(_, a, _)| a.advance(now));
         }
         for input in &mut self.inputs {
             if input.source.is_none() && !input.ended && due(input.retry_at, now) {
@@ -419,15 +451,15 @@ impl Worker {
     fn wait(&mut self, poll: &mut Poll, busy: bool, now: Nanos, due: Option<Nanos>) {
         poll.clear();
         poll.add(self.commands.0.fd(), Interest::Read);
-        for input in &self.inputs {
-            let fd = input.source.as_ref().and_then(|source| source.fd());
-            poll.add(fd.unwrap_or(-1), Interest::Read);
+        let turn = self.turn();
+        for (at, input) in self.inputs.iter().enumerate() {
+            poll.add(input.fd(turn == Some(at)).unwrap_or(-1), Interest::Read);
         }
         let live = self
             .aggregates
             .iter()
             .filter(|_| self.live)
-            .map(|(_, a)| a.deadline());
+            .map(|(_, a, _)| a.deadline());
         let deadlines = live.chain(self.inputs.iter().map(|i| i.retry_at));
         let next = deadlines.chain(due).filter(|at| at.0 != 0).min();
         let timeout = if busy {
@@ -446,7 +478,7 @@ impl Worker {
     /// Reads what the kernel holds already, at the most for as long as a full buffer takes.
     fn read_rest(&mut self) {
         for at in 0..self.inputs.len() {
-            let live = |input: &Intaker| input.source.as_ref().is_some_and(|s| s.fd().is_some());
+            let live = |input: &Intaker| input.live && input.source.is_some();
             for _ in 0..64 {
                 if !self.inputs.get(at).is_some_and(live) || !self.read(at) {
                     break;
@@ -458,7 +490,9 @@ impl Worker {
     /// Hands every table out and waits until it is taken.
     pub fn finish(&mut self) {
         let now = if self.live { wall() } else { self.latest() };
-        self.aggregates.iter_mut().for_each(|(_, a)| a.finish(now));
+        self.aggregates
+            .iter_mut()
+            .for_each(|(_, a, _)| a.finish(now));
         self.publish();
     }
 
@@ -467,7 +501,7 @@ impl Worker {
         let now = if self.live { wall() } else { self.latest() };
         self.aggregates
             .iter_mut()
-            .for_each(|(_, a)| a.hand_out(now));
+            .for_each(|(_, a, _)| a.hand_out(now));
         self.inputs.iter_mut().for_each(Intaker::loss);
     }
 
@@ -484,7 +518,7 @@ impl Worker {
         let snapshot = Snapshot {
             inputs: inputs.collect(),
             aggregates: aggregates
-                .map(|(at, a)| (*at, a.account(), a.usage()))
+                .map(|(at, a, _)| (*at, a.account(), a.usage()))
                 .collect(),
             position: self
                 .inputs

@@ -2,6 +2,7 @@
 
 use super::field::{Field, FieldSet, Merge};
 use super::flow::FlowRecord;
+use super::schema::Slot;
 
 /// Positions of the counters that every row has.
 pub const PACKETS: usize = 0;
@@ -13,8 +14,7 @@ pub const BYTES: usize = 1;
 struct Merged {
     field: Field,
     how: Merge,
-    offset: usize,
-    size: usize,
+    slot: Slot,
     /// Where the record does not say, it is when it arrived.
     or_arrival: bool,
 }
@@ -34,12 +34,10 @@ impl CounterPlan {
         for field in fields {
             let info = field.info();
             if info.merge != Merge::Key && !merged.iter().any(|m| m.field == *field) {
-                let (offset, size) = (info.offset, info.kind.size());
                 merged.push(Merged {
                     field: *field,
                     how: info.merge,
-                    offset,
-                    size,
+                    slot: Slot::at(info.offset, info.kind.size()),
                     or_arrival: matches!(field, Field::TimestampMin | Field::TimestampMax),
                 });
             }
@@ -95,7 +93,8 @@ impl CounterPlan {
             *flows = flows.wrapping_add(record.flows);
         }
         for (plan, slot) in self.merged.iter().zip(rest) {
-            let value = match number(record.bytes_at(plan.offset, plan.size)) {
+            let word = record.words().get(plan.slot.word).copied();
+            let value = match plan.slot.cut(u64::from_ne_bytes(word.unwrap_or_default())) {
                 0 if plan.or_arrival => record.time.0,
                 value => value,
             };
@@ -124,18 +123,6 @@ fn meet(how: Merge, old: u64, new: u64) -> u64 {
         Merge::Min => old.min(new),
         Merge::Max => old.max(new),
         Merge::Key | Merge::Last => new,
-    }
-}
-
-/// A number of 1, 2, 4 or 8 bytes in native order.
-#[inline]
-fn number(bytes: &[u8]) -> u64 {
-    match *bytes {
-        [a] => u64::from(a),
-        [a, b] => u64::from(u16::from_ne_bytes([a, b])),
-        [a, b, c, d] => u64::from(u32::from_ne_bytes([a, b, c, d])),
-        [a, b, c, d, e, f, g, h] => u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-        _ => 0,
     }
 }
 

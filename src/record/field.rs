@@ -290,7 +290,7 @@ impl Field {
 }
 
 /// A set of fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldSet([u64; 2]);
 
 impl FieldSet {

@@ -34,17 +34,18 @@ pub struct Column {
     slot: Slot,
 }
 
-/// Where a value lies in a row: the word it begins in, and how a number is cut out of it.
+/// Where a value lies in a row, or in a record: the word it begins in, and how a number is cut out
+/// of it.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    word: usize,
+pub(super) struct Slot {
+    pub(super) word: usize,
     left: u32,
     right: u32,
 }
 
 impl Slot {
-    /// `size` bytes at byte `at` of the key. A field lies in one word, an address in two.
-    fn key(at: usize, size: usize) -> Self {
+    /// `size` bytes at byte `at`. A field lies in one word, an address in two.
+    pub(super) fn at(at: usize, size: usize) -> Self {
         let size = size.min(8);
         let (before, behind) = (at % 8 * 8, (8 - size).saturating_sub(at % 8) * 8);
         let left = if cfg!(target_endian = "big") {
@@ -67,6 +68,12 @@ impl Slot {
             right: 0,
         }
     }
+
+    /// The number in its word.
+    #[inline(always)]
+    pub(super) fn cut(self, word: u64) -> u64 {
+        (word << self.left) >> self.right
+    }
 }
 
 impl Column {
@@ -74,7 +81,7 @@ impl Column {
     #[inline]
     pub fn number(&self, row: &[u64]) -> u64 {
         let word = row.get(self.slot.word).copied().unwrap_or(0);
-        (word << self.slot.left) >> self.slot.right
+        self.slot.cut(word)
     }
 
     /// Writes a number where [`number`](Self::number) reads it.
@@ -190,7 +197,7 @@ impl Schema {
         if options.both_ends {
             key = key.both_ends();
         }
-        let counter = CounterPlan::compile(&all, options.flows);
+        let counter = CounterPlan::compile(&all, options.flows || options.hidden_flows);
         all.sort();
         all.dedup();
         let mut columns: Vec<Column> = Vec::new();
@@ -205,7 +212,7 @@ impl Schema {
                 (column.kind, column.form) = (Kind::Custom, custom.form);
             }
             column.slot = match (key.position(field), counter.position(field)) {
-                (Some(at), _) => Slot::key(at, column.size()),
+                (Some(at), _) => Slot::at(at, column.size()),
                 (None, Some(at)) => Slot::word(key.len() + at),
                 (None, None) => continue,
             };
@@ -222,7 +229,7 @@ impl Schema {
             });
         };
         count(What::Packets, counter::PACKETS);
-        if let Some(at) = counter.flows_at() {
+        if let Some(at) = counter.flows_at().filter(|_| options.flows) {
             count(What::Flows, at);
         }
         count(What::Bytes, counter::BYTES);
@@ -317,6 +324,8 @@ impl Schema {
 pub struct Options {
     /// Count flows.
     pub flows: bool,
+    /// Count flows for what judges rows, without a column of them.
+    pub hidden_flows: bool,
     /// Count each record under both of its ends.
     pub both_ends: bool,
     /// Split rows by time bin.

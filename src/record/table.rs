@@ -223,6 +223,13 @@ fields! {
     ClassFrame / set_class_frame / class_frame: Text @ 480, "class_frame", "class", "CLASS_FRAME", "class",
         Key, Dpi, [], "Application found by inspecting the exported frame section.";
 
+    // What map files ask for.
+    IngressVrfId / set_ingress_vrf_id / ingress_vrf_id: U32 @ 484, "ingress_vrf_id", "ingress_vrf_id", "INGRESS_VRF_ID", "vrf_id_ingress",
+        Key, Wire, [234], "Number of the ingress VRF.";
+    NextHop / set_next_hop / next_hop: Ip @ 488, "next_hop", "next_hop", "NEXT_HOP", "next_hop",
+        Key, Wire, [15, 62], "IP next hop.";
+    EgressVrfId / set_egress_vrf_id / egress_vrf_id: U32 @ 504, "egress_vrf_id", "egress_vrf_id", "EGRESS_VRF_ID", "vrf_id_egress",
+        Key, Wire, [235], "Number of the egress VRF.";
     // Not primitives by name, see `HIDDEN`: what kind of record it is, and the slots of primitives
     // that the configuration defines, whose names, forms and sources only it knows.
     RecordKind / set_record_kind / record_kind: U8 @ 147, "record_kind", "record_kind", "RECORD_KIND", "",

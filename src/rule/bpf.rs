@@ -187,6 +187,13 @@ pub struct Program {
     ops: Box<[Op]>,
 }
 
+impl Program {
+    /// Bytes it takes.
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.ops.len() * size_of::<Op>()
+    }
+}
+
 /// Loads of the packet in network order; `None` past the captured bytes.
 #[inline(always)]
 fn word(bytes: &[u8], at: u32) -> Option<u32> {

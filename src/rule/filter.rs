@@ -267,6 +267,12 @@ impl Filter {
         }
     }
 
+    /// Bytes it takes.
+    pub fn size(&self) -> usize {
+        let programs = self.programs.iter().map(|(_, program)| program.size());
+        size_of::<Self>() + self.text.len() + programs.sum::<usize>()
+    }
+
     #[inline]
     fn program(&self, link: Link) -> Option<&Program> {
         self.programs

@@ -5,9 +5,9 @@ use crate::base::addr::Ip;
 use crate::base::text::nearest;
 use crate::encode::Style;
 use crate::encode::pen::Pen;
-use crate::encode::value::Show;
+use crate::encode::value::{Entry, Show};
 use crate::record::schema::What;
-use crate::record::{Column, FIELDS, Field, Kind, Schema, Value};
+use crate::record::{FIELDS, Field, Kind, Schema, Value};
 use std::net::IpAddr;
 
 enum Test {
@@ -20,7 +20,7 @@ enum Test {
 
 /// A condition for rows of one schema.
 pub struct Condition {
-    column: Column,
+    entry: Entry,
     not: bool,
     test: Test,
     show: Show,
@@ -72,18 +72,19 @@ impl Condition {
                 _ => Test::Text(value.to_lowercase().into()),
             },
         };
+        let style = Style::default();
         Ok(schema.column(what).map(|column| Self {
-            column: *column,
+            entry: Entry::new(*column, &style),
             not,
             test,
-            show: Show::new(&Style::default()),
+            show: Show::new(&style),
             cell: Vec::new(),
         }))
     }
 
     /// Whether it holds for a row.
     pub fn holds(&mut self, schema: &Schema, row: &[u64]) -> bool {
-        let holds = match (&self.test, schema.value(&self.column, row)) {
+        let holds = match (&self.test, schema.value(&self.entry.column, row)) {
             (Test::Prefix(first, bits), Value::Ip(ip)) => {
                 let differ = u128::from_be_bytes(ip.0) ^ u128::from_be_bytes(*first);
                 differ.leading_zeros() >= *bits
@@ -92,7 +93,7 @@ impl Condition {
             (Test::Text(want), _) => {
                 self.cell.clear();
                 let mut pen = Pen::new(&mut self.cell);
-                let text = self.show.value(&mut pen, schema, &self.column, row);
+                let text = self.show.value(&mut pen, schema, &self.entry, row);
                 drop(pen);
                 let shown = if text { &self.show.text } else { &self.cell };
                 String::from_utf8_lossy(shown).to_lowercase().as_bytes() == want.as_slice()

@@ -5,13 +5,21 @@
 //!
 //! Settings, beside those of [`format::text`]:
 //!
+//! A named pipe that is there is written to as it is, once somebody reads it.
+//!
 //! - `path`: the name, a [`Pattern`]: `"/var/log/weir/%Y%m%d-%H%M.csv"`, with the start of the
 //!   bin as its time, and `$peer_src_ip`-like values of primitives of the rows, or `$aggregate`.
-//! - `format`: `"csv"` (default), `"json"` or `"table"`.
+//! - `format`: default `"csv"`.
+//! - `underscores`: whether dots and colons of values in names are `_`; default false.
 //! - `append`: whether rows are appended to the file; default true where `path` has no time.
-//! - `existing`: what becomes of a file of that name from an earlier run, when not appended to:
-//!   `"continue"` (default; the new file holds its rows too) or `"replace"`.
-//! - `latest`: a symbolic link that always leads to the file completed last.
+//! - `existing`: what becomes of a file of that name, when not appended to: `"continue"` (default;
+//!   the new file holds its rows too), `"replace"` (if it is from an earlier run), or
+//!   `"overwrite"` (each flush begins the file anew).
+//! - `empty_files`: whether a flush without rows makes a file; default false.
+//! - `mode`: permissions in octal, like `"0640"`; `owner`, `group`: whose files are, by name or
+//!   number.
+//! - `latest`: a symbolic link that always leads to the file completed last; a [`Pattern`] with
+//!   variables of `path`.
 //! - `trigger`: a command for `sh -c`, run when a file is complete, with its name in `WEIR_FILE`.
 //! - `triggers`: most commands running at a time; default 4.
 //! - `sync`: whether a complete file is forced to the disk; default false.
@@ -19,30 +27,26 @@
 //! - `files`: most files of one flush; rows with further values go to one file where every value
 //!   is `other`; default 1024.
 
+use super::access::{self, Access};
 use super::child::Trigger;
-use super::format::{self, Shape};
-use super::part::{Mode, Part};
+use super::format::{self, SchemaFile, Shape};
+use super::name::{self, Variables};
+use super::part::{Mode, Part, Whose};
 use super::{BatchId, Context, Opener, Rows, Sink, SinkError};
 use crate::base::offset::Wall;
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
-use crate::base::text::nearest;
 use crate::base::time::Nanos;
-use crate::encode::pen::Pen;
 use crate::encode::value::Show;
 use crate::encode::{Encoder, Format, Style};
-use crate::record::schema::What;
-use crate::record::{Column, FIELDS, Field};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
-
-/// The name of the aggregation, as a variable of a path.
-const AGGREGATE: &str = "aggregate";
 
 /// Paths of this run that are remembered, so that `replace` spares them.
 const OURS_MAX: usize = 65_536;
@@ -53,13 +57,27 @@ const REAP: Duration = Duration::from_secs(1);
 /// How long to wait after the system refused something.
 const AFTER: Duration = Duration::from_secs(5);
 
+/// What becomes of a file that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Existing {
+    /// The new one holds its rows too.
+    Continue,
+    /// It goes, if it is from an earlier run.
+    Replace,
+    /// It goes.
+    Overwrite,
+}
+
 /// What the settings say.
 #[derive(Clone, Debug)]
 struct Settings {
     path: Pattern,
+    underscores: bool,
     shape: Shape,
     append: bool,
-    replace: bool,
+    existing: Existing,
+    empty: bool,
+    access: Access,
     latest: Option<Pattern>,
     sync: bool,
     open_max: usize,
@@ -85,36 +103,62 @@ pub struct FileSink {
     ours: BTreeSet<PathBuf>,
     written: Option<BatchId>,
     clock: u64,
-    newest: Nanos,
+    /// Bin of the file that each link leads to.
+    newest: BTreeMap<PathBuf, Nanos>,
+    schema: SchemaFile,
 }
 
 /// Reads the settings of an output of kind `file`.
 pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
     let shape = format::text(options, Format::Csv);
     let path = options.required("path", "/var/log/weir/%Y%m%d-%H%M.csv");
-    let path = path.and_then(|text| pattern(options, "path", &text));
+    let path = path.and_then(|text| name::pattern(options, "path", &text));
     let latest = options.text("latest");
-    let latest = latest.and_then(|text| pattern(options, "latest", &text));
-    if latest
-        .as_ref()
-        .is_some_and(|l| l.variables().next().is_some())
-    {
-        options.wrong("latest", "`latest` takes times, not values");
+    let latest = latest.and_then(|text| name::pattern(options, "latest", &text));
+    if let (Some(path), Some(latest)) = (&path, &latest) {
+        let mut of_path = path.variables();
+        let mut variables = latest.variables();
+        if let Some(other) = variables.find(|v| !of_path.any(|p| p == *v)) {
+            let message = format!("`latest` has `${other}`, which is not in `path`");
+            options.wrong("latest", message);
+        }
     }
+    let underscores = options.flag("underscores").unwrap_or(false);
     let append = options.flag("append");
-    let existing = [("continue", false), ("replace", true)];
-    let replace = options.choice("existing", &existing).unwrap_or(false);
+    let existing = [
+        ("continue", Existing::Continue),
+        ("replace", Existing::Replace),
+        ("overwrite", Existing::Overwrite),
+    ];
+    let existing = options.choice("existing", &existing);
     let trigger = options.text("trigger");
     let triggers_max = options.number("triggers", 1, 256).unwrap_or(4) as usize;
     let sync = options.flag("sync").unwrap_or(false);
     let open_max = options.number("open", 1, 4096).unwrap_or(32) as usize;
     let files_max = options.number("files", 1, 65_536).unwrap_or(1024) as usize;
+    let empty = options.flag("empty_files").unwrap_or(false);
+    let access = access::parse(options);
     let path = path?;
+    if empty && path.variables().any(|v| v != name::AGGREGATE) {
+        let message = "`empty_files` needs a `path` without values of rows: no rows, no values";
+        options.wrong("empty_files", message);
+    }
+    // Who says what becomes of a file that is there does not want to append to it.
+    let append = append.unwrap_or(!path.has_time() && existing.is_none());
+    if append && existing.is_some() {
+        options.wrong(
+            "existing",
+            "`existing` is for files that are not appended to",
+        );
+    }
     Some(Box::new(Settings {
-        append: append.unwrap_or(!path.has_time()),
+        append,
+        existing: existing.unwrap_or(Existing::Continue),
+        empty,
+        access,
         path,
+        underscores,
         shape,
-        replace,
         latest,
         sync,
         open_max,
@@ -122,37 +166,6 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
         trigger,
         triggers_max,
     }))
-}
-
-/// Reads a pattern whose variables are names of primitives.
-fn pattern(options: &mut Options, name: &str, text: &str) -> Option<Pattern> {
-    let pattern = match Pattern::parse(text) {
-        Ok(pattern) => pattern,
-        Err(message) => {
-            options.wrong(name, format!("`{name}` is {text:?}: {message}"));
-            return None;
-        }
-    };
-    let unknown = pattern
-        .variables()
-        .find(|v| *v != AGGREGATE && Field::by_name(v).is_none());
-    if let Some(variable) = unknown {
-        let names = FIELDS.iter().map(|i| i.name).chain([AGGREGATE]);
-        let near = nearest(variable, names);
-        let near = near.map_or_else(String::new, |n| format!("; did you mean `${n}`?"));
-        let message = format!("`{name}` has `${variable}`, which is no field{near}");
-        options.wrong(name, message);
-        return None;
-    }
-    Some(pattern)
-}
-
-/// What a variable of a path stands for in the rows of one schema.
-#[derive(Clone, Copy)]
-enum Variable {
-    Aggregate,
-    Column(Column),
-    Absent,
 }
 
 impl FileSink {
@@ -163,36 +176,33 @@ impl FileSink {
             wall: Wall::new(style.zone.clone()),
             show: Show::new(&style),
             trigger: (settings.trigger.as_ref()).map(|t| Trigger::new(t.clone(), most)),
+            schema: SchemaFile::new(&settings.shape),
             settings,
             style,
             parts: BTreeMap::new(),
             ours: BTreeSet::new(),
             written: None,
             clock: 0,
-            newest: Nanos(0),
+            newest: BTreeMap::new(),
         }
     }
 
     /// Puts rows into their files; on an error the caller rolls all files back.
     fn store(&mut self, rows: &Rows) -> io::Result<()> {
         let size = rows.schema.row_words().max(1);
-        let variables: Vec<Variable> = (self.settings.path.variables())
-            .map(|name| match name {
-                AGGREGATE => Variable::Aggregate,
-                name => Field::by_name(name)
-                    .and_then(|f| rows.schema.column(What::Field(f)))
-                    .map_or(Variable::Absent, |c| Variable::Column(*c)),
-            })
-            .collect();
+        let variables = Variables::new(&self.settings.path, &rows.schema, &self.style);
         // Rows whose values are equal lie together often enough: one look-up for a run of them.
         let (mut start, mut current) = (0, None::<Vec<Vec<u8>>>);
-        let by_row = variables.iter().any(|v| matches!(v, Variable::Column(_)));
+        let by_row = variables.by_row();
         let step = if by_row { size } else { size * 256 };
         let mut at = 0;
         while at < rows.words.len() {
             let end = (at + step).min(rows.words.len());
             let row = rows.words.get(at..end).unwrap_or_default();
-            let values = self.values(&variables, rows, row);
+            let mut values = variables.of(&mut self.show, &rows.schema, row, false);
+            if self.settings.underscores {
+                values.iter_mut().for_each(|value| name::underscored(value));
+            }
             if current.as_ref().is_some_and(|c| *c != values) || at - start >= size * 256 {
                 self.run(rows, start..at, current.take().unwrap_or_default())?;
                 start = at;
@@ -203,6 +213,10 @@ impl FileSink {
         if let Some(values) = current {
             self.run(rows, start..at, values)?;
         }
+        if self.settings.empty && rows.last && self.done(rows).next().is_none() {
+            let values = variables.of(&mut self.show, &rows.schema, &[], false);
+            self.run(rows, 0..0, values)?;
+        }
         let touched: Vec<PathBuf> = self.touched().map(|p| p.path.clone()).collect();
         for path in touched {
             self.use_of(&path, Part::flush)?;
@@ -210,23 +224,10 @@ impl FileSink {
         Ok(())
     }
 
-    fn values(&mut self, variables: &[Variable], rows: &Rows, row: &[u64]) -> Vec<Vec<u8>> {
-        let mut out = Vec::with_capacity(variables.len());
-        for variable in variables {
-            let mut text = Vec::new();
-            match variable {
-                Variable::Aggregate => text.extend_from_slice(rows.schema.name.as_bytes()),
-                Variable::Column(column) => {
-                    let mut pen = Pen::new(&mut text);
-                    if self.show.value(&mut pen, &rows.schema, column, row) {
-                        pen.raw(&self.show.text);
-                    }
-                }
-                Variable::Absent => {}
-            }
-            out.push(text);
-        }
-        out
+    /// Files that the last rows of a flush make complete.
+    fn done(&self, rows: &Rows) -> impl Iterator<Item = &Part> {
+        let (aggregate, bin) = (rows.id.aggregate, rows.bin);
+        (self.parts.values()).filter(move |p| p.whose.aggregate == aggregate && p.bin == bin)
     }
 
     fn run(
@@ -236,25 +237,23 @@ impl FileSink {
         values: Vec<Vec<u8>>,
     ) -> io::Result<()> {
         let mut path = self.name(rows.bin, &values);
-        let known = self.parts.get(&path).map(|p| p.aggregate);
-        if known.is_none() && self.parts.len() >= self.settings.files_max {
-            let mut values = values;
+        let mut values = values;
+        if !self.parts.contains_key(&path) && self.parts.len() >= self.settings.files_max {
             for (value, name) in values.iter_mut().zip(self.settings.path.variables()) {
-                if name != AGGREGATE {
+                if name != name::AGGREGATE {
                     *value = b"other".to_vec();
                 }
             }
             path = self.name(rows.bin, &values);
         }
-        match self.parts.get(&path).map(|p| p.aggregate) {
-            Some(same) if same == rows.id.aggregate => {}
-            other => {
-                if other.is_some() {
-                    // Two aggregations write to one file: the columns change in the middle.
-                    self.complete(&path)?;
-                }
-                self.begin(&path, rows);
+        let same = (self.parts.get(&path)).map(|p| Arc::ptr_eq(&p.whose.schema, &rows.schema));
+        if same != Some(true) {
+            if same.is_some() {
+                // Two aggregations write to one file, or one has changed with a reload: the
+                // columns change in the middle.
+                self.complete(&path)?;
             }
+            self.begin(&path, rows, values, same.is_some());
         }
         let words = rows.words.get(range).unwrap_or_default();
         let (bin, flushed) = (rows.bin, rows.flushed);
@@ -270,17 +269,23 @@ impl FileSink {
         self.settings.path.expand(bin, &civil, values).into()
     }
 
-    fn begin(&mut self, path: &Path, rows: &Rows) {
+    /// Begins a file, or goes on with the one that was just ended.
+    fn begin(&mut self, path: &Path, rows: &Rows, values: Vec<Vec<u8>>, again: bool) {
         let settings = &self.settings;
-        let mode = match (settings.append, settings.replace) {
-            (true, _) => Mode::Append,
-            (false, true) if self.ours.len() < OURS_MAX && !self.ours.contains(path) => {
-                Mode::Replace
-            }
+        let foreign = self.ours.len() < OURS_MAX && !self.ours.contains(path);
+        let mode = match settings.existing {
+            _ if settings.append => Mode::Append,
+            Existing::Replace if foreign => Mode::Replace,
+            Existing::Overwrite if !again => Mode::Replace,
             _ => Mode::Continue,
         };
         let encoder = Encoder::new(settings.shape.format, rows.schema.clone(), &self.style);
-        let part = Part::new(path.into(), rows.id.aggregate, mode, encoder);
+        let whose = Whose {
+            aggregate: rows.id.aggregate,
+            schema: rows.schema.clone(),
+            values,
+        };
+        let part = Part::new(path.into(), whose, mode, encoder, settings.access);
         self.parts.insert(path.into(), part);
     }
 
@@ -324,14 +329,11 @@ impl FileSink {
         let Some(part) = self.parts.remove(path).filter(|_| is_there) else {
             return Ok(());
         };
-        if self.ours.len() < OURS_MAX && self.settings.replace {
+        if self.ours.len() < OURS_MAX && self.settings.existing == Existing::Replace {
             self.ours.insert(path.into());
         }
-        if part.bin >= self.newest {
-            self.newest = part.bin;
-            if let Err(e) = self.link(&part) {
-                log::warn!("link to {}: {e}", part.path.display());
-            }
+        if let Err(e) = self.link(&part) {
+            log::warn!("link to {}: {e}", part.path.display());
         }
         if let Some(trigger) = &mut self.trigger {
             trigger.fire(path);
@@ -345,7 +347,19 @@ impl FileSink {
             return Ok(());
         };
         let civil = self.wall.civil(part.bin);
-        let link = PathBuf::from(latest.expand(part.bin, &civil, []));
+        let values = latest.variables().map(|variable| {
+            let at = self.settings.path.variables().position(|v| v == variable);
+            let value = at.and_then(|at| part.whose.values.get(at));
+            value.map_or(&[][..], Vec::as_slice)
+        });
+        let link = PathBuf::from(latest.expand(part.bin, &civil, values));
+        if self.newest.get(&link).is_some_and(|bin| *bin > part.bin) {
+            return Ok(());
+        }
+        if self.newest.len() >= OURS_MAX {
+            self.newest.clear();
+        }
+        self.newest.insert(link.clone(), part.bin);
         let beside = link.parent() == part.path.parent();
         let target = match part.path.file_name() {
             Some(name) if beside => PathBuf::from(name),
@@ -380,6 +394,7 @@ fn retry(e: &io::Error) -> SinkError {
 
 impl Sink for FileSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+        (self.schema).note(rows, self.settings.shape.format, &self.style);
         if self.written != Some(rows.id) {
             match self.store(rows) {
                 Ok(()) => self.touched().for_each(Part::commit),
@@ -391,9 +406,7 @@ impl Sink for FileSink {
             self.written = Some(rows.id);
         }
         if rows.last {
-            let done = (self.parts.values())
-                .filter(|p| p.aggregate == rows.id.aggregate && p.bin == rows.bin);
-            let done: Vec<PathBuf> = done.map(|p| p.path.clone()).collect();
+            let done: Vec<PathBuf> = self.done(rows).map(|p| p.path.clone()).collect();
             for path in done {
                 self.complete(&path).map_err(|e| retry(&e))?;
             }

@@ -8,6 +8,7 @@
 //!
 //! - `size`: memory of the table; default 1 MiB. A query takes as much again while it lasts.
 //! - `expire`: rows that nothing was added to for so long are removed; default never.
+//! - `socket`: a control socket of its own, which is about this table where none is named.
 //! - `bins`: whether rows of different time bins stay apart; default false.
 //! - those of [`format::values`].
 
@@ -47,6 +48,10 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
     let expire = options.duration("expire");
     if expire.is_some_and(|time| time.is_zero()) {
         options.wrong("expire", "`expire` takes a second or more");
+    }
+    // Whoever serves sockets looks there again.
+    if options.text("socket").is_some_and(|path| path.is_empty()) {
+        options.wrong("socket", "`socket` takes a path");
     }
     Some(Box::new(Settings {
         size: usize::try_from(size).unwrap_or(usize::MAX / 4),

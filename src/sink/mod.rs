@@ -4,12 +4,15 @@
 //! and the ledger come from outside.
 
 #[cfg(feature = "sink-file")]
+mod access;
+#[cfg(feature = "sink-file")]
 mod child;
 pub mod condition;
 pub mod format;
-pub mod live;
 #[cfg(feature = "sink-sqlite")]
-mod name;
+mod group;
+pub mod live;
+pub mod name;
 #[cfg(feature = "sink-file")]
 mod part;
 pub mod registry;

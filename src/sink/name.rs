@@ -1,19 +1,16 @@
-//! [`Names`]: which file or table each row goes to, where names are made of time and values.
+//! Names that are made of time and values of rows: their variables, and what these stand for.
 
-use super::Rows;
-use crate::base::offset::Wall;
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
 use crate::base::text::nearest;
 use crate::encode::Style;
 use crate::encode::pen::Pen;
-use crate::encode::value::Show;
+use crate::encode::value::{Entry, Show};
 use crate::record::schema::What;
-use crate::record::{Column, FIELDS, Field};
-use std::collections::BTreeMap;
+use crate::record::{FIELDS, Field, Schema};
 
 /// The name of the aggregation, as a variable.
-const AGGREGATE: &str = "aggregate";
+pub const AGGREGATE: &str = "aggregate";
 
 /// Takes a pattern whose variables are names of primitives or `aggregate`.
 pub fn pattern(options: &mut Options, setting: &str, text: &str) -> Option<Pattern> {
@@ -42,92 +39,56 @@ pub fn pattern(options: &mut Options, setting: &str, text: &str) -> Option<Patte
 #[derive(Clone, Copy)]
 enum Variable {
     Aggregate,
-    Column(Column),
+    Column(Entry),
     Absent,
 }
 
-/// Names of rows.
-pub struct Names {
-    pattern: Pattern,
-    wall: Wall,
-    show: Show,
-    /// Most names of one time bin; values beyond are called `other`.
-    most: usize,
+/// Values without dots and colons, where that is wanted: as parts of names they are in the way.
+pub fn underscored(value: &mut [u8]) {
+    for byte in value.iter_mut().filter(|b| b".:".contains(b)) {
+        *byte = b'_';
+    }
 }
 
-impl Names {
-    /// Names by `pattern`, with values and times as `style` says.
-    pub fn new(pattern: Pattern, style: &Style, most: usize) -> Self {
-        Self {
-            pattern,
-            wall: Wall::new(style.zone.clone()),
-            show: Show::new(style),
-            most,
-        }
+/// What the variables of a pattern stand for in the rows of one schema.
+pub struct Variables(Vec<Variable>);
+
+impl Variables {
+    /// Those of `pattern`; values are shown as `style` says.
+    pub fn new(pattern: &Pattern, schema: &Schema, style: &Style) -> Self {
+        let meaning = |name: &str| match name {
+            AGGREGATE => Variable::Aggregate,
+            name => Field::by_name(name)
+                .and_then(|f| schema.column(What::Field(f)))
+                .map_or(Variable::Absent, |c| {
+                    Variable::Column(Entry::new(*c, style))
+                }),
+        };
+        Self(pattern.variables().map(meaning).collect())
     }
 
-    /// The rows of each name, by their place in the batch. `taken` are the names of the bin so
-    /// far.
-    pub fn of<'a>(
-        &mut self,
-        rows: &'a Rows,
-        taken: &mut Vec<String>,
-    ) -> BTreeMap<String, Vec<&'a [u64]>> {
-        let variables: Vec<Variable> = (self.pattern.variables())
-            .map(|name| match name {
-                AGGREGATE => Variable::Aggregate,
-                name => Field::by_name(name)
-                    .and_then(|f| rows.schema.column(What::Field(f)))
-                    .map_or(Variable::Absent, |c| Variable::Column(*c)),
-            })
-            .collect();
-        let mut groups: BTreeMap<String, Vec<&[u64]>> = BTreeMap::new();
-        let by_row = variables.iter().any(|v| matches!(v, Variable::Column(_)));
-        if !by_row {
-            let first = rows.iter().next().unwrap_or_default();
-            let values = self.values(&variables, rows, first, false);
-            groups.insert(self.name(rows, &values), rows.iter().collect());
-            return groups;
-        }
-        for row in rows.iter() {
-            let values = self.values(&variables, rows, row, false);
-            let mut name = self.name(rows, &values);
-            if !taken.contains(&name) {
-                if taken.len() >= self.most {
-                    let values = self.values(&variables, rows, row, true);
-                    name = self.name(rows, &values);
-                } else {
-                    taken.push(name.clone());
-                }
-            }
-            groups.entry(name).or_default().push(row);
-        }
-        groups
+    /// Whether rows of one batch may have different values.
+    pub fn by_row(&self) -> bool {
+        self.0.iter().any(|v| matches!(v, Variable::Column(_)))
     }
 
-    fn name(&mut self, rows: &Rows, values: &[Vec<u8>]) -> String {
-        let civil = self.wall.civil(rows.bin);
-        let values = values.iter().map(Vec::as_slice);
-        self.pattern.expand(rows.bin, &civil, values)
-    }
-
-    fn values(&mut self, of: &[Variable], rows: &Rows, row: &[u64], other: bool) -> Vec<Vec<u8>> {
-        let mut out = Vec::with_capacity(of.len());
-        for variable in of {
+    /// The values of a row; those of its fields are `other` if that is asked for.
+    pub fn of(&self, show: &mut Show, schema: &Schema, row: &[u64], other: bool) -> Vec<Vec<u8>> {
+        let mut value = |variable: &Variable| {
             let mut text = Vec::new();
             match variable {
-                Variable::Aggregate => text.extend_from_slice(rows.schema.name.as_bytes()),
-                Variable::Column(_) if other => text.extend_from_slice(b"other"),
-                Variable::Column(column) => {
+                Variable::Aggregate => text.extend_from_slice(schema.name.as_bytes()),
+                Variable::Column(_) | Variable::Absent if other => text.extend_from_slice(b"other"),
+                Variable::Column(entry) => {
                     let mut pen = Pen::new(&mut text);
-                    if self.show.value(&mut pen, &rows.schema, column, row) {
-                        pen.raw(&self.show.text);
+                    if show.value(&mut pen, schema, entry, row) {
+                        pen.raw(&show.text);
                     }
                 }
                 Variable::Absent => {}
             }
-            out.push(text);
-        }
-        out
+            text
+        };
+        self.0.iter().map(&mut value).collect()
     }
 }

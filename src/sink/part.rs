@@ -2,11 +2,17 @@
 //! place when it is appended to. Its length after the last whole batch is known, and a failure
 //! leads back to that length.
 
+use super::access::Access;
 use crate::base::time::Nanos;
 use crate::encode::Encoder;
+use crate::record::Schema;
+use crate::sys::fifo;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Encoded bytes that are kept before they are written.
 const PENDING: usize = 64 << 10;
@@ -20,6 +26,26 @@ pub enum Mode {
     Continue,
     /// A new file takes the name when complete.
     Replace,
+    /// A named pipe: somebody reads what is written, as it comes.
+    Pipe,
+}
+
+impl Mode {
+    /// Whether rows go to the file of that name itself.
+    fn in_place(self) -> bool {
+        matches!(self, Self::Append | Self::Pipe)
+    }
+}
+
+/// What a file is for.
+#[derive(Clone, Debug)]
+pub struct Whose {
+    /// Whose rows it holds, as [`BatchId::aggregate`](super::BatchId).
+    pub aggregate: u32,
+    /// What they contain.
+    pub schema: Arc<Schema>,
+    /// Values of the variables of its name.
+    pub values: Vec<Vec<u8>>,
 }
 
 /// A file that is being written.
@@ -27,14 +53,15 @@ pub enum Mode {
 pub struct Part {
     /// Its name when complete.
     pub path: PathBuf,
-    /// Whose rows it holds, as [`BatchId::aggregate`](super::BatchId).
-    pub aggregate: u32,
+    /// Whose rows it holds.
+    pub whose: Whose,
     /// Bin of the rows that came last.
     pub bin: Nanos,
     /// When it was used last, in the sink's own count.
     pub used: u64,
     work: PathBuf,
     mode: Mode,
+    access: Access,
     file: Option<File>,
     begun: bool,
     /// Length up to which the file holds what it should.
@@ -45,23 +72,32 @@ pub struct Part {
     lead: Vec<u8>,
     committed: bool,
     mark: Option<(u64, Option<Box<Encoder>>)>,
+    /// Rows of this flush, those of the batch that is not committed, and since when.
+    rows: u64,
+    fresh: u64,
+    since: Instant,
+    /// Whether what stands behind the rows is written.
+    ended: bool,
 }
 
 impl Part {
     /// Opens nothing yet.
-    pub fn new(path: PathBuf, aggregate: u32, mode: Mode, encoder: Encoder) -> Self {
+    pub fn new(path: PathBuf, whose: Whose, mode: Mode, encoder: Encoder, access: Access) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let work = match mode {
-            Mode::Append => path.clone(),
-            _ => path.with_file_name(format!(".{name}.part")),
+        let mode = if fifo::is(&path) { Mode::Pipe } else { mode };
+        let work = if mode.in_place() {
+            path.clone()
+        } else {
+            path.with_file_name(format!(".{name}.part"))
         };
         Self {
             path,
-            aggregate,
+            whose,
             bin: Nanos(0),
             used: 0,
             work,
             mode,
+            access,
             file: None,
             begun: false,
             len: 0,
@@ -70,6 +106,10 @@ impl Part {
             lead: Vec::new(),
             committed: false,
             mark: None,
+            rows: 0,
+            fresh: 0,
+            since: Instant::now(),
+            ended: false,
         }
     }
 
@@ -83,7 +123,7 @@ impl Part {
         self.mark.is_some()
     }
 
-    /// Adds rows of a batch.
+    /// Adds rows of a batch; none are enough to have a file.
     ///
     /// # Errors
     /// What the system says; then [`rollback`](Self::rollback) leads back.
@@ -92,24 +132,26 @@ impl Part {
             self.open()?;
         }
         if self.mark.is_none() {
-            let kept = match &self.encoder {
-                Encoder::Table(_) => Some(Box::new(self.encoder.clone())),
-                _ => None,
-            };
-            self.mark = Some((self.len, kept));
+            self.mark = Some((self.len, self.encoder.copy()));
         }
+        self.fresh += (words.len() / self.whose.schema.row_words().max(1)) as u64;
         self.encoder.rows(words, flushed, &mut self.pending);
         if self.pending.len() >= PENDING {
-            self.flush()?;
+            self.write()?;
         }
         Ok(())
     }
 
-    /// Writes what is pending. It stays pending when that fails.
+    /// Writes what is there of the rows so far. It stays pending when that fails.
     ///
     /// # Errors
     /// What the system says.
     pub fn flush(&mut self) -> io::Result<()> {
+        self.encoder.settle(&mut self.pending);
+        self.write()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -131,6 +173,7 @@ impl Part {
     /// The batch is complete in all files.
     pub fn commit(&mut self) {
         self.committed |= self.mark.take().is_some();
+        self.rows += std::mem::take(&mut self.fresh);
     }
 
     /// Forgets the batch that is not committed.
@@ -138,13 +181,15 @@ impl Part {
         let Some((len, kept)) = self.mark.take() else {
             return;
         };
+        self.fresh = 0;
         self.pending.clear();
         if !self.committed {
             self.pending.extend_from_slice(&self.lead);
         }
         self.len = len;
-        if let Some(kept) = kept {
-            self.encoder = *kept;
+        match kept {
+            Some(kept) => self.encoder = *kept,
+            None => self.encoder.forget(),
         }
         // The next to open the file cuts it, if this does not succeed now.
         if let Some(file) = self.file.take() {
@@ -169,19 +214,24 @@ impl Part {
     /// What the system says.
     pub fn complete(&mut self, sync: bool) -> io::Result<bool> {
         if !self.committed {
-            if self.begun && self.mode != Mode::Append {
+            if self.begun && !self.mode.in_place() {
                 present(fs::remove_file(&self.work))?;
             }
             return Ok(false);
         }
-        self.encoder.finish(&mut self.pending);
-        self.flush()?;
+        if !self.ended {
+            self.ended = true;
+            self.encoder.finish(&mut self.pending);
+            let seconds = self.since.elapsed().as_secs();
+            self.encoder.end(self.rows, seconds, &mut self.pending);
+        }
+        self.write()?;
         if sync {
             self.open()?;
             self.sync()?;
         }
         self.file = None;
-        if self.mode != Mode::Append {
+        if !self.mode.in_place() {
             // Nobody can bring back what was removed while it was open: trying again for ever
             // would only hold up the rows behind it.
             if !present(fs::rename(&self.work, &self.path))? {
@@ -210,11 +260,14 @@ impl Part {
         if self.file.is_some() {
             return Ok(());
         }
+        if self.mode == Mode::Pipe {
+            return self.open_pipe();
+        }
         if self.begun && self.reopen()? {
             return Ok(());
         }
         if let Some(folder) = parent(&self.path) {
-            fs::create_dir_all(folder)?;
+            self.access.folder(folder)?;
         }
         let held = fs::metadata(&self.path).is_ok_and(|m| m.is_file() && m.len() > 0);
         if self.mode == Mode::Continue && held {
@@ -223,20 +276,43 @@ impl Part {
         let keep = self.mode == Mode::Append || (self.mode == Mode::Continue && held);
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(!keep);
+        options.mode(self.access.mode.unwrap_or(0o666));
         let mut file = options.open(&self.work)?;
+        if regular(&file) {
+            self.access.apply(&file, &self.work);
+        }
+        self.lead.clear();
         self.len = if keep && regular(&file) {
             file.seek(SeekFrom::End(0))?
         } else {
             0
         };
-        self.lead.clear();
-        if self.len == 0 {
-            self.encoder.header(&mut self.lead);
-        } else if torn(&self.work, self.len)? {
-            self.lead.push(b'\n');
+        let new = self.len == 0;
+        if !new {
+            let mut held = File::open(&self.work)?;
+            let whole = self.encoder.join(&mut held, self.len, &mut self.lead)?;
+            if whole < self.len {
+                log::warn!("{} was not whole at its end", self.path.display());
+                file.set_len(whole)?;
+                self.len = file.seek(SeekFrom::End(0))?;
+            }
         }
+        self.encoder.begin(new, &mut self.lead);
         self.pending.splice(0..0, self.lead.iter().copied());
         self.file = Some(file);
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Opens a named pipe. Whoever reads it gets a heading, also when another read it before.
+    fn open_pipe(&mut self) -> io::Result<()> {
+        self.file = Some(fifo::open(&self.work)?);
+        if !self.begun {
+            self.encoder.begin(true, &mut self.lead);
+        }
+        if !self.pending.starts_with(&self.lead) {
+            self.pending.splice(0..0, self.lead.iter().copied());
+        }
         self.begun = true;
         Ok(())
     }
@@ -258,15 +334,6 @@ impl Part {
         self.file = Some(file);
         Ok(true)
     }
-}
-
-/// Whether a file ends in the middle of a line, as after a crash.
-fn torn(path: &Path, len: u64) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(len - 1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }
 
 /// Whether what was to be done away with was there.

@@ -1,14 +1,25 @@
-//! Rows to standard output, as a table, CSV or JSON.
+//! Rows to standard output, as a table, CSV, JSON or JSON in the encoding of Avro.
 //!
 //! Settings: those of [`format::text`]; the default format is a table. A
 //! table is written when the last rows of its flush have come.
 
-use super::format::{self, Shape};
+use super::format::{self, SchemaFile, Shape};
 use super::{BatchId, Context, Opener, Rows, Sink, SinkError};
 use crate::base::options::Options;
 use crate::encode::{Encoder, Format, Style};
+use crate::record::Schema;
 use std::io::{ErrorKind, Write};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What writes the rows of one aggregation.
+struct Stream {
+    aggregate: u32,
+    schema: Arc<Schema>,
+    encoder: Encoder,
+    /// Rows of the flush that has begun, and since when.
+    flush: Option<(u64, Instant)>,
+}
 
 /// Writes rows to `out`.
 pub struct Print<W> {
@@ -16,7 +27,8 @@ pub struct Print<W> {
     format: Format,
     style: Style,
     /// One for each aggregation, because their columns differ.
-    encoders: Vec<(u32, Encoder)>,
+    streams: Vec<Stream>,
+    schema: Option<SchemaFile>,
     /// Whose rows were written last.
     last: Option<u32>,
     /// Encoded and not yet written, of which batch.
@@ -27,7 +39,12 @@ pub struct Print<W> {
 
 /// Reads the settings of an output of kind `print`.
 pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
-    Some(Box::new(Stdout(format::text(options, Format::Table))))
+    let shape = format::text(options, Format::Table);
+    if shape.format == Format::Avro {
+        let message = "`format` is \"avro\", which is for files; \"avro-json\" can be printed";
+        options.wrong("format", message);
+    }
+    Some(Box::new(Stdout(shape)))
 }
 
 struct Stdout(Shape);
@@ -35,7 +52,8 @@ struct Stdout(Shape);
 impl Opener for Stdout {
     fn open(self: Box<Self>, context: &Context) -> Result<Box<dyn Sink>, String> {
         let style = self.0.style(context);
-        let print = Print::new(std::io::stdout(), self.0.format, style);
+        let mut print = Print::new(std::io::stdout(), self.0.format, style);
+        print.schema = Some(SchemaFile::new(&self.0));
         Ok(Box::new(print))
     }
 }
@@ -47,7 +65,8 @@ impl<W: Write + Send> Print<W> {
             out,
             format,
             style,
-            encoders: Vec::new(),
+            streams: Vec::new(),
+            schema: None,
             last: None,
             pending: Vec::new(),
             batch: None,
@@ -55,32 +74,72 @@ impl<W: Write + Send> Print<W> {
         }
     }
 
-    fn encode(&mut self, rows: &Rows) {
+    /// The place of what writes such rows.
+    fn stream(&mut self, rows: &Rows) -> usize {
         let id = rows.id.aggregate;
-        let known = self.encoders.iter().position(|(who, _)| *who == id);
-        let at = known.unwrap_or_else(|| {
-            let encoder = Encoder::new(self.format, rows.schema.clone(), &self.style);
-            self.encoders.push((id, encoder));
-            self.encoders.len() - 1
-        });
-        let Some((_, encoder)) = self.encoders.get_mut(at) else {
-            return;
-        };
-        if self.last != Some(id) && self.format == Format::Csv {
-            encoder.header(&mut self.pending);
+        let known = self.streams.iter().position(|s| s.aggregate == id);
+        let fits = |at: &usize| Arc::ptr_eq(&self.streams[*at].schema, &rows.schema);
+        if let Some(at) = known.filter(fits) {
+            return at;
         }
-        let apart = self.format == Format::Table && self.last.is_some();
+        let stream = Stream {
+            aggregate: id,
+            schema: rows.schema.clone(),
+            encoder: Encoder::new(self.format, rows.schema.clone(), &self.style),
+            flush: None,
+        };
+        let Some(at) = known else {
+            self.streams.push(stream);
+            return self.streams.len() - 1;
+        };
+        // It has changed with a reload: what the old one keeps comes out first.
+        let mut old = std::mem::replace(&mut self.streams[at], stream);
+        if old.flush.is_some() {
+            old.encoder.finish(&mut self.pending);
+        }
+        self.streams[at].flush = old.flush;
+        self.last = None;
+        at
+    }
+
+    fn encode(&mut self, rows: &Rows) {
+        if let Some(schema) = &mut self.schema {
+            schema.note(rows, self.format, &self.style);
+        }
+        let at = self.stream(rows);
+        let stream = &mut self.streams[at];
+        let id = rows.id.aggregate;
+        if rows.is_empty() && stream.flush.is_none() {
+            return;
+        }
+        let table = self.format == Format::Table;
+        let apart = table && self.last.is_some() && self.style.markers.is_none();
         let before = self.pending.len();
+        if stream.flush.is_none() {
+            let new = self.last != Some(id);
+            stream.encoder.begin(new, &mut self.pending);
+            stream.flush = Some((0, Instant::now()));
+        } else if self.last != Some(id) {
+            // Another aggregation's rows lie between those of this flush.
+            stream.encoder.header(&mut self.pending);
+        }
+        let encoder = &mut stream.encoder;
         encoder.rows(&rows.words, rows.flushed, &mut self.pending);
+        if let Some((count, _)) = &mut stream.flush {
+            *count += rows.len() as u64;
+        }
         if rows.last {
             encoder.finish(&mut self.pending);
+            if let Some((count, since)) = stream.flush.take() {
+                encoder.end(count, since.elapsed().as_secs(), &mut self.pending);
+            }
         }
         if self.pending.len() > before {
             if apart {
                 self.pending.insert(before, b'\n');
             }
             self.last = Some(id);
-        } else if self.format != Format::Table {
+        } else if !table {
             self.last = Some(id);
         }
     }
@@ -133,9 +192,12 @@ mod tests {
     use crate::base::time::Nanos;
     use crate::encode::sample;
     use crate::record::Field::*;
+    use std::sync::LazyLock;
 
     fn rows(sequence: u64, aggregate: u32, last: bool) -> Rows {
-        let (schema, words) = sample::rows(&[SrcHost, DstPort], false);
+        static ROWS: LazyLock<(Arc<Schema>, Vec<u64>)> =
+            LazyLock::new(|| sample::rows(&[SrcHost, DstPort], false));
+        let (schema, words) = ROWS.clone();
         Rows {
             id: BatchId {
                 run: 1,
@@ -174,6 +236,34 @@ mod tests {
         let head = "SRC_IP,DST_PORT,PACKETS,FLOWS,BYTES\n";
         let want = format!("{head}{line}{line}{head}{line}");
         assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn a_flush_is_marked_and_a_reload_changes_the_columns() {
+        let mut out = Vec::new();
+        let style = Style {
+            markers: Some("x/1".into()),
+            event_type: false,
+            ..Style::default()
+        };
+        let mut print = Print::new(&mut out, Format::Json, style);
+        print.write(&rows(0, 0, false)).unwrap();
+        // The bin goes on after a reload, with other columns.
+        let mut other = rows(1, 0, true);
+        (other.schema, other.words) = sample::rows(&[DstPort], false);
+        print.write(&other).unwrap();
+        let mut none = rows(2, 0, true);
+        none.words.clear();
+        print.write(&none).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"event_type\":\"purge_init\",\"writer_id\":\"x/1\"}\n\
+             {\"ip_src\":\"192.0.2.1\",\"port_dst\":443,\"flows\":1,\"packets\":12,\
+             \"bytes\":9000}\n\
+             {\"port_dst\":443,\"flows\":1,\"packets\":12,\"bytes\":9000}\n\
+             {\"event_type\":\"purge_close\",\"writer_id\":\"x/1\",\"purged_entries\":2,\
+             \"total_entries\":2,\"duration\":0}\n"
+        );
     }
 
     /// Takes so many bytes, then fails until it is refilled.

@@ -11,6 +11,9 @@ pub struct Context {
     pub name: String,
     /// Zone of printed times and of names with time in them.
     pub zone: Zone,
+    /// What nobody can guess, drawn at each start; zero where the same input must give the same
+    /// bytes.
+    pub seed: u64,
 }
 
 /// A sink whose settings have been read, to be opened by its own thread.

@@ -18,7 +18,8 @@
 //! - `cache`: memory for pages of the database; default 1 MiB.
 
 use super::format::{self, Shape};
-use super::name::{self, Names};
+use super::group::Names;
+use super::name;
 use super::{Context, Opener, Rows, Sink, SinkError};
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
@@ -279,6 +280,7 @@ fn add(
         table.row(row, rows.flushed, |n, cell| match cell {
             Cell::Integer(number) => statement.raw_bind_parameter(n + 1, number),
             Cell::Text(text) => statement.raw_bind_parameter(n + 1, text),
+            Cell::Real(real) => statement.raw_bind_parameter(n + 1, real),
         })?;
         statement.raw_execute()?;
     }

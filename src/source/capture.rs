@@ -16,6 +16,7 @@
 use super::{Frame, Link, Loss, Opener, Peer, Progress, Source, SourceError};
 use crate::base::options::Options;
 use crate::base::time::Nanos;
+use crate::sys::plain::Plain;
 use crate::sys::ring::{self, Packet, Ring};
 use std::io;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct CaptureConfig {
     /// It saves work and does not decide: frames whose VLAN tag was taken off pass it, and it is
     /// not used where frames are cooked. Run the same filter on what comes out.
     pub filter: Vec<RawInsn>,
+    /// Which interface frames are said to have come by, in place of the one that the system says.
+    pub index: Option<u32>,
     /// Share the interface's frames with the other sources of this number. A number is taken by
     /// one program on one interface; the process id will do.
     pub fanout: Option<u16>,
@@ -67,6 +70,7 @@ impl Default for CaptureConfig {
             memory: 8 << 20,
             direction: Direction::Both,
             filter: Vec::new(),
+            index: None,
             fanout: None,
         }
     }
@@ -98,11 +102,28 @@ fn place(interface: &str) -> Result<(u32, Link), SourceError> {
     ))
 }
 
+/// Where the frames come from.
+enum Tap {
+    Ring(Ring),
+    /// A system call for each frame, where the kernel has no ring.
+    Plain(Plain),
+}
+
+impl Tap {
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Ring(ring) => ring.is_ready(),
+            Self::Plain(plain) => plain.is_ready(),
+        }
+    }
+}
+
 /// An interface that is listened to.
 pub struct CaptureSource {
-    ring: Ring,
+    tap: Tap,
     link: Link,
     direction: Direction,
+    index: Option<u32>,
     name: String,
 }
 
@@ -113,9 +134,31 @@ impl CaptureSource {
     /// When the interface is not there or is down, or the system refuses; the message says what
     /// to do about a refusal. Trying again later is in order.
     pub fn open(config: &CaptureConfig) -> Result<Self, SourceError> {
+        Self::with(config, |options| match Ring::open(options) {
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+                let name = &config.interface;
+                log::warn!("capture on {name}: no packet ring here ({e}); frame by frame instead");
+                Plain::open(options).map(Tap::Plain)
+            }
+            opened => opened.map(Tap::Ring),
+        })
+    }
+
+    /// As [`Self::open`], as on a kernel that has no rings.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_plain(config: &CaptureConfig) -> Result<Self, SourceError> {
+        Self::with(config, |options| Plain::open(options).map(Tap::Plain))
+    }
+
+    fn with(
+        config: &CaptureConfig,
+        open: impl Fn(&ring::Options<'_>) -> io::Result<Tap>,
+    ) -> Result<Self, SourceError> {
         let (interface, link) = place(&config.interface)?;
         let cooked = link != Link::Ethernet;
-        let ring = Ring::open(&ring::Options {
+        let tap = open(&ring::Options {
             interface,
             cooked,
             promiscuous: config.promiscuous,
@@ -128,9 +171,10 @@ impl CaptureSource {
         .map_err(|e| explain(&config.interface, &e))?;
         let name = config.interface.clone();
         Ok(Self {
-            ring,
+            tap,
             link,
             direction: config.direction,
+            index: config.index,
             name,
         })
     }
@@ -140,9 +184,12 @@ impl CaptureSource {
         self.link
     }
 
-    /// Memory of the ring, in bytes.
+    /// Memory that is shared with the kernel or read into, in bytes.
     pub fn memory(&self) -> usize {
-        self.ring.memory()
+        match &self.tap {
+            Tap::Ring(ring) => ring.memory(),
+            Tap::Plain(plain) => plain.memory(),
+        }
     }
 }
 
@@ -160,17 +207,20 @@ fn explain(interface: &str, e: &io::Error) -> io::Error {
 
 impl Source for CaptureSource {
     fn fd(&self) -> Option<i32> {
-        Some(self.ring.fd())
+        Some(match &self.tap {
+            Tap::Ring(ring) => ring.fd(),
+            Tap::Plain(plain) => plain.fd(),
+        })
     }
 
     fn read(&mut self, to: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
-        let (link, direction) = (self.link, self.direction);
+        let (link, direction, index) = (self.link, self.direction, self.index);
         let hand_out = |packet: Packet<'_>| {
             if !wanted(&packet, direction) {
                 return;
             }
             let from = Peer {
-                iface: packet.interface,
+                iface: index.unwrap_or(packet.interface),
                 ..Peer::NONE
             };
             let time = Nanos::new(u64::from(packet.seconds), packet.nanos);
@@ -191,8 +241,12 @@ impl Source for CaptureSource {
                 from,
             });
         };
-        match self.ring.read(hand_out) {
-            Ok(true) if self.ring.is_ready() => Ok(Progress::More),
+        let read = match &mut self.tap {
+            Tap::Ring(ring) => ring.read(hand_out),
+            Tap::Plain(plain) => plain.read(hand_out),
+        };
+        match read {
+            Ok(true) if self.tap.is_ready() => Ok(Progress::More),
             Ok(_) => Ok(Progress::Idle),
             Err(e) => Err(explain(&self.name, &e).into()),
         }
@@ -200,7 +254,10 @@ impl Source for CaptureSource {
 
     fn loss(&self) -> Loss {
         Loss {
-            kernel: self.ring.dropped(),
+            kernel: match &self.tap {
+                Tap::Ring(ring) => ring.dropped(),
+                Tap::Plain(plain) => plain.dropped(),
+            },
             ..Loss::default()
         }
     }
@@ -301,7 +358,7 @@ impl Opener for CaptureConfig {
 }
 
 /// Reads the settings of an input of kind `capture`: `interface`, `snap`, `promiscuous`, `ring`
-/// (bytes, for each worker), `direction`.
+/// (bytes, for each worker), `direction`, `index`.
 pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
     let usual = CaptureConfig::default();
     let interface = options.required("interface", "eth0");
@@ -314,8 +371,10 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
         ("out", Direction::Out),
     ];
     let direction = options.choice("direction", &directions);
+    let index = options.number("index", 0, u64::from(u32::MAX));
     Some(Arc::new(CaptureConfig {
         interface: interface?,
+        index: index.and_then(|n| u32::try_from(n).ok()),
         snap: snap
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(usual.snap),

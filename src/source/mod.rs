@@ -2,6 +2,8 @@
 //!
 //! Adding one: a file here, a line in the registry below, a line in `Cargo.toml`.
 
+#[cfg(feature = "src-savefile")]
+pub mod again;
 #[cfg(feature = "src-udp")]
 pub mod allow;
 #[cfg(all(feature = "src-capture", target_os = "linux"))]
@@ -10,6 +12,8 @@ pub mod capture;
 mod gzip;
 #[cfg(feature = "src-pcap")]
 pub mod libpcap;
+#[cfg(feature = "src-savefile")]
+mod pipe;
 #[cfg(feature = "src-savefile")]
 pub mod savefile;
 #[cfg(feature = "src-savefile")]
@@ -204,6 +208,8 @@ pub trait Source: Send {
     fn read(&mut self, to: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError>;
     /// What was lost before us, in total since opening.
     fn loss(&self) -> Loss;
+    /// Reads again what it has from files beside its settings, when maps are read again.
+    fn refresh(&mut self) {}
     /// Bytes of the input consumed so far and its size where known, for a progress display.
     fn position(&self) -> Option<(u64, Option<u64>)> {
         None

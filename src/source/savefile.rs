@@ -6,6 +6,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::arithmetic_side_effects, clippy::panic)]
 
+use super::again::{Again, Times};
 use super::section::Section;
 use super::{Frame, Link, Loss, Peer, Progress, Source, SourceError};
 use crate::base::options::Options;
@@ -15,8 +16,8 @@ use crate::wire::{Error, pcapng};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest frame that is handed out, in bytes; what libpcap believes of Ethernet too.
 /// Longer ones are passed over by their length and counted as oversize.
@@ -27,6 +28,8 @@ pub const MAX_CLAIM: u32 = 128 * 1024 * 1024;
 pub const BUFFER: usize = MAX_FRAME + 64 * 1024;
 /// Most interfaces in a section of a pcapng file.
 pub const MAX_INTERFACES: usize = 4096;
+/// The longest time to wait before a file is read.
+pub const DELAY_MAX: Duration = Duration::from_secs(86_400);
 /// Most frames that one [`Source::read`] hands out.
 pub const BURST: u32 = 256;
 
@@ -52,6 +55,8 @@ pub struct SavefileSource {
     frames: u64,
     oversize: u64,
     size: Option<u64>,
+    /// Whether the file header has been read.
+    begun: bool,
     ended: bool,
 }
 
@@ -99,23 +104,27 @@ pub struct Raw {
 }
 
 impl Raw {
-    fn new(mut file: Box<dyn Read + Send>) -> Result<Self, SourceError> {
-        let (mut head, mut valid) = ([0; 4], 0);
-        while let Some(space) = head.get_mut(valid..).filter(|s| !s.is_empty()) {
-            match file.read(space) {
+    pub(super) fn new(file: Box<dyn Read + Send>) -> Self {
+        Self {
+            file,
+            head: [0; 4],
+            valid: 0,
+            given: 0,
+            consumed: 0,
+        }
+    }
+
+    /// Reads what tells the format. May be called again after it would have had to wait.
+    pub(super) fn look(&mut self) -> Result<(), SourceError> {
+        while let Some(space) = self.head.get_mut(self.valid..).filter(|s| !s.is_empty()) {
+            match self.file.read(space) {
                 Ok(0) => break,
-                Ok(n) => valid = valid.saturating_add(n),
+                Ok(n) => self.valid = self.valid.saturating_add(n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(Self {
-            file,
-            head,
-            valid,
-            given: 0,
-            consumed: 0,
-        })
+        Ok(())
     }
 }
 
@@ -141,25 +150,15 @@ impl Input for Raw {
 }
 
 impl SavefileSource {
-    /// Opens a file by its path; `-` is standard input. Reads its first bytes, so on a FIFO it
-    /// waits for them.
+    /// Opens a file by its path. Reads its first bytes, so on a FIFO it waits for them.
     ///
     /// # Errors
     /// `Io` when it cannot be opened or read; `Format` when it is no savefile, and then the text
     /// says what it is instead.
     pub fn open(path: impl AsRef<OsStr>) -> Result<Self, SourceError> {
-        let path = path.as_ref();
-        let file = if path == "-" {
-            File::from(std::io::stdin().as_fd().try_clone_to_owned()?)
-        } else {
-            File::open(path)?
-        };
-        let size = file
-            .metadata()
-            .ok()
-            .filter(|m| m.is_file())
-            .map(|m| m.len());
-        Self::start(Box::new(file), size)
+        let file = File::open(path.as_ref())?;
+        let size = file.metadata().ok().filter(|m| m.is_file());
+        Self::start(Box::new(file), size.map(|m| m.len()))
     }
 
     /// Reads a savefile from wherever bytes come.
@@ -170,8 +169,19 @@ impl SavefileSource {
         Self::start(Box::new(reader), None)
     }
 
-    fn start(file: Box<dyn Read + Send>, size: Option<u64>) -> Result<Self, SourceError> {
-        let raw = Raw::new(file)?;
+    pub(super) fn start(
+        file: Box<dyn Read + Send>,
+        size: Option<u64>,
+    ) -> Result<Self, SourceError> {
+        let mut raw = Raw::new(file);
+        raw.look()?;
+        let mut source = Self::of(raw, size)?;
+        source.begin()?;
+        Ok(source)
+    }
+
+    /// Of what [`Raw::look`] has looked at; the file header is still to be read.
+    pub(super) fn of(raw: Raw, size: Option<u64>) -> Result<Self, SourceError> {
         let input: Box<dyn Input> = if raw.valid < 2 || savefile::magic(raw.head) != Magic::Gzip {
             Box::new(raw)
         } else if let Some(unpack) = super::UNPACK {
@@ -180,7 +190,7 @@ impl SavefileSource {
             let what = "a gzip file, and this build has no `src-gzip`: unpack it with `gzip -dc`";
             return Err(SourceError::Format(what.into()));
         };
-        let mut source = Self {
+        Ok(Self {
             input,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             from: 0,
@@ -191,14 +201,14 @@ impl SavefileSource {
             frames: 0,
             oversize: 0,
             size,
+            begun: false,
             ended: false,
-        };
-        source.begin()?;
-        Ok(source)
+        })
     }
 
-    /// Reads the file header of pcap; of pcapng only looks at the first block.
-    fn begin(&mut self) -> Result<(), SourceError> {
+    /// Reads the file header of pcap; of pcapng only looks at the first block. May be called again
+    /// after it would have had to wait.
+    pub(super) fn begin(&mut self) -> Result<(), SourceError> {
         self.fill_to(4)?;
         let window = self.window();
         let Some(&first) = window.first_chunk::<4>() else {
@@ -219,12 +229,19 @@ impl SavefileSource {
         }
         if magic == Magic::Pcapng {
             pcapng::section(self.window()).map_err(|e| self.bad_header(e))?;
+            self.begun = true;
             return Ok(());
         }
         let pcap = savefile::header(self.window()).map_err(|e| self.bad_header(e))?;
         self.format = Format::Pcap(pcap);
         self.advance(needed);
+        self.begun = true;
         Ok(())
+    }
+
+    /// Whether the file header has been read.
+    pub(super) fn begun(&self) -> bool {
+        self.begun
     }
 
     fn bad_header(&self, e: Error) -> SourceError {
@@ -383,6 +400,7 @@ impl Source for SavefileSource {
                 Ok(_) => (),
                 // A signal came while a FIFO had nothing: whoever calls wants to know.
                 Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Progress::More),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Progress::Idle),
                 Err(e) => {
                     self.ended = true;
                     return Err(self.trouble(e));
@@ -530,11 +548,17 @@ fn too_long(pcap: &Pcap, caplen: u32, head: usize) -> Stop {
 
 struct Path {
     path: String,
+    times: Times,
 }
 
 impl super::Opener for Path {
     fn open(&self) -> Result<Box<dyn Source>, SourceError> {
-        Ok(Box::new(SavefileSource::open(&self.path)?))
+        if self.times == Times::ONCE {
+            return super::pipe::source(&self.path);
+        }
+        let path = self.path.clone();
+        let open = Box::new(move || super::pipe::source(&path));
+        Ok(Box::new(Again::new(open, self.times)?))
     }
 
     fn memory(&self) -> usize {
@@ -550,8 +574,20 @@ impl super::Opener for Path {
     }
 }
 
-/// Reads the settings of an input of kind `file`: `file`, a path, or `-` for standard input.
+/// Reads the settings of an input of kind `file`: `file`, a path, or `-` for standard input;
+/// `repeat`, how often it is read; `delay`, how long to wait before each time.
 pub fn parse(options: &mut Options, _workers: usize) -> Option<Arc<dyn super::Opener>> {
-    let path = options.required("file", "trace.pcap")?;
-    Some(Arc::new(Path { path }))
+    let path = options.required("file", "trace.pcap");
+    let repeat = options.number("repeat", 0, u64::from(u32::MAX));
+    let delay = options.duration("delay");
+    let times = Times {
+        repeat: repeat.unwrap_or(Times::ONCE.repeat),
+        delay: delay.unwrap_or(Times::ONCE.delay).min(DELAY_MAX),
+    };
+    let path = path?;
+    if path == "-" && times.repeat != 1 {
+        options.wrong("repeat", "`repeat`: standard input can be read once only");
+        return None;
+    }
+    Some(Arc::new(Path { path, times }))
 }

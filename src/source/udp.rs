@@ -27,6 +27,10 @@ pub struct UdpConfig {
     pub listen: SocketAddr,
     /// Sockets that share the port (`SO_REUSEPORT`); 1 keeps the port for ourselves.
     pub workers: usize,
+    /// Device whose datagrams alone are received.
+    pub device: Option<String>,
+    /// Whether `[::]` takes no IPv4.
+    pub only_ipv6: bool,
     /// The kernel's receive buffer, in bytes; `None` leaves the system's default.
     pub receive_buffer: Option<usize>,
     /// Longest datagram taken, in bytes; longer ones are counted as oversize.
@@ -35,6 +39,8 @@ pub struct UdpConfig {
     pub batch: usize,
     /// Who may send: addresses and prefixes; empty is everybody.
     pub allow: Allow,
+    /// A file with more of them.
+    pub allow_file: Option<String>,
 }
 
 impl Default for UdpConfig {
@@ -42,10 +48,13 @@ impl Default for UdpConfig {
         Self {
             listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
             workers: 1,
+            device: None,
+            only_ipv6: false,
             receive_buffer: None,
             datagram: 16_384,
             batch: 32,
             allow: Allow::default(),
+            allow_file: None,
         }
     }
 }
@@ -54,6 +63,9 @@ impl Default for UdpConfig {
 pub struct UdpSource {
     socket: Socket,
     batch: Batch,
+    /// Who may send, without and with those of the file.
+    fixed: Allow,
+    file: Option<String>,
     allow: Allow,
     refused: u64,
     oversize: u64,
@@ -70,7 +82,9 @@ impl UdpSource {
         let bound = Socket::bind(config.listen, &options).or_else(|e| {
             // A kernel without IPv6 has no such sockets.
             match config.listen {
-                SocketAddr::V6(v6) if v6.ip().is_unspecified() && lacks_family(&e) => {
+                SocketAddr::V6(v6)
+                    if v6.ip().is_unspecified() && lacks_family(&e) && !config.only_ipv6 =>
+                {
                     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
                     Socket::bind(SocketAddr::new(any, v6.port()), &options)
                 }
@@ -78,9 +92,11 @@ impl UdpSource {
             }
         });
         let socket = bound.map_err(|e| {
-            io::Error::new(e.kind(), format!("cannot listen on {}: {e}", config.listen))
+            let device = config.device.as_ref().map(|d| format!(" of {d}"));
+            let at = format!("{}{}", config.listen, device.unwrap_or_default());
+            io::Error::new(e.kind(), format!("cannot listen on {at}: {e}"))
         })?;
-        Ok(Self::with(socket, config))
+        Self::with(socket, config)
     }
 
     /// Takes over an open socket, as from [`crate::sys::notify::inherited`]; `config.listen` and
@@ -89,19 +105,23 @@ impl UdpSource {
     /// # Errors
     /// When the descriptor is no bound UDP socket.
     pub fn adopt(fd: OwnedFd, config: &UdpConfig) -> Result<Self, SourceError> {
-        Ok(Self::with(Socket::adopt(fd, &options(config))?, config))
+        Self::with(Socket::adopt(fd, &options(config))?, config)
     }
 
-    fn with(socket: Socket, config: &UdpConfig) -> Self {
+    fn with(socket: Socket, config: &UdpConfig) -> Result<Self, SourceError> {
+        let file = config.allow_file.clone();
+        let allow = allowed(&config.allow, file.as_deref()).map_err(io::Error::other)?;
         // An adopted socket may have dropped something before it was ours; that counts as well.
-        Self {
+        Ok(Self {
             socket,
             batch: Batch::new(config.batch, config.datagram),
-            allow: config.allow.clone(),
+            fixed: config.allow.clone(),
+            file,
+            allow,
             refused: 0,
             oversize: 0,
             kernel: Drops::default(),
-        }
+        })
     }
 
     /// The address and port listened on.
@@ -128,6 +148,16 @@ impl UdpSource {
 }
 
 impl Source for UdpSource {
+    fn refresh(&mut self) {
+        if self.file.is_none() {
+            return;
+        }
+        match allowed(&self.fixed, self.file.as_deref()) {
+            Ok(allow) => self.allow = allow,
+            Err(why) => log::error!("{why}; who might send before may go on"),
+        }
+    }
+
     fn fd(&self) -> Option<i32> {
         Some(self.socket.fd())
     }
@@ -178,9 +208,27 @@ impl Source for UdpSource {
     }
 }
 
+/// Who may send, those of a file among them; rows that are wrong are told of.
+fn allowed(fixed: &Allow, file: Option<&str>) -> Result<Allow, String> {
+    let Some(path) = file else {
+        return Ok(fixed.clone());
+    };
+    let (listed, complaints) = Allow::read(path)?;
+    for problem in complaints.problems() {
+        let (line, column) = (problem.place.line, problem.place.column);
+        log::warn!(
+            "{path}:{line}:{column}: {}; the row is left out",
+            problem.message
+        );
+    }
+    Ok(fixed.and(&listed))
+}
+
 fn options(config: &UdpConfig) -> udp::Options {
     udp::Options {
         reuse_port: config.workers > 1,
+        device: config.device.clone(),
+        only_ipv6: config.only_ipv6,
         receive_buffer: config.receive_buffer,
     }
 }
@@ -259,8 +307,8 @@ impl Opener for Listener {
 }
 
 /// Reads the settings of an input of kind `udp`: `listen` (address and port, or a port alone for
-/// all addresses) or `socket` (a name, from the service manager), `allow`, `receive_buffer`,
-/// `datagram`, `batch`.
+/// all addresses) or `socket` (a name, from the service manager), `device`, `only_ipv6`, `allow`,
+/// `allow_file`, `receive_buffer`, `datagram`, `batch`.
 pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
     let socket = options.text("socket");
     let usual = UdpConfig::default();
@@ -283,6 +331,7 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
             }
         })
         .collect();
+    let allow_file = options.text("allow_file").filter(|f| !f.is_empty());
     let receive_buffer = options
         .size("receive_buffer")
         .and_then(|n| usize::try_from(n).ok());
@@ -290,13 +339,18 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
     // All are taken before anything is given up: what nobody takes counts as unknown.
     let datagram = number(options.number("datagram", 64, 65_535));
     let batch = number(options.number("batch", 1, 1024));
+    let device = options.text("device").filter(|d| !d.is_empty());
+    let only_ipv6 = options.flag("only_ipv6").unwrap_or(usual.only_ipv6);
     let config = UdpConfig {
+        device,
+        only_ipv6,
         listen: listen?,
         workers,
         receive_buffer,
         datagram: datagram.unwrap_or(usual.datagram),
         batch: batch.unwrap_or(usual.batch),
         allow: Allow::parse(&allow).ok()?,
+        allow_file,
     };
     Some(Arc::new(Listener { config, socket }))
 }
@@ -435,6 +489,10 @@ mod tests {
             ..at("127.0.0.1:0")
         };
         let mut source = UdpSource::open(&config).unwrap();
+        if source.socket.drops().is_none() {
+            println!("what_the_kernel_dropped_is_known skipped: this system does not tell");
+            return;
+        }
         assert_eq!(source.receive_buffer().unwrap(), 16_384);
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = source.local().unwrap();

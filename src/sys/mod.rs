@@ -2,10 +2,14 @@
 //!
 //! Not for formats: what the bytes mean is the business of `wire` and `source`.
 
+pub mod fifo;
 pub mod memory;
 pub mod notify;
 pub mod pcap;
+#[cfg(target_os = "linux")]
+pub mod plain;
 pub mod poll;
+pub mod process;
 #[cfg(target_os = "linux")]
 pub mod ring;
 pub mod signal;

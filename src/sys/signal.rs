@@ -19,13 +19,16 @@ pub enum Signal {
     Interrupt,
     /// SIGUSR1: write the status to the log.
     User1,
+    /// SIGUSR2: read maps again.
+    User2,
 }
 
-const ALL: [(Signal, libc::c_int); 4] = [
+const ALL: [(Signal, libc::c_int); 5] = [
     (Signal::Hangup, libc::SIGHUP),
     (Signal::Terminate, libc::SIGTERM),
     (Signal::Interrupt, libc::SIGINT),
     (Signal::User1, libc::SIGUSR1),
+    (Signal::User2, libc::SIGUSR2),
 ];
 
 /// Where the handler writes to; -1 while nobody listens.
@@ -68,7 +71,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes over the handling of the four signals.
+    /// Takes over the handling of these signals.
     ///
     /// # Errors
     /// `AlreadyExists` when somebody has done so before, or what the system says.

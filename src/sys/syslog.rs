@@ -14,28 +14,35 @@ pub enum Severity {
     Error = 3,
     /// Something is not as it should be.
     Warning = 4,
+    /// Normal, and somebody asked for it.
+    Notice = 5,
     /// Normal and worth knowing.
     Info = 6,
     /// For whoever is looking for a fault.
     Debug = 7,
 }
 
-/// The facilities by name (RFC 3164 §4.1.1), to their number.
+/// Facilities by name, with their numbers (RFC 3164 §4.1.1).
+pub const FACILITIES: &[(&str, u8)] = &[
+    ("auth", 4),
+    ("mail", 2),
+    ("daemon", 3),
+    ("kern", 0),
+    ("user", 1),
+    ("local0", 16),
+    ("local1", 17),
+    ("local2", 18),
+    ("local3", 19),
+    ("local4", 20),
+    ("local5", 21),
+    ("local6", 22),
+    ("local7", 23),
+];
+
+/// The number of a facility.
 pub fn facility(name: &str) -> Option<u8> {
-    Some(match name {
-        "user" => 1,
-        "daemon" => 3,
-        "auth" => 4,
-        "local0" => 16,
-        "local1" => 17,
-        "local2" => 18,
-        "local3" => 19,
-        "local4" => 20,
-        "local5" => 21,
-        "local6" => 22,
-        "local7" => 23,
-        _ => return None,
-    })
+    let found = FACILITIES.iter().find(|(known, _)| *known == name);
+    found.map(|(_, number)| *number)
 }
 
 /// Where the system's logger listens, first found wins.

@@ -345,6 +345,118 @@ fn ipfix_names() -> Vec<u8> {
     )
 }
 
+/// Flows that differ in what rules look at, from an exporter that says much about each.
+fn rules() -> Vec<u8> {
+    let fields = [
+        (8, 4),
+        (12, 4),
+        (7, 2),
+        (11, 2),
+        (4, 1),
+        (5, 1),
+        (10, 2),
+        (14, 2),
+        (9, 1),
+        (13, 1),
+        (16, 4),
+        (17, 4),
+        (18, 4),
+        (234, 4),
+        (235, 4),
+        (34, 4),
+        (1, 4),
+        (2, 4),
+    ];
+    let specs: Vec<u16> = fields.iter().flat_map(|(id, len)| [*id, *len]).collect();
+    let template = set(
+        2,
+        &cat(&[&words16(&[256, fields.len() as u16]), &words16(&specs)]),
+    );
+    // Ends, ports, protocol and ToS, interfaces, masks, AS numbers, VRFs, rate.
+    type Flow = (
+        [u8; 2],
+        [u16; 2],
+        [u8; 2],
+        [u16; 2],
+        [u8; 2],
+        [u32; 2],
+        [u32; 2],
+        u32,
+    );
+    let flows: [Flow; 5] = [
+        (
+            [1, 2],
+            [1000, 443],
+            [6, 0],
+            [1, 2],
+            [24, 24],
+            [64500, 64501],
+            [7, 8],
+            0,
+        ),
+        (
+            [2, 1],
+            [443, 1000],
+            [6, 0],
+            [2, 1],
+            [24, 24],
+            [64501, 64500],
+            [8, 7],
+            10,
+        ),
+        (
+            [3, 77],
+            [5000, 53],
+            [17, 184],
+            [3, 1],
+            [0, 0],
+            [0, 0],
+            [9, 0],
+            0,
+        ),
+        (
+            [130, 2],
+            [6000, 22],
+            [6, 16],
+            [1, 3],
+            [25, 32],
+            [64999, 0],
+            [0, 0],
+            0,
+        ),
+        (
+            [200, 4],
+            [0, 0],
+            [1, 0],
+            [4, 2],
+            [30, 24],
+            [64502, 64501],
+            [0, 5],
+            0,
+        ),
+    ];
+    let record = |(n, f): (usize, &Flow)| {
+        let (ends, ports, kind, faces, masks, systems, vrfs, rate) = f;
+        let hop = host(254);
+        let sums = [1000 * (n as u32 + 1), n as u32 + 1];
+        cat(&[
+            &host(ends[0]),
+            &host(ends[1]),
+            &words16(ports),
+            kind,
+            &words16(faces),
+            masks,
+            &words32(systems),
+            &hop,
+            &words32(vrfs),
+            &words32(&[*rate]),
+            &words32(&sums),
+        ])
+    };
+    let data: Vec<u8> = flows.iter().enumerate().flat_map(record).collect();
+    exports(4739, &[ipfix(0, &[template, set(256, &data)])])
+}
+
 fn sflow() -> Vec<u8> {
     let packet = eth4(v4(6, 1, 2, &tcp(1000, 443, 0x10, &[0; 60])));
     // A raw header: Ethernet, frame of 118 bytes on the wire, 4 stripped, what was kept.
@@ -420,6 +532,7 @@ pub fn input(name: &str) -> Option<Vec<u8>> {
         "ipfix" | "ipfix_iface" => ipfix_names(),
         "sflow" => sflow(),
         "top" => many(),
+        name if name.starts_with("rules_") => rules(),
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use crate::base::time::Nanos;
 use crate::encode::{csv::Csv, json::Json, text::Text, value::Style};
 use crate::record::counter::{BYTES, PACKETS};
 use crate::record::schema::What;
-use crate::record::{Field, Schema, Value};
+use crate::record::{Column, Field, Schema, Value};
 use crate::sink::{Rows, Sink, SinkError};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
@@ -68,8 +68,20 @@ impl Total {
     }
 }
 
-/// What went wrong while writing, for the exit status.
-pub type Trouble = Arc<Mutex<Option<io::Error>>>;
+/// What there is to tell when all is written.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What went wrong while writing, for the exit status.
+    pub trouble: Option<io::Error>,
+    /// Rows that found no room to be sorted, and so are among the others.
+    pub beyond: u64,
+}
+
+/// Shared with who waits for the end.
+pub type Told = Arc<Mutex<Outcome>>;
+
+/// Collected rows of which one gives way to a row that sorts before it, when there is no room.
+const CANDIDATES: usize = 8;
 
 /// The output of `weir read`.
 pub struct Report {
@@ -78,9 +90,11 @@ pub struct Report {
     writer: Option<Writer>,
     collected: Option<Table>,
     memory: usize,
+    /// The rows that found no room, and where the next candidates to give way are.
     beyond: Total,
+    hand: usize,
     schema: Option<Arc<Schema>>,
-    trouble: Trouble,
+    told: Told,
     out: Vec<u8>,
     flushed: Nanos,
 }
@@ -111,7 +125,7 @@ impl Writer {
 
 impl Report {
     /// Writes to `to`; collected rows take at the most `memory` bytes.
-    pub fn new(to: Box<dyn Write + Send>, wanted: Wanted, memory: usize, trouble: Trouble) -> Self {
+    pub fn new(to: Box<dyn Write + Send>, wanted: Wanted, memory: usize, told: Told) -> Self {
         Self {
             to,
             wanted,
@@ -119,8 +133,9 @@ impl Report {
             collected: None,
             memory,
             beyond: Default::default(),
+            hand: 0,
             schema: None,
-            trouble,
+            told,
             out: Vec::new(),
             flushed: Nanos(0),
         }
@@ -145,30 +160,34 @@ impl Report {
         }
     }
 
-    /// Writes what is ready; what went wrong is noted once, and nothing is written any more. Who
-    /// reads a pipe may have seen enough: that is no failure.
     fn write_out(&mut self) -> Result<(), SinkError> {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.is_none()
-            && let Err(error) = self.to.write_all(&self.out)
-        {
-            *trouble = Some(error);
-        }
-        self.out.clear();
-        match &*trouble {
-            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Some(error) => Err(SinkError::Refused(error.to_string())),
-            None => Ok(()),
-        }
+        deliver(&mut *self.to, &self.told, &mut self.out)
     }
 
+    /// Keeps rows to be sorted. When there is no more room, those that sort first stay, as far as
+    /// a few candidates tell; the others are summed up.
     fn collect(&mut self, rows: &Rows) {
         let Some(table) = &mut self.collected else {
             return;
         };
+        let schema = &*rows.schema;
+        let order = Order::new(schema, self.wanted.sort);
         for row in rows.iter() {
-            if table.merge(row, &rows.schema) == Added::Full {
-                self.beyond.add(row, &rows.schema);
+            if table.merge(row, schema) != Added::Full {
+                continue;
+            }
+            let last = (0..CANDIDATES)
+                .map(|n| self.hand.wrapping_add(n) % table.len().max(1))
+                .filter(|n| *n < table.len())
+                .max_by(|a, b| order.compare(table.row(*a), table.row(*b)))
+                .filter(|n| order.compare(row, table.row(*n)) == Ordering::Less);
+            self.hand = self.hand.wrapping_add(CANDIDATES);
+            if let Some(last) = last {
+                self.beyond.add(table.row(last), schema);
+                table.remove(last);
+            }
+            if last.is_none() || table.merge(row, schema) == Added::Full {
+                self.beyond.add(row, schema);
             }
         }
     }
@@ -179,10 +198,10 @@ impl Report {
             return;
         };
         let mut order: Vec<u32> = (0..table.len() as u32).collect();
-        let by = self.wanted.sort;
+        let by = Order::new(&schema, self.wanted.sort);
         order.sort_by(|a, b| {
             let rows = (table.row(*a as usize), table.row(*b as usize));
-            compare(&schema, by, rows.0, rows.1).then(a.cmp(b))
+            by.compare(rows.0, rows.1).then(a.cmp(b))
         });
         let shown = self.wanted.top.unwrap_or(usize::MAX).min(order.len());
         let (first, others) = order.split_at(shown);
@@ -192,7 +211,18 @@ impl Report {
         let mut total = rest;
         first.iter().for_each(|n| total.add(row(n), &schema));
         let rows = || first.iter().map(|n| table.row(*n as usize));
-        let ends = self.wanted.top.is_some();
+        let ends = self.wanted.top.is_some() || self.beyond.rows > 0;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.beyond = self.beyond.rows;
+        drop(told);
+        let (to, told) = (&mut *self.to, &self.told);
+        // Else all rows would lie in memory once more, as text.
+        let mut spill = |out: &mut Vec<u8>| {
+            if out.len() >= CHUNK {
+                // What fails is noted, and told at the end.
+                let _ = deliver(to, told, out);
+            }
+        };
         match (&mut self.writer, self.wanted.format) {
             (_, Format::Table) | (None, _) => {
                 let page = table::Page {
@@ -201,11 +231,12 @@ impl Report {
                     rest,
                     total,
                 };
-                page.write(rows(), &mut self.out);
+                page.write(rows(), &mut self.out, &mut spill);
             }
             (Some(writer), format) => {
                 for row in rows() {
                     writer.rows(row, self.flushed, &mut self.out);
+                    spill(&mut self.out);
                 }
                 if ends && format != Format::Formatted {
                     table::ends(&schema, format, rest, total, &mut self.out);
@@ -240,38 +271,73 @@ impl Sink for Report {
         self.close();
         self.write_out()?;
         if let Err(error) = self.to.flush() {
-            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-            trouble.get_or_insert(error);
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.trouble.get_or_insert(error);
         }
         self.write_out()
     }
 }
 
-/// Earlier bins first; within one the largest counter, or the smallest field.
-fn compare(schema: &Schema, by: Option<What>, a: &[u64], b: &[u64]) -> Ordering {
-    let value = |what, row| schema.column(what).map(|column| schema.value(column, row));
-    let bin = What::Field(Field::Bin);
-    let bins = match (value(bin, a), value(bin, b)) {
-        (Some(Value::Time(a)), Some(Value::Time(b))) => a.cmp(&b),
-        _ => Ordering::Equal,
-    };
-    let Some(by) = by else { return bins };
-    bins.then_with(|| match (value(by, a), value(by, b)) {
-        (Some(Value::Number(a)), Some(Value::Number(b))) => match by {
-            What::Field(_) => a.cmp(&b),
-            What::Packets | What::Flows | What::Bytes => b.cmp(&a),
-        },
-        (Some(Value::Time(a)), Some(Value::Time(b))) => a.cmp(&b),
-        (Some(Value::Ip(a)), Some(Value::Ip(b))) => a.cmp(&b),
-        (Some(Value::Mac(a)), Some(Value::Mac(b))) => a.cmp(&b),
-        (Some(Value::Text(a)), Some(Value::Text(b))) => {
-            let text = |sym| {
-                let mut out = Vec::new();
-                schema.symbols.read(sym, &mut out);
-                out
-            };
-            text(a).cmp(&text(b))
+/// Text that is written in one go, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// Writes what is ready; what went wrong is noted once, and nothing is written any more. Who
+/// reads a pipe may have seen enough: that is no failure.
+fn deliver(to: &mut dyn Write, told: &Told, out: &mut Vec<u8>) -> Result<(), SinkError> {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.trouble.is_none()
+        && let Err(error) = to.write_all(out)
+    {
+        told.trouble = Some(error);
+    }
+    out.clear();
+    match &told.trouble {
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Some(error) => Err(SinkError::Refused(error.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// An order of rows: earlier bins first; within one the largest counter, or the smallest field.
+struct Order<'a> {
+    schema: &'a Schema,
+    bin: Option<&'a Column>,
+    by: Option<&'a Column>,
+}
+
+impl<'a> Order<'a> {
+    fn new(schema: &'a Schema, by: Option<What>) -> Self {
+        Self {
+            schema,
+            bin: schema.column(What::Field(Field::Bin)),
+            by: by.and_then(|by| schema.column(by)),
         }
-        _ => Ordering::Equal,
-    })
+    }
+
+    fn compare(&self, a: &[u64], b: &[u64]) -> Ordering {
+        let pair = |column| (self.schema.value(column, a), self.schema.value(column, b));
+        let bins = match self.bin.map(pair) {
+            Some((Value::Time(a), Value::Time(b))) => a.cmp(&b),
+            _ => Ordering::Equal,
+        };
+        let Some(by) = self.by else { return bins };
+        bins.then_with(|| match pair(by) {
+            (Value::Number(a), Value::Number(b)) => match by.what {
+                What::Packets | What::Flows | What::Bytes => b.cmp(&a),
+                _ => a.cmp(&b),
+            },
+            (Value::Time(a), Value::Time(b)) => a.cmp(&b),
+            (Value::Ip(a), Value::Ip(b)) => a.cmp(&b),
+            (Value::Mac(a), Value::Mac(b)) => a.cmp(&b),
+            (Value::Text(a), Value::Text(b)) => {
+                let text = |sym| {
+                    let mut out = Vec::new();
+                    self.schema.symbols.read(sym, &mut out);
+                    out
+                };
+                text(a).cmp(&text(b))
+            }
+            _ => Ordering::Equal,
+        })
+    }
 }

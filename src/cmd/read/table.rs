@@ -1,12 +1,12 @@
 //! The table of `weir read`: top talkers with their share, the others, the total.
 
 use super::rows::{Format, Total, Wanted};
-use crate::encode::order::{CSV_ORDER, arrange};
+use crate::encode::order::{CSV_ORDER, Out, arrange};
 use crate::encode::pen::Pen;
-use crate::encode::value::Show;
+use crate::encode::value::{Entry, Show, Style};
+use crate::record::Schema;
 use crate::record::counter::BYTES;
-use crate::record::schema::{Column, What};
-use crate::record::{Kind, Schema};
+use crate::record::schema::What;
 use std::io::Write;
 
 /// Blocks of a bar, from empty to one whole character.
@@ -28,62 +28,77 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Writes heading, rows, the others and the total.
-    pub fn write<'a>(&self, rows: impl Iterator<Item = &'a [u64]>, out: &mut Vec<u8>) {
-        let columns: Vec<Column> = arrange(self.schema, CSV_ORDER, true)
-            .filter_map(|(_, column)| column)
+    /// Writes heading, rows, the others and the total. Rows are gone through twice, for the widths
+    /// and for the text, of which `spill` is given what is ready.
+    pub fn write<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a [u64]> + Clone,
+        out: &mut Vec<u8>,
+        spill: &mut dyn FnMut(&mut Vec<u8>),
+    ) {
+        let style = &self.wanted.style;
+        let columns: Vec<(Out, Entry)> = arrange(self.schema, CSV_ORDER, style)
+            .filter_map(|(out, column)| Some((out, Entry::part(out, column?, style))))
             .collect();
-        let mut show = Show::new(&self.wanted.style);
-        let bytes_at = self.schema.key.len() + BYTES;
-        let mut lines: Vec<(Vec<String>, u64)> = Vec::new();
-        for row in rows {
-            let cells = columns
-                .iter()
-                .map(|column| cell(self.schema, &mut show, column, row));
-            lines.push((cells.collect(), row.get(bytes_at).copied().unwrap_or(0)));
-        }
-        // Without a key all there is is the total.
-        if self.schema.key.is_empty() {
-            lines.clear();
-        }
-        let shown = lines.len();
-        if self.rest.rows > 0 {
-            let name = format!("other ({} rows)", self.rest.rows);
-            lines.push((self.sums(&columns, name, self.rest), self.rest.bytes));
-        }
         let name = if self.wanted.both_ends {
             "total (both ends)"
         } else {
             "total"
         };
-        let total = self.sums(&columns, name.into(), self.total);
-        lines.push((total, self.total.bytes));
-        let head_of = |column: &Column| self.schema.csv_name(column.what).to_string();
-        let mut head: Vec<String> = columns.iter().map(head_of).collect();
-        let mut numbers: Vec<bool> = columns.iter().map(is_number).collect();
-        if !columns.iter().any(|c| matches!(c.what, What::Field(_))) {
-            head.insert(0, String::new());
-            numbers.insert(0, false);
-            for (cells, _) in &mut lines {
-                cells.insert(0, name.into());
-            }
-        }
-        let width = |n: usize| {
-            let cells = lines.iter().map(|(cells, _)| cells[n].chars().count());
-            cells.max().unwrap_or(0).max(head[n].len())
+        // Without a key all there is is the total; without fields its name has no column.
+        let keyed = !self.schema.key.is_empty();
+        let named = columns
+            .iter()
+            .any(|(_, e)| matches!(e.column.what, What::Field(_)));
+        let first = (!named).then(|| name.to_owned());
+        let mut show = Show::new(style);
+        let mut cells = |row: &[u64]| -> Vec<String> {
+            let of = |(_, entry): &(Out, Entry)| cell(self.schema, &mut show, entry, row);
+            first
+                .clone()
+                .into_iter()
+                .chain(columns.iter().map(of))
+                .collect()
         };
-        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        let rows = rows.filter(|_| keyed);
+        let mut sums: Vec<(Vec<String>, u64)> = Vec::new();
+        let mut sum = |label: String, sum: Total| {
+            let cells = self.sums(&columns, label, sum).into_iter();
+            sums.push((first.clone().into_iter().chain(cells).collect(), sum.bytes));
+        };
+        if self.rest.rows > 0 {
+            sum(format!("other ({} rows)", self.rest.rows), self.rest);
+        }
+        sum(name.into(), self.total);
+        let lead = usize::from(!named);
+        let mut head = vec![String::new(); lead];
+        head.extend(columns.iter().map(|(o, _)| o.heading(self.schema).into()));
+        let mut numbers = vec![false; lead];
+        numbers.extend(columns.iter().map(|(_, e)| e.leans_right()));
+        let mut widths: Vec<usize> = head.iter().map(String::len).collect();
+        let mut widen = |cells: &[String]| {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.chars().count().max(*width);
+            }
+        };
+        rows.clone().for_each(|row| widen(&cells(row)));
+        sums.iter().for_each(|(cells, _)| widen(cells));
         self.line(&numbers, &widths, &head, None, "1", out);
-        for (n, (cells, bytes)) in lines.iter().enumerate() {
-            let colour = if n < shown { "" } else { "2" };
-            self.line(&numbers, &widths, cells, Some(*bytes), colour, out);
+        let bytes_at = self.schema.key.len() + BYTES;
+        for row in rows {
+            let bytes = row.get(bytes_at).copied().unwrap_or(0);
+            self.line(&numbers, &widths, &cells(row), Some(bytes), "", out);
+            spill(out);
+        }
+        for (cells, bytes) in &sums {
+            self.line(&numbers, &widths, cells, Some(*bytes), "2", out);
         }
     }
 
     /// The cells of a line of sums: its name in the first column that is no counter.
-    fn sums(&self, columns: &[Column], name: String, sum: Total) -> Vec<String> {
+    fn sums(&self, columns: &[(Out, Entry)], name: String, sum: Total) -> Vec<String> {
         let mut name = Some(name);
-        let cells = columns.iter().map(|column| match column.what {
+        let cells = columns.iter().map(|(_, entry)| match entry.column.what {
             What::Packets => sum.packets.to_string(),
             What::Bytes => sum.bytes.to_string(),
             What::Flows => sum.flows.to_string(),
@@ -138,17 +153,10 @@ fn bar(mille: usize) -> String {
     format!("{}{}", BLOCKS[8].repeat(eighths / 8), BLOCKS[eighths % 8])
 }
 
-fn is_number(column: &Column) -> bool {
-    matches!(
-        column.kind,
-        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText
-    )
-}
-
-fn cell(schema: &Schema, show: &mut Show, column: &Column, row: &[u64]) -> String {
+fn cell(schema: &Schema, show: &mut Show, entry: &Entry, row: &[u64]) -> String {
     let mut bytes = Vec::new();
     let mut pen = Pen::new(&mut bytes);
-    let text = show.value(&mut pen, schema, column, row);
+    let text = show.value(&mut pen, schema, entry, row);
     drop(pen);
     let bytes = if text { &show.text } else { &bytes };
     // What a terminal would obey is not printed.
@@ -173,13 +181,14 @@ pub fn ends(schema: &Schema, format: Format, rest: Total, total: Total, out: &mu
             continue;
         }
         let mut name = Some(name);
-        let cells =
-            arrange(schema, CSV_ORDER, true).map(|(_, column)| match column.map(|c| c.what) {
+        let cells = arrange(schema, CSV_ORDER, &Style::default()).map(|(_, column)| {
+            match column.map(|c| c.what) {
                 Some(What::Packets) => sum.packets.to_string(),
                 Some(What::Bytes) => sum.bytes.to_string(),
                 Some(What::Flows) => sum.flows.to_string(),
                 _ => name.take().unwrap_or_default().to_string(),
-            });
+            }
+        });
         let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join(","));
     }
 }

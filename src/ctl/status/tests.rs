@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::ledger::Account;
+use crate::base::ledger::{Account, Sifted};
 use crate::ctl::metric;
 use crate::pipeline::outlet::Health;
 use crate::pipeline::worker::InputView;
@@ -35,6 +35,7 @@ fn report() -> Report {
         inputs: vec![("routers".into(), "udp".into())],
         aggregates: vec!["talkers".into()],
         outputs: vec![("day".into(), "file".into(), None)],
+        maps: vec![("input.routers.tags".into(), "t.map".into(), 7, 1, false)],
         memory: (1 << 24, vec![("aggregate.talkers".into(), 1 << 20)]),
         view: View {
             inputs: vec![input],
@@ -59,10 +60,37 @@ fn text_shows_what_is_wrong_first() {
         "  entries    5 of 100, full 2 times\n",
         "  queued     1 rows, 40 packets, 4.9 KiB\n",
         "  queue      0 B of 64.0 KiB\n",
+        "map input.routers.tags (t.map)\n  rows       7 in force, 1 left out\n! could not be read",
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
     assert!(!text.contains("IMBALANCE"));
+}
+
+#[test]
+fn rows_that_are_judged_have_stages_of_their_own() {
+    let mut report = report();
+    let plain = [report.text(), report.json(), metric::text(&report)];
+    assert!(plain.iter().all(|text| !text.contains("removed")));
+    report.view.aggregates[0].0.sifted = Some(Sifted {
+        taken: Sum::one(40, 5000),
+        removed: Sum::one(10, 1000),
+        passed: Sum::one(30, 3000),
+        ..Sifted::default()
+    });
+    let text = report.text();
+    for line in [
+        "  judged     1 rows, 40 packets, 4.9 KiB\n",
+        "  removed    1 rows, 10 packets, 1000 B\n",
+        "  passed     1 rows, 30 packets, 2.9 KiB\n",
+        "  IMBALANCE  0 packets, 1000 bytes\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in {text}");
+    }
+    let removed = "\"removed\":{\"records\":1,\"packets\":10,\"bytes\":1000}";
+    assert!(report.json().contains(removed));
+    let metric = "weir_aggregate_bytes_total{aggregate=\"talkers\",stage=\"removed\"} 1000\n";
+    assert!(metric::text(&report).contains(metric));
 }
 
 #[test]
@@ -77,6 +105,8 @@ fn json_is_one_object_on_one_line() {
         "\"imbalance\":{\"packets\":0,\"bytes\":0}",
         "\"queued\":{\"records\":1,\"packets\":40,\"bytes\":5000}",
         "\"last_success\":1700000000",
+        "\"maps\":[{\"name\":\"input.routers.tags\",\"path\":\"t.map\",\"rows\":7,",
+        "\"refused\":1,\"fresh\":false}]",
     ] {
         assert!(json.contains(part), "{part} in {json}");
     }
@@ -99,6 +129,9 @@ fn metrics_have_one_type_each_and_labels_from_the_configuration() {
         "weir_output_up{output=\"day\"} 0\n",
         "weir_memory_bytes_max{part=\"aggregate.talkers\"} 1048576\n",
         "weir_healthy 0\n",
+        "weir_map_last_reload_success{map=\"input.routers.tags\"} 0\n",
+        "weir_map_entries{map=\"input.routers.tags\"} 7\n",
+        "weir_map_refused{map=\"input.routers.tags\"} 1\n",
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }

@@ -172,6 +172,9 @@ impl<'a> Seen<'a> {
         if let Some(router) = &self.router {
             record.set_src_mask(router.src_mask.min(128) as u8);
             record.set_dst_mask(router.dst_mask.min(128) as u8);
+            if let Some(hop) = router.next_hop {
+                record.set_next_hop(hop);
+            }
             if let Some(hop) = router.next_hop.filter(|_| next_hop) {
                 record.set_peer_dst_ip(hop);
             }

@@ -387,8 +387,10 @@ fn the_route_of_a_packet() {
     let r = rig.one(&[raw(&tcp(&[]), 1414), router.clone()]);
     assert_eq!((r.src_mask(), r.dst_mask()), (24, 16));
     assert_eq!(r.peer_dst_ip(), Ip::v4([192, 0, 2, 1]));
+    assert_eq!(r.next_hop(), r.peer_dst_ip());
     let r = rig.one(&[(format::GATEWAY, gateway), raw(&tcp(&[]), 1414), router]);
     assert_eq!(r.peer_dst_ip(), Ip::v4([192, 0, 2, 254]));
+    assert_eq!(r.next_hop(), Ip::v4([192, 0, 2, 1]));
     assert_eq!((r.src_as(), r.peer_src_as()), (64501, 64502));
     assert_eq!(
         (r.peer_dst_as(), r.dst_as(), r.local_pref()),

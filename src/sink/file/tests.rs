@@ -5,18 +5,26 @@ use crate::base::addr::Ip;
 use crate::base::intern::Interner;
 use crate::base::options::{Place, Raw};
 use crate::base::zone::Zone;
-use crate::record::{FlowRecord, Schema, schema};
+use crate::record::{Field, FlowRecord, Schema, schema};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
 
 const HEAD: &str = "SRC_IP,DST_PORT,PACKETS,BYTES\n";
 
 /// Rows of (last byte of the address, port); packets and bytes are the port's.
 fn rows(sequence: u64, bin: u64, hosts: &[(u8, u16)], last: bool) -> Rows {
-    let fields = [Field::SrcHost, Field::DstPort];
+    static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| by(&[Field::SrcHost, Field::DstPort]));
+    of(SCHEMA.clone(), sequence, bin, hosts, last)
+}
+
+fn by(fields: &[Field]) -> Arc<Schema> {
     let symbols = Arc::new(Interner::new(0));
-    let schema = Schema::new("talkers", &fields, schema::Options::default(), symbols);
+    let options = schema::Options::default();
+    Arc::new(Schema::new("talkers", fields, options, symbols))
+}
+
+fn of(schema: Arc<Schema>, sequence: u64, bin: u64, hosts: &[(u8, u16)], last: bool) -> Rows {
     let mut words = Vec::new();
     for (host, port) in hosts {
         let mut r = FlowRecord::new();
@@ -35,7 +43,7 @@ fn rows(sequence: u64, bin: u64, hosts: &[(u8, u16)], last: bool) -> Rows {
             aggregate: 0,
             sequence,
         },
-        schema: Arc::new(schema),
+        schema,
         bin: Nanos::new(bin, 0),
         flushed: Nanos::new(bin + 300, 0),
         words,
@@ -53,6 +61,7 @@ fn sink(folder: &Path, path: &str, more: &[(&str, Raw)]) -> Box<dyn Sink> {
     let context = Context {
         name: "x".into(),
         zone: Zone::UTC,
+        seed: 0,
     };
     opener.unwrap().open(&context).unwrap()
 }
@@ -227,6 +236,188 @@ fn a_trigger_runs_for_each_complete_file() {
 }
 
 #[test]
+fn a_flush_may_begin_the_file_anew() {
+    let dir = TempDir::new().unwrap();
+    let more = [("existing", text("overwrite"))];
+    let mut sink = sink(dir.path(), "now.csv", &more);
+    let row = |host: u8| format!("192.0.2.{host},80,80,8000\n");
+    sink.write(&rows(0, 300, &[(1, 80)], false)).unwrap();
+    sink.write(&rows(1, 300, &[(2, 80)], true)).unwrap();
+    let want = files([("now.csv", format!("{HEAD}{}{}", row(1), row(2)))]);
+    assert_eq!(tree(dir.path()), want);
+    sink.write(&rows(2, 600, &[(3, 80)], true)).unwrap();
+    let want = files([("now.csv", format!("{HEAD}{}", row(3)))]);
+    assert_eq!(tree(dir.path()), want);
+    // A flush without rows leaves the file of the last one that had some.
+    sink.write(&rows(3, 900, &[], true)).unwrap();
+    assert_eq!(tree(dir.path()), want);
+}
+
+#[test]
+fn columns_that_change_in_the_middle_of_a_flush_lose_nothing() {
+    for existing in ["overwrite", "replace", "continue"] {
+        let dir = TempDir::new().unwrap();
+        let mut sink = sink(dir.path(), "t-%s.csv", &[("existing", text(existing))]);
+        sink.write(&rows(0, 300, &[(1, 80)], false)).unwrap();
+        let other = by(&[Field::DstPort]);
+        sink.write(&of(other, 1, 300, &[(1, 443)], true)).unwrap();
+        let want = format!("{HEAD}192.0.2.1,80,80,8000\n443,443,44300\n");
+        assert_eq!(tree(dir.path()), files([("t-300.csv", want)]));
+    }
+}
+
+#[test]
+fn empty_files_where_they_are_asked_for() {
+    for (format, append, want) in [
+        ("csv", false, HEAD),
+        ("json", false, ""),
+        ("json", true, ""),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let more = [
+            ("empty_files", Raw::Bool(true)),
+            ("format", text(format)),
+            ("append", Raw::Bool(append)),
+        ];
+        let mut sink = sink(dir.path(), "$aggregate-%s", &more);
+        sink.write(&rows(0, 300, &[], true)).unwrap();
+        assert_eq!(tree(dir.path()), files([("talkers-300", want.into())]));
+        // Once there are rows nothing is added for none.
+        sink.write(&rows(1, 600, &[(1, 80)], false)).unwrap();
+        sink.write(&rows(2, 600, &[], true)).unwrap();
+        let lines = tree(dir.path())["talkers-600"].lines().count();
+        assert_eq!(lines, 1 + HEAD.len().min(want.len()) / HEAD.len());
+    }
+}
+
+#[test]
+fn marks_stand_around_each_flush() {
+    let dir = TempDir::new().unwrap();
+    let more = [("markers", Raw::Bool(true))];
+    let mut sink = sink(dir.path(), "all.csv", &more);
+    for n in 0..2 {
+        sink.write(&rows(n, 300 * n, &[(1, 80)], true)).unwrap();
+    }
+    let (pid, row) = (std::process::id(), "192.0.2.1,80,80,8000\n");
+    let (start, end) = (format!("--START ({pid})--\n"), format!("--END ({pid})--\n"));
+    let want = format!("{start}{HEAD}{row}{end}{start}{row}{end}");
+    assert_eq!(tree(dir.path()), files([("all.csv", want)]));
+}
+
+#[test]
+fn marks_in_json_count_the_rows_that_are_there() {
+    let dir = TempDir::new().unwrap();
+    let more = [
+        ("markers", Raw::Bool(true)),
+        ("format", text("json")),
+        ("writer", text("edge")),
+    ];
+    let mut sink = sink(dir.path(), "t-%s", &more);
+    sink.write(&rows(0, 300, &[(1, 80), (2, 80)], false))
+        .unwrap();
+    sink.write(&rows(1, 300, &[(3, 80)], true)).unwrap();
+    let text = &tree(dir.path())["t-300"];
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    assert_eq!(
+        lines[0],
+        "{\"event_type\":\"purge_init\",\"writer_id\":\"edge\"}"
+    );
+    assert_eq!(
+        lines[4],
+        "{\"event_type\":\"purge_close\",\"writer_id\":\"edge\",\"purged_entries\":3,\
+         \"total_entries\":3,\"duration\":0}"
+    );
+}
+
+#[test]
+fn links_follow_values_of_the_path() {
+    let dir = TempDir::new().unwrap();
+    let latest = dir.path().join("last-$src_host");
+    let more = [("latest", Raw::Text(latest.to_string_lossy().into_owned()))];
+    let mut sink = sink(dir.path(), "$src_host-%s", &more);
+    sink.write(&rows(0, 300, &[(1, 80), (2, 80)], true))
+        .unwrap();
+    sink.write(&rows(1, 600, &[(1, 80)], true)).unwrap();
+    sink.write(&rows(2, 300, &[(1, 80)], true)).unwrap(); // late
+    let tree = tree(dir.path());
+    assert_eq!(tree["last-192.0.2.1"], "-> 192.0.2.1-600");
+    assert_eq!(tree["last-192.0.2.2"], "-> 192.0.2.2-300");
+}
+
+#[test]
+fn files_have_the_mode_that_is_asked_for() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = TempDir::new().unwrap();
+    let mut sink = sink(dir.path(), "in/t-%s", &[("mode", text("0640"))]);
+    sink.write(&rows(0, 300, &[(1, 80)], true)).unwrap();
+    let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().mode() & 0o777;
+    assert_eq!((mode("in"), mode("in/t-300")), (0o750, 0o640));
+}
+
+#[test]
+fn a_named_pipe_gets_each_flush_when_somebody_reads() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("pipe.csv");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let mut sink = sink(dir.path(), "pipe.csv", &[("append", Raw::Bool(false))]);
+    let batch = rows(0, 300, &[(1, 80)], true);
+    match sink.write(&batch) {
+        Err(SinkError::Retry { why, .. }) => assert!(why.contains("nobody reads"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    for n in 0..2 {
+        let path = path.clone();
+        let reader = std::thread::spawn(move || fs::read_to_string(path).unwrap());
+        while sink.write(&rows(n, 300, &[(1, 80)], true)).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(
+            reader.join().unwrap(),
+            format!("{HEAD}192.0.2.1,80,80,8000\n")
+        );
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[cfg(feature = "enc-avro")]
+#[test]
+fn containers_are_continued_after_a_crash_and_have_their_schema_beside_them() {
+    let dir = TempDir::new().unwrap();
+    let schema = dir
+        .path()
+        .join("$aggregate.avsc")
+        .to_string_lossy()
+        .into_owned();
+    let more = [
+        ("format", text("avro")),
+        ("append", Raw::Bool(true)),
+        ("schema", Raw::Text(schema)),
+    ];
+    let records = |bytes: &[u8]| apache_avro::Reader::new(bytes).unwrap().flatten().count();
+    let file = dir.path().join("all.avro");
+    let mut first = sink(dir.path(), "all.avro", &more);
+    first.write(&rows(0, 0, &[(1, 80), (2, 80)], true)).unwrap();
+    first.write(&rows(1, 300, &[(3, 80)], true)).unwrap();
+    let whole = fs::read(&file).unwrap();
+    assert_eq!(records(&whole), 3);
+    // The last block is cut, as a crash cuts it.
+    fs::write(&file, &whole[..whole.len() - 5]).unwrap();
+    let mut second = sink(dir.path(), "all.avro", &more);
+    second.write(&rows(2, 600, &[(4, 80)], true)).unwrap();
+    assert_eq!(records(&fs::read(&file).unwrap()), 3);
+    let written = fs::read_to_string(dir.path().join("talkers.avsc")).unwrap();
+    assert!(written.starts_with("{\"type\":\"record\",\"name\":\"acct_data\""));
+    assert!(apache_avro::Schema::parse_str(&written).is_ok());
+    // Into a file with other columns nothing is written, and the rows wait.
+    match second.write(&of(by(&[Field::DstPort]), 3, 900, &[(1, 80)], true)) {
+        Err(SinkError::Retry { why, .. }) => assert!(why.contains("other columns"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn wrong_settings_are_problems() {
     let message = |name: &str, value: &str| {
         let mut options = Options::new("output.x", Place::default());
@@ -245,8 +436,10 @@ fn wrong_settings_are_problems() {
     };
     assert!(message("path", "%Q").contains("`%Q`"));
     assert!(message("path", "$src_hots").contains("did you mean `$src_host`?"));
-    assert!(message("latest", "$tag").contains("not values"));
-    assert!(message("separator", ".").contains("tab"));
+    assert!(message("latest", "$tag").contains("not in `path`"));
+    assert!(message("separator", "").contains("tab"));
+    assert!(message("existing", "overwite").contains("did you mean"));
+    assert!(message("mode", "rw").contains("octal"));
     assert!(message("timezone", "Europe/Atlantis").contains("Atlantis"));
     assert!(message("formt", "json").contains("did you mean `format`?"));
 }

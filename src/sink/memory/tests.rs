@@ -55,6 +55,7 @@ fn open(name: &str, settings: &[(&str, Raw)]) -> (Box<dyn Sink>, Arc<dyn Live>) 
     let context = Context {
         name: name.into(),
         zone: crate::base::zone::Zone::UTC,
+        seed: 0,
     };
     (opener.open(&context).unwrap(), live::find(name).unwrap())
 }

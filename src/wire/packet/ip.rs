@@ -125,26 +125,27 @@ fn v6<'a>(
 }
 
 /// Walks the extension headers; `layer.proto` ends as the first header that is not one of them.
-/// A header counts as passed only when all of it is there.
+/// Of a header that is not all there the first byte still says what comes behind it.
 fn extensions(layer: &mut IpLayer, c: &mut Cursor<'_>) -> Result<(), Error> {
     for _ in 0..MAX_EXTENSIONS {
         let mut ahead = *c;
-        let next = match layer.proto {
+        match layer.proto {
             // Hop-by-hop, routing, destination options, mobility, host identity, shim6: units of
             // eight bytes, the first not counted.
             0 | 43 | 60 | 135 | 139 | 140 => {
-                let [next, units] = ahead.array()?;
-                ahead.skip(usize::from(units).saturating_mul(8).saturating_add(6))?;
-                next
+                layer.proto = ahead.u8()?;
+                let units = usize::from(ahead.u8()?);
+                ahead.skip(units.saturating_mul(8).saturating_add(6))?;
             }
             // Authentication (RFC 4302 §2.2): units of four bytes, the first two not counted.
             51 => {
-                let [next, units] = ahead.array()?;
-                ahead.skip(usize::from(units).saturating_mul(4).saturating_add(6))?;
-                next
+                layer.proto = ahead.u8()?;
+                let units = usize::from(ahead.u8()?);
+                ahead.skip(units.saturating_mul(4).saturating_add(6))?;
             }
             44 => {
-                let [next, _] = ahead.array()?;
+                layer.proto = ahead.u8()?;
+                ahead.skip(1)?;
                 let place = ahead.u16()?;
                 let id = ahead.u32()?;
                 let (offset, more) = (place & 0xfff8, place & 1 != 0);
@@ -153,15 +154,12 @@ fn extensions(layer: &mut IpLayer, c: &mut Cursor<'_>) -> Result<(), Error> {
                     layer.fragment = Some(Fragment { id, offset, more });
                 }
                 if offset != 0 {
-                    layer.proto = next;
                     *c = ahead;
                     return Ok(());
                 }
-                next
             }
             _ => return Ok(()),
-        };
-        layer.proto = next;
+        }
         *c = ahead;
     }
     match layer.proto {

@@ -184,9 +184,22 @@ fn by_type(etype: u16, c: &mut Cursor<'_>) -> Result<Next, Error> {
             c.skip(6)?;
             Next::Type(c.u16()?)
         }
+        0x88e5 => macsec(c)?,
         0..=1500 => Next::Llc,
         _ => Next::Other,
     })
+}
+
+/// MACsec (IEEE 802.1AE §9): what is only authenticated lies open behind the tag.
+fn macsec(c: &mut Cursor<'_>) -> Result<Next, Error> {
+    const CHANNEL: u8 = 0x20;
+    const ENCRYPTED_OR_CHANGED: u8 = 0x0c;
+    let control = c.u8()?;
+    c.skip(if control & CHANNEL != 0 { 13 } else { 5 })?;
+    if control & ENCRYPTED_OR_CHANGED != 0 {
+        return Ok(Next::Other);
+    }
+    Ok(Next::Type(c.u16()?))
 }
 
 /// IEEE 802.2 and its extension SNAP (RFC 1042).

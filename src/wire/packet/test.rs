@@ -181,6 +181,28 @@ fn llc_and_snap() {
 }
 
 #[test]
+fn macsec() {
+    let v = v4(6, 0, &TCP);
+    // Authenticated alone, without and with the channel's name, and below it a VLAN tag.
+    let short = [0x88, 0xe5, 0x00, 0, 0, 0, 0, 1];
+    let long = cat(&[&[0x88, 0xe5, 0x22, 0], &[7; 12]]);
+    is_tcp4(&ip(Start::Ethernet, &eth(&[&short, &[8, 0], &v, &[9; 16]])));
+    let p = read(
+        Start::Ethernet,
+        &eth(&[&long, &[0x81, 0, 0, 5, 8, 0], &v, &[9; 16]]),
+    )
+    .unwrap();
+    assert_eq!((p.link.vlan, p.link.etype), (Some(5), Some(0x800)));
+    is_tcp4(&p.ip.unwrap());
+    // Encrypted, or changed by the cipher: nobody can say what it is.
+    for control in [0x08, 0x0c, 0x04] {
+        let tag = [0x88, 0xe5, control, 0, 0, 0, 0, 1];
+        let p = read(Start::Ethernet, &eth(&[&tag, &[8, 0], &v])).unwrap();
+        assert_eq!((p.ip, p.link.etype), (None, Some(0x88e5)));
+    }
+}
+
+#[test]
 fn labels() {
     let v = v4(6, 0, &TCP);
     let two = [0x88, 0x47, 0x00, 0x06, 0x40, 64, 0x00, 0x01, 0x81, 64];
@@ -405,8 +427,19 @@ fn ipv6_and_its_extensions() {
     );
     assert_eq!(
         (p.proto, p.ports, p.stopped),
-        (0, None, Some(Error::Truncated))
+        (6, None, Some(Error::Truncated))
     );
+    // One that the capture cuts: what follows it is known, where it begins is not.
+    for (cut, proto) in [(40, 43), (41, 51), (47, 51), (48, 51), (49, 17), (63, 17)] {
+        let chain = [
+            51, 0, 0, 0, 0, 0, 0, 0, 17, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        let whole = v6(43, &cat(&[&chain, &UDP]));
+        let p = parse(Start::Ip, &whole[..cut], 80, false).unwrap();
+        let p = p.ip.unwrap();
+        assert_eq!((p.proto, p.ports), (proto, None), "{cut}");
+        assert_eq!(p.stopped, Some(Error::Truncated), "{cut}");
+    }
     // Length zero: a jumbogram, except when there is nothing to carry.
     let mut v = v6(6, &TCP);
     v[4..6].copy_from_slice(&[0, 0]);

@@ -222,6 +222,17 @@ fn times_in_every_unit() {
     let r = rig.feed(&v9(&[tpl, set(256, &body)]))[0];
     assert_eq!(r.timestamp_start(), Nanos(base - SECOND));
     assert_eq!(r.timestamp_end(), Nanos(base + 2_000_000));
+    // An uptime of zero is a time, unless the record has a better one; so is no distance at all.
+    let fields = [(22, 4), (21, 4), (153, 8)];
+    let tpl = set(0, &template(257, &fields));
+    let body = [&[0; 8][..], &ms(3)].concat();
+    let r = rig.feed(&v9(&[tpl, set(257, &body)]))[0];
+    let boot = base - u64::from(UPTIME) * 1_000_000;
+    assert_eq!(r.timestamp_start(), Nanos(boot));
+    assert_eq!(r.timestamp_end(), Nanos(base - 3 * SECOND));
+    let (_, r) = one(&wanted, &[(158, &[0; 4]), (153, &[0; 8])]);
+    assert_eq!(r.timestamp_start(), Nanos(base));
+    assert!(!r.present.has(Field::TimestampEnd));
 }
 
 #[test]
@@ -345,4 +356,31 @@ fn what_is_not_wanted_is_not_compiled() {
         "the source, and packets and bytes at once"
     );
     assert!(way.slow.is_none());
+}
+
+#[test]
+fn next_hops_and_numbers_of_vrfs_have_fields_of_their_own() {
+    let wanted = [
+        Field::NextHop,
+        Field::PeerDstIp,
+        Field::IngressVrfId,
+        Field::EgressVrfId,
+    ];
+    let fields: &[(u16, &[u8])] = &[
+        (15, &[192, 0, 2, 15]),
+        (18, &[192, 0, 2, 18]),
+        (234, &[0x60, 0, 0, 1]),
+        (235, &[0x60, 0, 0, 2]),
+    ];
+    let (_, r) = one(&wanted, fields);
+    assert_eq!(
+        (r.next_hop(), r.peer_dst_ip()),
+        (v4(192, 0, 2, 15), v4(192, 0, 2, 18))
+    );
+    assert_eq!(
+        (r.ingress_vrf_id(), r.egress_vrf_id()),
+        (0x6000_0001, 0x6000_0002)
+    );
+    let (_, r) = one(&wanted, &[(1, &[7])]);
+    assert!(!r.present.any(wanted.into_iter().collect()));
 }

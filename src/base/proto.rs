@@ -189,6 +189,13 @@ pub fn padded(number: u8) -> (&'static [u8; WIDTH], usize) {
     (text, usize::from(*len))
 }
 
+/// The number of a protocol by its name, in any case.
+pub fn number(name: &str) -> Option<u8> {
+    let mut names = NAMES.iter();
+    let at = names.position(|known| !name.is_empty() && known.eq_ignore_ascii_case(name))?;
+    u8::try_from(at).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +226,10 @@ mod tests {
         ] {
             let (text, len) = padded(number);
             assert_eq!(&text[..len], name.as_bytes(), "{number}");
+            assert_eq!(super::number(name), Some(number));
         }
+        assert_eq!(super::number("ICMP"), Some(1));
+        assert_eq!((super::number(""), super::number("nonsense")), (None, None));
         assert_eq!(padded(200).1, 0);
     }
 }

@@ -1,0 +1,520 @@
+//! [`TagMap`]: which tags, labels and ToS records get, from the rows of a map.
+//!
+//! The first row that a record matches counts. A row may send it on to a later one (`jeq`), whose
+//! tags then replace, or are added to, what it has so far. Everything is resolved while the map
+//! is read: labels are symbols, jumps are numbers of rows, so that a record costs look-ups alone.
+//! Not for what decides whether a record counts: that is [`verdict`](super::verdict).
+
+use super::condition::Judge;
+use super::index::{Builder, Index};
+use super::map::{Row, Value, kind};
+use crate::base::intern::{Interner, Sym};
+use crate::base::ledger::Sum;
+use crate::base::lines::{Complaints, Rows};
+use crate::enrich::Enricher;
+use crate::record::{Batch, Field, FieldSet, FlowRecord};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How a tag meets the one so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stack {
+    #[default]
+    Replace,
+    Sum,
+    Or,
+}
+
+/// What a row sets.
+#[derive(Clone, Copy, Debug)]
+enum Set {
+    Nothing,
+    /// A tag: 0 the first, 1 the second.
+    Tag(usize, u64),
+    /// A tag that grows by one with each match, by the number of its counter.
+    Count(usize, u32),
+    Label(Sym),
+}
+
+/// What happens when a row matches.
+#[derive(Clone, Copy, Debug)]
+struct Action {
+    set: Set,
+    tos: Option<u8>,
+    stack: Stack,
+    /// Whether a copy is handed out before the jump.
+    copies: bool,
+    /// The row to go on with; none ends it.
+    jump: Option<u32>,
+}
+
+/// A compiled map.
+#[derive(Debug)]
+pub struct TagMap {
+    index: Arc<Index>,
+    /// Where its labels are kept.
+    symbols: Arc<Interner>,
+    actions: Box<[Action]>,
+    /// Where counting tags begin.
+    counts: Box<[u64]>,
+    gives: FieldSet,
+    copies: bool,
+    filters: usize,
+}
+
+/// The two tags.
+const TAGS: [Field; 2] = [Field::Tag, Field::Tag2];
+
+/// A jump to be resolved when all rows are known.
+struct Jump {
+    row: u32,
+    line: u32,
+    column: u32,
+    to: String,
+}
+
+/// A map while its rows are read.
+pub struct Compiler {
+    judge: Judge,
+    symbols: Arc<Interner>,
+    rows: Builder,
+    actions: Vec<Action>,
+    counts: Vec<u64>,
+    gives: FieldSet,
+    labels: HashMap<String, Vec<u32>>,
+    jumps: Vec<Jump>,
+    refused: usize,
+    homeless: bool,
+}
+
+impl Rows for Compiler {
+    fn row(&mut self, line: u32, column: u32, text: &str, complaints: &mut Complaints) {
+        let row = kind("tags").and_then(|kind| kind.row(line, column, text, complaints));
+        let compiled = row.map(|row| (self.compile(&row), row));
+        match compiled {
+            Some((Ok(()), _)) => {}
+            Some((Err((at, why)), _)) => {
+                complaints.add(line, if at == 0 { column } else { at }, why);
+                self.refused += 1;
+            }
+            None => self.refused += 1,
+        }
+    }
+}
+
+impl Compiler {
+    /// For records that `judge` knows of; labels are kept in `symbols`.
+    pub fn new(judge: Judge, symbols: Arc<Interner>) -> Self {
+        Self {
+            judge,
+            symbols,
+            rows: Builder::default(),
+            actions: Vec::new(),
+            counts: Vec::new(),
+            gives: FieldSet::EMPTY,
+            labels: HashMap::new(),
+            jumps: Vec::new(),
+            refused: 0,
+            homeless: false,
+        }
+    }
+
+    fn compile(&mut self, row: &Row) -> Result<(), (u32, String)> {
+        let conditions = self.judge.conditions(row)?;
+        let has = |name| row.item(name).is_some();
+        let sets = [
+            "set_tag",
+            "set_tag2",
+            "set_label",
+            "set_tos",
+            "id",
+            "id2",
+            "jeq",
+        ];
+        if !sets.into_iter().any(has) {
+            return Err((0, "the row sets nothing and leads nowhere".into()));
+        }
+        if let Some(label) = row
+            .item("label")
+            .filter(|_| row.text("label") == Some("next"))
+        {
+            let message = "`label` is `next`, which `jeq` takes for the row below".to_string();
+            return Err((label.column, message));
+        }
+        let number = self.rows.len() as u32;
+        let mut action = Action {
+            set: Set::Nothing,
+            tos: None,
+            stack: Stack::Replace,
+            copies: false,
+            jump: None,
+        };
+        for item in &row.items {
+            match (item.key.name, &item.value) {
+                ("set_tag" | "id", value) => action.set = self.tag(0, value),
+                ("set_tag2" | "id2", value) => action.set = self.tag(1, value),
+                ("set_label", Value::Text(text)) => {
+                    let label = self.symbols.intern(text.as_bytes());
+                    self.homeless |= label == Sym::OVERFLOW;
+                    self.gives.insert(Field::Label);
+                    action.set = Set::Label(label);
+                }
+                ("set_tos", Value::Number(tos)) => {
+                    self.gives.insert(Field::Tos);
+                    action.tos = u8::try_from(*tos).ok();
+                }
+                ("stack", Value::Word("sum")) => action.stack = Stack::Sum,
+                ("stack", _) => action.stack = Stack::Or,
+                ("return", Value::Flag(is)) => action.copies = *is,
+                ("label", Value::Text(label)) => {
+                    self.labels.entry(label.clone()).or_default().push(number);
+                }
+                ("jeq", Value::Text(to)) => self.jumps.push(Jump {
+                    row: number,
+                    line: row.line,
+                    column: item.column,
+                    to: to.clone(),
+                }),
+                _ => {}
+            }
+        }
+        self.rows.push(conditions);
+        self.actions.push(action);
+        Ok(())
+    }
+
+    fn tag(&mut self, which: usize, value: &Value) -> Set {
+        self.gives.insert(TAGS[which]);
+        match value {
+            Value::Count(first) => {
+                self.counts.push(*first);
+                Set::Count(which, self.counts.len() as u32 - 1)
+            }
+            Value::Number(tag) => Set::Tag(which, *tag),
+            _ => Set::Nothing,
+        }
+    }
+
+    /// Rows that were left out so far.
+    pub fn refused(&self) -> usize {
+        self.refused
+    }
+
+    /// Whether some label found no room.
+    pub fn homeless(&self) -> bool {
+        self.homeless
+    }
+
+    /// The map of all rows. Jumps that lead nowhere are told of, and are none.
+    pub fn finish(mut self, complaints: &mut Complaints) -> TagMap {
+        for jump in &self.jumps {
+            let later = jump.row + 1;
+            let target = match jump.to.as_str() {
+                "next" => Some(later).filter(|row| (*row as usize) < self.actions.len()),
+                label => {
+                    let rows = self.labels.get(label).map_or(&[][..], Vec::as_slice);
+                    rows.get(rows.partition_point(|row| *row < later)).copied()
+                }
+            };
+            if target.is_none() {
+                let why = match jump.to.as_str() {
+                    "next" => "there is no row below".to_string(),
+                    label if self.labels.contains_key(label) => {
+                        format!(
+                            "label `{label}` is not below: jumps go forward, so there are no loops"
+                        )
+                    }
+                    label => format!("no row has the label `{label}`"),
+                };
+                let message = format!("`jeq` is `{}`; {why}. No jump is made", jump.to);
+                complaints.add(jump.line, jump.column, message);
+            }
+            self.actions[jump.row as usize].jump = target;
+        }
+        for action in &mut self.actions {
+            // Without a jump there is nothing to go on with after the copy.
+            action.copies &= action.jump.is_some();
+        }
+        TagMap {
+            copies: self.actions.iter().any(|action| action.copies),
+            index: Arc::new(self.rows.build()),
+            symbols: self.symbols,
+            actions: self.actions.into(),
+            counts: self.counts.into(),
+            gives: self.gives,
+            filters: self.judge.size(),
+        }
+    }
+}
+
+impl TagMap {
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Fields that its rows look at.
+    pub fn needs(&self) -> FieldSet {
+        self.index.needs()
+    }
+
+    /// Fields that it may set.
+    pub fn gives(&self) -> FieldSet {
+        self.gives
+    }
+
+    /// Whether it makes two records of some: `return`.
+    pub fn copies(&self) -> bool {
+        self.copies
+    }
+
+    /// The same map with its labels in another store; nothing when they find no room there.
+    pub fn moved(self: Arc<Self>, to: &Arc<Interner>) -> Option<Arc<Self>> {
+        if Arc::ptr_eq(&self.symbols, to) {
+            return Some(self);
+        }
+        let (mut actions, mut text) = (self.actions.clone(), Vec::new());
+        for action in &mut actions {
+            if let Set::Label(label) = &mut action.set {
+                text.clear();
+                self.symbols.read(*label, &mut text);
+                *label = to.intern(&text);
+                if *label == Sym::OVERFLOW {
+                    return None;
+                }
+            }
+        }
+        Some(Arc::new(Self {
+            index: self.index.clone(),
+            symbols: to.clone(),
+            actions,
+            counts: self.counts.clone(),
+            ..*self
+        }))
+    }
+
+    /// Bytes it takes.
+    pub fn size(&self) -> usize {
+        let own = self.actions.len() * size_of::<Action>() + self.counts.len() * 8;
+        size_of::<Self>() + self.index.size() + own + self.filters
+    }
+}
+
+/// Joined labels that are remembered.
+const JOINS: usize = 256;
+
+/// Sets tags; one for each worker.
+pub struct Tagger {
+    map: Arc<TagMap>,
+    /// The next value of each counting tag, and how far it is to the one after.
+    counts: Box<[u64]>,
+    step: u64,
+    joined: Joined,
+}
+
+/// What a record has got so far.
+#[derive(Clone, Copy, Default)]
+struct State {
+    tags: [Option<u64>; 2],
+    label: Option<Sym>,
+    tos: Option<u8>,
+}
+
+impl State {
+    /// Puts it into the record.
+    #[inline]
+    fn put(&self, record: &mut FlowRecord) {
+        if let Some(tag) = self.tags[0] {
+            record.set_tag(tag);
+        }
+        if let Some(tag) = self.tags[1] {
+            record.set_tag2(tag);
+        }
+        if let Some(label) = self.label {
+            record.set_label(label);
+        }
+        if let Some(tos) = self.tos {
+            record.set_tos(tos);
+        }
+    }
+
+    /// Without tags and label, where it had some.
+    fn emptied(self) -> Self {
+        Self {
+            tags: self.tags.map(|tag| tag.map(|_| 0)),
+            label: self.label.map(|_| Sym::EMPTY),
+            tos: self.tos,
+        }
+    }
+}
+
+impl Tagger {
+    /// The tagger of worker number `worker` of `workers`: counting tags are shared out among
+    /// them, so that each value is given once.
+    pub fn new(map: Arc<TagMap>, worker: usize, workers: usize) -> Self {
+        let own = map.counts.iter().map(|n| n.wrapping_add(worker as u64));
+        Self {
+            counts: own.collect(),
+            step: workers.max(1) as u64,
+            joined: Joined::new(map.symbols.clone()),
+            map,
+        }
+    }
+
+    /// Whether it makes two records of some.
+    pub fn copies(&self) -> bool {
+        self.map.copies
+    }
+
+    /// Bytes it takes beside the map.
+    pub fn bytes(&self) -> usize {
+        let joined = self.joined.known.len() * size_of::<(Sym, Sym, Sym)>();
+        self.counts.len() * 8 + joined + self.joined.text.capacity()
+    }
+
+    /// Sets the tags of one record. `copy` gets it with the tags so far wherever a row says so.
+    #[inline]
+    fn tag(&mut self, record: &mut FlowRecord, copy: &mut dyn FnMut(&FlowRecord)) {
+        let map = &*self.map;
+        let Some(mut at) = map.index.first(record, 0) else {
+            return;
+        };
+        let mut state = State::default();
+        while let Some(action) = map.actions.get(at as usize) {
+            match action.set {
+                Set::Nothing => {}
+                Set::Tag(which, tag) => {
+                    state.tags[which] = Some(stack(action.stack, state.tags[which], tag))
+                }
+                Set::Count(which, counter) => {
+                    let next = self.counts.get_mut(counter as usize);
+                    let tag = next.map_or(0, |next| {
+                        std::mem::replace(next, next.wrapping_add(self.step))
+                    });
+                    state.tags[which] = Some(stack(action.stack, state.tags[which], tag));
+                }
+                Set::Label(label) => {
+                    state.label = Some(match state.label {
+                        None | Some(Sym::EMPTY) => label,
+                        Some(before) => self.joined.join(before, label),
+                    });
+                }
+            }
+            state.tos = action.tos.or(state.tos);
+            let Some(from) = action.jump else {
+                break;
+            };
+            if action.copies {
+                let mut other = *record;
+                state.put(&mut other);
+                copy(&other);
+                state = state.emptied();
+            }
+            match map.index.first(record, from) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        state.put(record);
+    }
+
+    /// Sets the tags of all records in `batch` and hands them, with the copies, through `out` to
+    /// `rest`, which empties it. Gives what the copies add up to.
+    pub fn copying(
+        &mut self,
+        batch: &mut Batch,
+        out: &mut Batch,
+        rest: &mut dyn FnMut(&mut Batch),
+    ) -> Sum {
+        let mut sum = Sum::default();
+        let mut put = |record: &FlowRecord| {
+            if out.is_full() {
+                rest(out);
+                out.clear();
+            }
+            *out.slot() = *record;
+        };
+        for record in batch.records_mut() {
+            self.tag(record, &mut |copy| {
+                sum += Sum::one(copy.packets, copy.bytes);
+                put(copy);
+            });
+            put(record);
+        }
+        if !out.is_empty() {
+            rest(out);
+            out.clear();
+        }
+        sum
+    }
+}
+
+#[inline]
+fn stack(how: Stack, before: Option<u64>, tag: u64) -> u64 {
+    let before = before.unwrap_or(0);
+    match how {
+        Stack::Replace => tag,
+        Stack::Sum => before.wrapping_add(tag),
+        Stack::Or => before | tag,
+    }
+}
+
+impl Enricher for Tagger {
+    fn needs(&self) -> FieldSet {
+        self.map.needs()
+    }
+
+    fn gives(&self) -> FieldSet {
+        self.map.gives
+    }
+
+    fn enrich(&mut self, batch: &mut Batch) {
+        for record in batch.records_mut() {
+            self.tag(record, &mut |_| {});
+        }
+    }
+}
+
+/// Labels joined by a comma. The same few are joined over and over, so they are remembered here
+/// and the store is asked for new ones only. Joined ones are as long as the store keeps them.
+struct Joined {
+    symbols: Arc<Interner>,
+    known: Box<[(Sym, Sym, Sym)]>,
+    text: Vec<u8>,
+}
+
+impl Joined {
+    fn new(symbols: Arc<Interner>) -> Self {
+        Self {
+            symbols,
+            known: vec![(Sym::EMPTY, Sym::EMPTY, Sym::EMPTY); JOINS].into(),
+            text: Vec::with_capacity(2 * Sym::LEN_MAX + 1),
+        }
+    }
+
+    fn join(&mut self, before: Sym, label: Sym) -> Sym {
+        let mixed = before.0.wrapping_mul(0x9e37_79b1) ^ label.0;
+        let at = mixed.wrapping_mul(0x85eb_ca6b) as usize >> 16;
+        let slot = &mut self.known[at % JOINS];
+        if (slot.0, slot.1) == (before, label) && slot.2 != Sym::EMPTY {
+            return slot.2;
+        }
+        self.text.clear();
+        self.symbols.read(before, &mut self.text);
+        self.text.push(b',');
+        self.symbols.read(label, &mut self.text);
+        let joined = self.symbols.intern(&self.text);
+        *slot = (before, label, joined);
+        joined
+    }
+}
+
+#[cfg(test)]
+mod scan;
+#[cfg(test)]
+mod test;
