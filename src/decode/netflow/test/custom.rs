@@ -14,7 +14,7 @@ fn custom(name: &str, shape: Shape, length: Option<u16>, id: u16, pen: u32) -> C
         form: Form::new(shape, length).unwrap(),
         length,
         element: Some(Element { pen, id }),
-        options: id >= 2000 && id < 3000,
+        options: (2000..3000).contains(&id),
         pointers: Vec::new(),
         field: Field::Custom0,
     }
