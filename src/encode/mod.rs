@@ -1,7 +1,8 @@
-//! Rows as text: JSON, CSV, tables, SQL. All of it is generic over a [`Schema`].
+//! Rows as text (JSON, CSV, tables, SQL) and as frames. All of it is generic over a [`Schema`].
 //!
 //! Everything appends to a `Vec<u8>`; where the bytes go is not known here.
 
+pub mod binary;
 pub mod csv;
 pub mod json;
 pub mod order;

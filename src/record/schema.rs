@@ -22,7 +22,7 @@ pub enum What {
 }
 
 /// A column of a row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// What it holds.
     pub what: What,
@@ -32,7 +32,7 @@ pub struct Column {
 }
 
 /// Where a value lies in a row: the word it begins in, and how a number is cut out of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     word: usize,
     left: u32,
@@ -96,6 +96,39 @@ impl Column {
         };
         let [a, b, c, d, e, f, ..] = bytes.to_ne_bytes();
         Mac([a, b, c, d, e, f])
+    }
+}
+
+/// The way back: into a row whose words are still zero there.
+impl Column {
+    /// Puts a number into `row`: that of a symbol or a time as well. What is beyond the size of
+    /// the column's kind is cut off.
+    #[inline]
+    pub fn put(&self, row: &mut [u64], number: u64) {
+        if let Some(word) = row.get_mut(self.slot.word) {
+            *word |= (number << self.slot.right) >> self.slot.left;
+        }
+    }
+
+    /// Puts an address into a column of kind [`Kind::Ip`].
+    #[inline]
+    pub fn put_ip(&self, row: &mut [u64], ip: Ip) {
+        let (high, low) = ip.0.split_at(8);
+        let words = row.get_mut(self.slot.word..self.slot.word + 2);
+        for (word, half) in words.into_iter().flatten().zip([high, low]) {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(half);
+            *word = u64::from_ne_bytes(bytes);
+        }
+    }
+
+    /// Puts an address into a column of kind [`Kind::Mac`].
+    #[inline]
+    pub fn put_mac(&self, row: &mut [u64], mac: Mac) {
+        let [a, b, c, d, e, f] = mac.0;
+        let number = u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]);
+        let big = cfg!(target_endian = "big");
+        self.put(row, if big { number >> 16 } else { number });
     }
 }
 
@@ -190,6 +223,21 @@ impl Schema {
         self.columns.iter().find(|c| c.what == what)
     }
 
+    /// Whether rows of both look the same word by word, but for what symbols mean.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.binned == other.binned
+            && self.row_words() == other.row_words()
+            && self.key.counts_both_ends() == other.key.counts_both_ends()
+            && self.columns == other.columns
+    }
+
+    /// Whether rows of both mean the same word by word.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let texts = self.columns.iter().any(|c| c.kind == Kind::Text);
+        self.is_like(other) && (!texts || Arc::ptr_eq(&self.symbols, &other.symbols))
+    }
+
     /// The value of `column` in `row`.
     #[inline]
     pub fn value(&self, column: &Column, row: &[u64]) -> Value {
@@ -252,6 +300,15 @@ mod tests {
             .map(|c| (c.what, schema.value(c, &row)))
             .collect();
         let field = |f| What::Field(f);
+        let mut copy = vec![0; row.len()];
+        for column in &schema.columns {
+            match schema.value(column, &row) {
+                Value::Ip(ip) => column.put_ip(&mut copy, ip),
+                Value::Mac(mac) => column.put_mac(&mut copy, mac),
+                _ => column.put(&mut copy, column.number(&row)),
+            }
+        }
+        assert_eq!(copy, row);
         for want in [
             (field(Field::SrcHost), Value::Ip(Ip::v4([192, 0, 2, 1]))),
             (field(Field::SrcMac), Value::Mac(Mac([1, 2, 3, 4, 5, 6]))),
