@@ -44,6 +44,7 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "spool": "collector, full",
 }
 
 /// Whether this build has a feature.
