@@ -246,8 +246,10 @@ impl FileSink {
             }
             path = self.name(rows.bin, &values);
         }
-        match self.parts.get(&path).map(|p| p.aggregate) {
-            Some(same) if same == rows.id.aggregate => {}
+        let format = self.settings.shape.format;
+        let encoder = || Encoder::new(format, rows.schema.clone(), &self.style);
+        match self.parts.get_mut(&path).map(|p| p.goes_on(rows, encoder)) {
+            Some(true) => {}
             other => {
                 if other.is_some() {
                     // Two aggregations write to one file: the columns change in the middle.
@@ -280,7 +282,7 @@ impl FileSink {
             _ => Mode::Continue,
         };
         let encoder = Encoder::new(settings.shape.format, rows.schema.clone(), &self.style);
-        let part = Part::new(path.into(), rows.id.aggregate, mode, encoder);
+        let part = Part::new(path.into(), rows, mode, encoder);
         self.parts.insert(path.into(), part);
     }
 
@@ -405,6 +407,10 @@ impl Sink for FileSink {
         (self.parts.values_mut())
             .try_for_each(Part::sync)
             .map_err(|e| retry(&e))
+    }
+
+    fn holds(&self) -> bool {
+        self.parts.values().any(Part::is_lost_by_a_crash)
     }
 
     fn idle(&mut self) -> Result<Option<Duration>, SinkError> {

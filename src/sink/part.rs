@@ -2,11 +2,14 @@
 //! place when it is appended to. Its length after the last whole batch is known, and a failure
 //! leads back to that length.
 
+use super::Rows;
 use crate::base::time::Nanos;
 use crate::encode::Encoder;
+use crate::record::Schema;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Encoded bytes that are kept before they are written.
 const PENDING: usize = 64 << 10;
@@ -29,6 +32,8 @@ pub struct Part {
     pub path: PathBuf,
     /// Whose rows it holds, as [`BatchId::aggregate`](super::BatchId).
     pub aggregate: u32,
+    /// What those rows contain.
+    schema: Arc<Schema>,
     /// Bin of the rows that came last.
     pub bin: Nanos,
     /// When it was used last, in the sink's own count.
@@ -49,7 +54,7 @@ pub struct Part {
 
 impl Part {
     /// Opens nothing yet.
-    pub fn new(path: PathBuf, aggregate: u32, mode: Mode, encoder: Encoder) -> Self {
+    pub fn new(path: PathBuf, rows: &Rows, mode: Mode, encoder: Encoder) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let work = match mode {
             Mode::Append => path.clone(),
@@ -57,7 +62,8 @@ impl Part {
         };
         Self {
             path,
-            aggregate,
+            aggregate: rows.id.aggregate,
+            schema: rows.schema.clone(),
             bin: Nanos(0),
             used: 0,
             work,
@@ -71,6 +77,27 @@ impl Part {
             committed: false,
             mark: None,
         }
+    }
+
+    /// Whether these rows can follow the ones that are there. After a reload, and out of the
+    /// spool, their texts are in another store, so they need an encoder of their own.
+    pub fn goes_on(&mut self, rows: &Rows, encoder: impl FnOnce() -> Encoder) -> bool {
+        if self.aggregate != rows.id.aggregate {
+            return false;
+        }
+        if !self.schema.is_same(&rows.schema) {
+            if matches!(self.encoder, Encoder::Table(_)) || !self.schema.is_like(&rows.schema) {
+                return false;
+            }
+            self.encoder = encoder();
+            self.schema = rows.schema.clone();
+        }
+        true
+    }
+
+    /// Whether a crash would take away what is in it.
+    pub fn is_lost_by_a_crash(&self) -> bool {
+        self.committed && self.mode != Mode::Append
     }
 
     /// Whether a file descriptor is in use.

@@ -7,7 +7,9 @@ use super::format::{self, Shape};
 use super::{BatchId, Context, Opener, Rows, Sink, SinkError};
 use crate::base::options::Options;
 use crate::encode::{Encoder, Format, Style};
+use crate::record::Schema;
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Writes rows to `out`.
@@ -16,7 +18,7 @@ pub struct Print<W> {
     format: Format,
     style: Style,
     /// One for each aggregation, because their columns differ.
-    encoders: Vec<(u32, Encoder)>,
+    encoders: Vec<(u32, Arc<Schema>, Encoder)>,
     /// Whose rows were written last.
     last: Option<u32>,
     /// Encoded and not yet written, of which batch.
@@ -57,15 +59,24 @@ impl<W: Write + Send> Print<W> {
 
     fn encode(&mut self, rows: &Rows) {
         let id = rows.id.aggregate;
-        let known = self.encoders.iter().position(|(who, _)| *who == id);
+        let known = self.encoders.iter().position(|(who, ..)| *who == id);
+        let new = || Encoder::new(self.format, rows.schema.clone(), &self.style);
         let at = known.unwrap_or_else(|| {
-            let encoder = Encoder::new(self.format, rows.schema.clone(), &self.style);
-            self.encoders.push((id, encoder));
+            self.encoders.push((id, rows.schema.clone(), new()));
             self.encoders.len() - 1
         });
-        let Some((_, encoder)) = self.encoders.get_mut(at) else {
+        let Some((_, schema, encoder)) = self.encoders.get_mut(at) else {
             return;
         };
+        if !schema.is_same(&rows.schema) {
+            // After a reload, and out of the spool, texts are in another store.
+            encoder.finish(&mut self.pending);
+            if !schema.is_like(&rows.schema) && self.last == Some(id) {
+                self.last = None;
+            }
+            *encoder = Encoder::new(self.format, rows.schema.clone(), &self.style);
+            *schema = rows.schema.clone();
+        }
         if self.last != Some(id) && self.format == Format::Csv {
             encoder.header(&mut self.pending);
         }
@@ -174,6 +185,29 @@ mod tests {
         let head = "SRC_IP,DST_PORT,PACKETS,FLOWS,BYTES\n";
         let want = format!("{head}{line}{line}{head}{line}");
         assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn texts_are_those_of_the_store_that_the_rows_came_with() {
+        let mut out = Vec::new();
+        let mut print = Print::new(&mut out, Format::Csv, Style::default());
+        for (sequence, text) in [(0, "red"), (1, "green"), (2, "blue")] {
+            let symbols = Arc::new(crate::base::intern::Interner::new(4096));
+            let mut record = crate::record::FlowRecord::new();
+            record.set_label(symbols.intern(text.as_bytes()));
+            let schema = Schema::new("a", &[Label], Default::default(), symbols);
+            let mut words = vec![0; schema.row_words()];
+            schema.key.pack(&record, &mut words[..schema.key.len()]);
+            let schema = Arc::new(schema);
+            let batch = Rows {
+                schema,
+                words,
+                ..rows(sequence, 0, true)
+            };
+            print.write(&batch).unwrap();
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "LABEL,PACKETS,BYTES\nred,0,0\ngreen,0,0\nblue,0,0\n");
     }
 
     /// Takes so many bytes, then fails until it is refilled.
