@@ -153,6 +153,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         name: ROWS.into(),
         kind: String::new(),
         queue: QUEUE as u64,
+        spool: None,
         options: Options::default(),
         place: Place::default(),
     });
@@ -161,10 +162,9 @@ fn job(args: &Args) -> Result<Job, Exit> {
         ..Style::default()
     };
     let colour = args.path("output").is_none() && out::colour();
-    let by_bytes = What::Bytes;
     let wanted = Wanted {
         format,
-        sort: sort.or((table || top.is_some()).then_some(by_bytes)),
+        sort: sort.or((table || top.is_some()).then_some(What::Bytes)),
         top: top.map(|n| n as usize),
         colour,
         both_ends: by.both_ends,

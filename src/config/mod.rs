@@ -8,6 +8,7 @@ pub mod explain;
 pub mod native;
 pub mod primitive;
 pub mod setting;
+pub mod spool;
 mod tree;
 
 pub use crate::agg::full::Full;
@@ -16,6 +17,7 @@ pub use crate::base::bins::Every;
 use crate::base::options::{Options, Place};
 pub use crate::decode::Decode;
 use crate::record::Field;
+pub use spool::Spool;
 use std::time::Duration;
 
 /// A whole configuration, valid as far as can be known without opening anything.
@@ -103,6 +105,8 @@ pub struct Output {
     pub kind: String,
     /// Memory for rows waiting, in bytes.
     pub queue: u64,
+    /// Disk for rows waiting; none when they wait in memory alone.
+    pub spool: Option<Spool>,
     /// The sink's own settings.
     pub options: Options,
     /// Where it stands in the file.

@@ -4,7 +4,7 @@
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
 
-use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, Output, RecordTime};
+use super::{Aggregate, Config, Decode, Full, Input, Limits, Log, Output, RecordTime, Spool};
 use super::{every, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
@@ -216,12 +216,14 @@ impl Reader {
             );
             queue = QUEUE;
         }
+        let spool = Spool::read(&mut options);
         let place = options.place;
         let options = self.rest(options);
         Some(Output {
             name,
             kind: kind?,
             queue,
+            spool,
             options,
             place,
         })

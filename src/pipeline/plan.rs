@@ -4,6 +4,7 @@
 //! The plan starts from the outputs and walks back, so nobody pays for a field that nobody
 //! wants. It opens nothing: `weir check` makes it too, and prints it.
 
+use super::backlog;
 use crate::agg::Settings;
 use crate::base::bins::Bins;
 use crate::base::intern::Interner;
@@ -234,6 +235,13 @@ impl Plan {
             let name = format!("output.{}", output.name);
             let bytes = queue.saturating_add(*own);
             parts.push(Part::new(name, bytes, "rows that wait, buffers"));
+            if let Some(spool) = &output.spool {
+                let bytes = backlog::MEMORY.saturating_add(symbols);
+                let name = format!("output.{} spool", output.name);
+                let disk = show_size(spool.size);
+                let holds = format!("a frame each way, texts; {disk} of disk");
+                parts.push(Part::new(name, bytes, &holds));
+            }
         }
         parts
     }
