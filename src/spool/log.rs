@@ -100,10 +100,13 @@ impl Segment {
         for frame in acked.into_iter().filter(|n| u64::from(*n) < most) {
             acks.set(frame);
         }
-        let mut at = HEADER;
-        while let Some((found, head)) = segment::seek(&file, name.salt, at, segment.bytes)? {
-            segment.damaged += found - at;
-            at = found + head.whole();
+        let (mut before, mut at) = (HEADER, HEADER);
+        let end = segment.bytes;
+        let seek = |before| segment::seek(&file, name.salt, before, end);
+        let mut damaged = 0;
+        while let Some((found, head)) = seek((before, at))? {
+            damaged += found.saturating_sub(at);
+            (before, at) = (found, found + head.whole());
             if head.number >= segment.frames && u64::from(head.number) <= found / HEAD {
                 segment.frames = head.number + 1;
                 segment.add(&head, false);
@@ -114,7 +117,7 @@ impl Segment {
                 }
             }
         }
-        segment.damaged += segment.bytes.saturating_sub(at);
+        segment.damaged = damaged + segment.bytes.saturating_sub(at);
         Ok(segment)
     }
 
@@ -146,6 +149,8 @@ impl Segment {
 #[derive(Default)]
 struct Reading {
     number: u64,
+    /// Where the frame before begins, and the next one should.
+    before: u64,
     at: u64,
     file: Option<Arc<File>>,
     damaged: u64,
@@ -366,6 +371,7 @@ impl Log {
             if segment.name.number != from {
                 self.reading = Reading {
                     number: segment.name.number,
+                    before: HEADER,
                     at: HEADER,
                     ..Reading::default()
                 };
@@ -390,14 +396,15 @@ impl Log {
             };
             self.reading.file = Some(file.clone());
             let from = self.reading.at;
-            let found = segment::seek(&file, segment.name.salt, from, segment.bytes);
+            let before = (self.reading.before, from);
+            let found = segment::seek(&file, segment.name.salt, before, segment.bytes);
             let Ok(Some((place, head))) = found else {
                 self.reading.damaged += segment.bytes.saturating_sub(from);
                 self.leave(at);
                 continue;
             };
-            self.reading.damaged += place - from;
-            self.reading.at = place + head.whole();
+            self.reading.damaged += place.saturating_sub(from);
+            (self.reading.before, self.reading.at) = (place, place + head.whole());
             if head.number >= segment.frames || !segment.take(&head) {
                 continue;
             }
@@ -428,6 +435,7 @@ impl Log {
                 .saturating_sub(std::mem::take(&mut segment.unread));
             self.reading = Reading {
                 number: segment.name.number.saturating_add(1),
+                before: HEADER,
                 at: HEADER,
                 ..Reading::default()
             };

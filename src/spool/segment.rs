@@ -176,10 +176,20 @@ pub fn version(file: &File) -> Option<u32> {
     (magic == MAGIC && right).then_some(version)
 }
 
-/// The frame at `from`, or the next whole one behind it, and where it is; none when there is no
-/// more. What lies between is damaged.
-pub fn seek(file: &File, salt: u32, from: u64, end: u64) -> io::Result<Option<(u64, Head)>> {
+/// The frame that begins where the one at `before` ends, or else the next whole one behind the
+/// head of that (bytes may be missing in its payload), and where it is; none when there is no more.
+/// What lies between is damaged.
+///
+/// # Errors
+/// What the system says.
+pub fn seek(
+    file: &File,
+    salt: u32,
+    before: (u64, u64),
+    end: u64,
+) -> io::Result<Option<(u64, Head)>> {
     let end = end.min(SEGMENT_MAX);
+    let (start, from) = before;
     let mut bytes = vec![0; HEAD as usize];
     if from + HEAD <= end {
         file.read_exact_at(&mut bytes, from)?;
@@ -187,7 +197,7 @@ pub fn seek(file: &File, salt: u32, from: u64, end: u64) -> io::Result<Option<(u
             return Ok(Some((from, head)));
         }
     }
-    let mut at = from;
+    let mut at = (start + HEAD).min(from);
     while at + HEAD <= end {
         let len = (end - at).min(CHUNK as u64) as usize;
         bytes.resize(len, 0);
