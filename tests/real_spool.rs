@@ -134,6 +134,56 @@ fn a_full_and_a_read_only_disk_are_told_of_and_rows_stay_in_memory() {
     drop(mounted);
 }
 
+#[test]
+fn a_reload_and_a_restart_lose_nothing_while_the_output_is_away() {
+    let rest = |queue: &str| {
+        format!(
+            "[aggregate.flows]\nby = [\"src_host\", \"dst_host\"]\nevery = \"1s\"\nto = [\"db\"]\n\
+             [output.db]\nkind = \"sqlite\"\npath = \"DIR/weir.db\"\nbusy_timeout = \"50ms\"\n\
+             queue = \"{queue}\"\nspool = \"DIR/spool\"\n"
+        )
+    };
+    let mut daemon = Daemon::start(&rest("64 KiB"));
+    let (dir, port) = (daemon.dir(), daemon.port);
+    let db = Connection::open(dir.path().join("weir.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(20)).unwrap();
+    db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let all = datagrams("softflowd-v9.pcap");
+    let one = |daemon: &Daemon, before: u64| {
+        send(port, &all);
+        wait_for(|| daemon.decoded().0 >= before + 2085);
+        daemon.decoded()
+    };
+    let first = one(&daemon, 0);
+    wait_for(|| daemon.log().contains("locked by another program"));
+    // The output is another one now, of the same spool.
+    Daemon::configure(&dir, port, &rest("128 KiB"));
+    daemon.signal("HUP");
+    wait_for(|| daemon.log().contains("is in force"));
+    let log = daemon.log();
+    assert!(
+        log.contains("is in force") && log.contains("wait in the spool"),
+        "{log}"
+    );
+    let second = one(&daemon, first.0);
+    let since = Instant::now();
+    let log = daemon.stop();
+    assert!(since.elapsed() < Duration::from_secs(3), "{log}");
+    assert!(log.contains(" 0 dropped"), "{log}");
+    daemon = Daemon::start_in(dir.clone(), port, &rest("128 KiB"));
+    assert!(
+        daemon.log().contains("rows of an earlier run wait"),
+        "{}",
+        daemon.log()
+    );
+    let third = one(&daemon, 0);
+    db.execute_batch("COMMIT").unwrap();
+    let want = (second.0 + third.0, second.1 + third.1);
+    wait_for(|| stored(&db) == want);
+    let log = daemon.stop();
+    assert_eq!(stored(&db), want, "{log}");
+}
+
 /// A sink that is never there.
 struct Away;
 
@@ -226,6 +276,7 @@ fn window(sync: Sync, cuts: u32, between: Duration) -> Option<Duration> {
     let page = outlet.health().delivery;
     assert_eq!(page.imbalance(), Sum::default());
     assert_eq!(page.offered.records, pushed.len() as u64 * 100);
+    outlet.hurry(Some(Instant::now()));
     outlet.close();
     thread.join().unwrap();
     drop((outlet, mounted));

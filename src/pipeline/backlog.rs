@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub const MEMORY: usize = 256 << 10;
 
 /// Batches that an output may have taken and not completed.
-const DONE_MAX: usize = 1 << 16;
+const DONE_MAX: usize = 1 << 14;
 
 /// How a backlog is doing.
 #[derive(Clone, Debug, Default)]

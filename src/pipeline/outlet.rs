@@ -596,12 +596,12 @@ pub fn join(outlet: &Outlet, thread: JoinHandle<()>, give_up: Option<Instant>) {
 }
 
 /// Past its deadline a stop gives up only what the sink can not store; what the spool keeps it
-/// need not even wait for.
+/// need not even wait for. Without a deadline everything waits.
 fn stuck(state: &State) -> bool {
     let fails = state.health.failing.is_some();
     let late = state.give_up.is_some_and(|at| Instant::now() >= at);
     match state.backlog {
-        Some(_) => (state.closed && fails) || late,
+        Some(_) => late || (state.closed && fails && state.give_up.is_some()),
         None => late && (fails || (state.rows.is_empty() && state.hand.is_none())),
     }
 }

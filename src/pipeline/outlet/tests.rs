@@ -105,6 +105,12 @@ fn cost() -> usize {
     .cost()
 }
 
+fn stop(outlet: &Outlet, thread: JoinHandle<()>) {
+    outlet.hurry(Some(Instant::now() + Duration::from_secs(60)));
+    outlet.close();
+    thread.join().unwrap();
+}
+
 fn balanced(outlet: &Outlet) -> Delivery {
     let page = outlet.health().delivery;
     assert_eq!(page.imbalance(), Sum::default(), "{page:?}");
@@ -183,8 +189,7 @@ fn what_a_failing_sink_does_not_take_waits_on_disk_and_comes_in_order() {
     assert_eq!(sink.sequences(), (0..100).collect::<Vec<_>>());
     until(&outlet, |h| h.delivery.queued.records == 0);
     assert_eq!(balanced(&outlet).written.records, 100);
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
     let left = std::fs::read_dir(dir.path().join("x")).unwrap();
     assert_eq!(left.count(), 2, "lock and wear");
 }
@@ -199,8 +204,7 @@ fn nothing_touches_the_disk_while_the_sink_keeps_up() {
     (0..100).for_each(|n| outlet.push(rows(n)));
     sink.await_rows(100);
     assert_eq!(outlet.health().spool.unwrap().usage.wear, 0);
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
 }
 
 #[test]
@@ -211,10 +215,8 @@ fn a_stop_leaves_to_the_spool_what_the_sink_did_not_take() {
         let sink = Switched::default();
         let thread = outlet.start(Box::new(sink)).unwrap();
         (0..50).for_each(|n| outlet.push(rows(n)));
-        outlet.hurry(Some(Instant::now() + Duration::from_secs(60)));
-        outlet.close();
         let since = Instant::now();
-        thread.join().unwrap();
+        stop(&outlet, thread);
         assert!(
             since.elapsed() < Duration::from_secs(10),
             "it need not wait"
@@ -237,8 +239,7 @@ fn a_stop_leaves_to_the_spool_what_the_sink_did_not_take() {
             .map(|id| id.sequence)
             .collect();
         assert_eq!(old, (0..50).collect::<Vec<_>>());
-        outlet.close();
-        thread.join().unwrap();
+        stop(&outlet, thread);
         let page = balanced(&outlet);
         assert_eq!((page.written.records, page.spooled.records), (51, 0));
     }
@@ -273,8 +274,7 @@ fn what_comes_new_and_what_waits_take_turns() {
     let sink = Switched::default();
     let thread = outlet.start(Box::new(sink)).unwrap();
     (0..200).for_each(|n| outlet.push(rows(n)));
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
     let outlet = spooled(&dir, 1000, false, 8 << 20);
     let sink = Switched::default();
     (0..100).for_each(|n| outlet.push(batch(2, n, 0, true)));
@@ -284,8 +284,7 @@ fn what_comes_new_and_what_waits_take_turns() {
     let taken = sink.taken.lock().unwrap().clone();
     let new = taken.iter().take(100).filter(|id| id.run == 2).count();
     assert!((45..=55).contains(&new), "{new} of the first hundred");
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
     assert_eq!(balanced(&outlet).written.records, 300);
 }
 
@@ -317,8 +316,7 @@ fn rows_of_a_flush_never_overtake_each_other() {
             assert!(place(n) < place(n + 1), "{n} in {all:?}");
         }
     }
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
     assert_eq!(balanced(&outlet).written.records, 600);
 }
 
@@ -344,8 +342,7 @@ fn ahead_of_everything_a_crash_loses_nothing_and_little_comes_twice() {
     }
     let page = balanced(&outlet);
     assert_eq!((page.offered.records, page.dropped.records), (300, 0));
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
     let again = spooled(&copy, 50, true, 8 << 20);
     assert_eq!(again.health().delivery.recovered.records, 260);
     let sink = Switched::default();
@@ -353,8 +350,7 @@ fn ahead_of_everything_a_crash_loses_nothing_and_little_comes_twice() {
     let thread = again.start(Box::new(sink.clone())).unwrap();
     sink.await_rows(260);
     assert_eq!(sink.sorted(), (40..300).collect::<Vec<_>>());
-    again.close();
-    thread.join().unwrap();
+    stop(&again, thread);
 }
 
 #[test]
@@ -372,8 +368,7 @@ fn what_an_output_has_not_completed_comes_again() {
     }
     sink.await_rows(15);
     until(&outlet, |h| h.delivery.queued.records == 0);
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
     let again = spooled(&dir, 50, true, 8 << 20);
     assert_eq!(again.health().delivery.recovered.records, 5);
 }
@@ -387,8 +382,7 @@ fn what_a_full_spool_gives_up_is_counted() {
     let page = balanced(&outlet);
     assert!(page.given_up.records > 5000, "{page:?}");
     assert_eq!(page.dropped.records, 0);
-    outlet.close();
-    thread.join().unwrap();
+    stop(&outlet, thread);
     balanced(&outlet);
 }
 
