@@ -477,7 +477,9 @@ impl Log {
             self.used += ACK;
             self.wear.1 += ACK;
             // Of other segments there may be many.
-            segment.acks = Some(file).filter(|_| tail || number + 1 >= self.reading.number);
+            let reading = self.reading.number;
+            let near = number == reading || number.saturating_add(1) == reading;
+            segment.acks = Some(file).filter(|_| tail || near);
         }
     }
 

@@ -228,8 +228,8 @@ fn head<'a>(cursor: &mut Cursor<'a>) -> Result<Head<'a>, Refused> {
     let id = (run, place, varint(cursor)?);
     let (bin, flushed) = (Nanos(varint(cursor)?), Nanos(varint(cursor)?));
     let rows = count(cursor, WORDS_MAX)?;
-    // Each takes a byte at least, so there are no more than bytes.
-    let many = count(cursor, cursor.left())?;
+    // Each takes a byte at least, and a value that it is of.
+    let many = count(cursor, cursor.left().min(WORDS_MAX))?;
     let mut texts = Vec::new();
     for _ in 0..many {
         let len = count(cursor, Sym::LEN_MAX)?;
