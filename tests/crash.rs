@@ -1,5 +1,5 @@
 //! What crashes leave behind: a spool cut or damaged at every byte, and the real daemon killed at
-//! random instants while another process locks its database.
+//! random instants while its database is locked by another process, which is the test.
 
 mod daemon;
 
@@ -257,7 +257,7 @@ fn a_daemon_killed_at_any_instant_has_every_flushed_row_once_in_the_end() {
     // What the database must hold: what all runs together were offered.
     let mut due = (0, 0);
     for round in 0..rounds {
-        // Another process has the database for a while: held by this one, in the eyes of SQLite.
+        // For a while this process has the database.
         let other = Connection::open(&database).unwrap();
         other.busy_timeout(Duration::from_secs(20)).unwrap();
         let locked = dice.roll(4) > 0;
