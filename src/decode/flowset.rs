@@ -7,7 +7,7 @@ use super::Emit;
 use super::compile::{Compiled, What};
 use super::netflow::{Context, NetflowDecoder};
 use super::options::{Domain, Options};
-use super::plan::{Fixed, Row, Spans};
+use super::plan::{Fixed, One, Packed, Row, Spans};
 use super::slow::Told;
 use super::template::{Key, Learned};
 use crate::base::addr::Ip;
@@ -175,10 +175,12 @@ impl Reader<'_> {
         let rest = rows.remainder();
         match &compiled.what {
             What::Data(way, None) => {
-                for row in rows {
-                    self.records = self.records.wrapping_add(1);
-                    self.context.emit(way, Fixed(row), self.options, out);
-                }
+                let rows = Packed {
+                    bytes: body,
+                    each: compiled.len,
+                };
+                let made = self.context.emit_all(way, rows, self.options, out);
+                self.records = self.records.wrapping_add(made);
             }
             _ => {
                 for row in rows {
@@ -217,10 +219,11 @@ impl Reader<'_> {
         self.records = self.records.wrapping_add(1);
         match &compiled.what {
             What::Data(there, back) => {
+                let row = One(row);
                 self.context.emit(there, row, self.options, out);
                 let Some(back) = back else { return };
-                let record = self.context.emit(back, row, self.options, out);
-                if record.packets | record.bytes == 0 {
+                let made = self.context.emit(back, row, self.options, out);
+                if made.iter().all(|record| record.packets | record.bytes == 0) {
                     out.undo();
                 }
             }

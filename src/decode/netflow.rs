@@ -7,7 +7,7 @@
 use super::compile::{Compiled, Way, What};
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
-use super::plan::{Fixed, Row};
+use super::plan::{Packed, Rows};
 use super::sequence::{Gap, Sequence};
 use super::slow::Origin;
 use super::template::{self, Templates};
@@ -254,9 +254,11 @@ impl NetflowDecoder {
         else {
             return Ok(());
         };
-        for row in rows.iter().take(count) {
-            context.emit(way, Fixed(row), &mut self.options, out);
-        }
+        let packed = Packed {
+            bytes: rows.get(..count).unwrap_or(rows).as_flattened(),
+            each: netflow5::RECORD,
+        };
+        context.emit_all(way, packed, &mut self.options, out);
         if rows.len() < count {
             out.drop(Reason::Truncated, rest.len());
         }
@@ -265,62 +267,79 @@ impl NetflowDecoder {
 }
 
 impl Context {
-    /// Makes one record.
-    #[inline(always)]
-    pub(super) fn emit<'a, 'o, R: Row<'a>>(
+    /// Makes records of all rows; gives their number.
+    pub(super) fn emit_all(
         &self,
         way: &Way,
-        row: R,
+        rows: Packed<'_>,
+        options: &mut Options,
+        out: &mut Emit<'_>,
+    ) -> u32 {
+        let (mut rest, mut all) = (rows, 0u32);
+        while rest.count() > 0 {
+            let made = self.emit(way, rest, options, out).len();
+            all = all.wrapping_add(made as u32);
+            rest = rest.skip(made);
+        }
+        all
+    }
+
+    /// Makes records of rows, of as many as the batch has room for, which is one at least.
+    pub(super) fn emit<'a, 'o>(
+        &self,
+        way: &Way,
+        rows: impl Rows<'a>,
         options: &mut Options,
         out: &'o mut Emit<'_>,
-    ) -> &'o mut FlowRecord {
-        let (record, mut symbols) = out.slot_with_symbols();
-        self.stamp(record);
-        if let Some(slow) = &way.slow {
-            slow.frame(row, record, &mut symbols);
-        }
-        way.plan.run(row, &self.clock, record);
-        if let Some(slow) = &way.slow {
-            slow.run(row, &self.origin, options, record, &mut symbols);
-        }
-        record
-    }
-
-    #[inline]
-    fn stamp(&self, record: &mut FlowRecord) {
+    ) -> &'o mut [FlowRecord] {
+        let (records, mut symbols) = out.slots(rows.count(), way.plan.present);
         if !self.stamped.is_empty() {
-            self.stamp_some(record);
+            self.stamp(records);
         }
+        if let Some(slow) = &way.slow {
+            slow.frames(rows, records, &mut symbols);
+        }
+        way.plan.run(rows, &self.clock, records);
+        if let Some(slow) = &way.slow {
+            slow.run(rows, &self.origin, options, records, &mut symbols);
+        }
+        records
     }
 
-    #[inline(never)]
-    fn stamp_some(&self, record: &mut FlowRecord) {
-        let has = |field| self.stamped.has(field);
-        let domain = &self.origin.domain;
-        if has(Field::PeerSrcIp) {
-            record.set_peer_src_ip(self.peer);
-        }
-        if has(Field::ExportProtoSeqno) {
-            record.set_export_proto_seqno(self.sequence);
-        }
-        if has(Field::ExportProtoVersion) {
-            record.set_export_proto_version(domain.version);
-        }
-        if has(Field::ExportProtoSysid) {
-            record.set_export_proto_sysid(domain.id);
-        }
-        if has(Field::TimestampExport) {
-            record.set_timestamp_export(self.clock.export);
-        }
-        if has(Field::TimestampArrival) {
-            record.set_timestamp_arrival(self.origin.now);
-        }
-        if has(Field::SamplingRate) {
-            record.set_sampling_rate(self.rate);
-        }
-        if has(Field::SamplingDirection) {
-            record.set_sampling_direction(b'u');
-        }
+    /// Writes what all records of a datagram have in common.
+    fn stamp(&self, records: &mut [FlowRecord]) {
+        use Field as F;
+        let (domain, has) = (&self.origin.domain, |field| self.stamped.has(field));
+        all(records, has(F::PeerSrcIp), |r| r.set_peer_src_ip(self.peer));
+        all(records, has(F::ExportProtoSeqno), |r| {
+            r.set_export_proto_seqno(self.sequence)
+        });
+        all(records, has(F::ExportProtoVersion), |r| {
+            r.set_export_proto_version(domain.version)
+        });
+        all(records, has(F::ExportProtoSysid), |r| {
+            r.set_export_proto_sysid(domain.id)
+        });
+        all(records, has(F::TimestampExport), |r| {
+            r.set_timestamp_export(self.clock.export)
+        });
+        all(records, has(F::TimestampArrival), |r| {
+            r.set_timestamp_arrival(self.origin.now)
+        });
+        all(records, has(F::SamplingRate), |r| {
+            r.set_sampling_rate(self.rate)
+        });
+        all(records, has(F::SamplingDirection), |r| {
+            r.set_sampling_direction(b'u')
+        });
+    }
+}
+
+/// Sets something in all records, where it is wanted.
+#[inline(always)]
+fn all(records: &mut [FlowRecord], wanted: bool, set: impl Fn(&mut FlowRecord)) {
+    if wanted {
+        records.iter_mut().for_each(set);
     }
 }
 

@@ -6,7 +6,7 @@ use super::Symbols;
 use super::compile::{Item, PEN_TAGS, find};
 use super::options::{About, Domain, Options};
 use super::packet::HeaderPlan;
-use super::plan::{Loc, Row, number, store};
+use super::plan::{Loc, Row, Rows, number, store};
 use crate::base::addr::Ip;
 use crate::base::intern::Sym;
 use crate::base::time::Nanos;
@@ -189,43 +189,39 @@ impl Slow {
             .saturating_add(steps)
     }
 
-    /// Writes what the packet in the record says, before the copies: elements of the record are
+    /// Writes what the packets in the rows say, before the copies: elements of the rows are
     /// preferred.
     #[inline]
-    pub fn frame<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord, symbols: &mut Symbols<'_>) {
+    pub fn frames<'a>(
+        &self,
+        rows: impl Rows<'a>,
+        records: &mut [FlowRecord],
+        symbols: &mut Symbols<'_>,
+    ) {
         if let Some(section) = &self.section {
-            section.fill(row, rec, symbols);
+            rows.zip(records, |row, rec| section.fill(row, rec, symbols));
         }
     }
 
     /// Does the rest, after the copies. Most exporters send no options: there is nothing to ask
     /// for then.
     #[inline]
-    pub fn run<'a, R: Row<'a>>(
+    pub fn run<'a>(
         &self,
-        row: R,
+        rows: impl Rows<'a>,
         origin: &Origin,
         options: &mut Options,
-        rec: &mut FlowRecord,
+        records: &mut [FlowRecord],
         symbols: &mut Symbols<'_>,
     ) {
-        if !self.asks || !options.is_empty() {
-            self.run_all(row, origin, options, rec, symbols);
+        if self.asks && options.is_empty() {
+            return;
         }
-    }
-
-    #[inline(never)]
-    fn run_all<'a, R: Row<'a>>(
-        &self,
-        row: R,
-        origin: &Origin,
-        options: &mut Options,
-        rec: &mut FlowRecord,
-        symbols: &mut Symbols<'_>,
-    ) {
-        for step in &self.steps {
-            step.run(row, origin, options, rec, symbols);
-        }
+        rows.zip(records, |row, rec| {
+            for step in &self.steps {
+                step.run(row, origin, options, rec, symbols);
+            }
+        });
     }
 }
 
@@ -296,6 +292,7 @@ fn labels(items: &[Item], wanted: FieldSet) -> Option<Step> {
 }
 
 impl Step {
+    #[inline(never)]
     fn run<'a, R: Row<'a>>(
         &self,
         row: R,

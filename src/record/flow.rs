@@ -29,6 +29,19 @@ pub struct FlowRecord {
     pub exact: bool,
 }
 
+/// What a new record begins with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// Fields that it is going to have.
+    pub present: FieldSet,
+    /// Flows.
+    pub flows: u64,
+    /// See [`FlowRecord::time`].
+    pub time: Nanos,
+    /// See [`FlowRecord::pass`].
+    pub pass: u32,
+}
+
 impl FlowRecord {
     /// Bytes of the key zones.
     pub const DATA: usize = 512;
@@ -69,6 +82,16 @@ impl FlowRecord {
     #[inline]
     pub fn words(&self) -> &[[u8; 8]] {
         self.data.as_chunks().0
+    }
+
+    /// Sets all that stands beside the key zones, which has no packets and bytes.
+    #[inline]
+    pub(super) fn begin(&mut self, start: Start) {
+        self.present = start.present;
+        (self.packets, self.bytes, self.flows) = (0, 0, start.flows);
+        self.time = start.time;
+        self.pass = start.pass;
+        self.exact = false;
     }
 
     /// Sets line `index` of [`LINE`](Self::LINE) bytes to zero.
