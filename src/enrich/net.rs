@@ -48,13 +48,10 @@ static MASKS: [u128; 129] = {
 
 /// The first address of the prefix of `bits` bits around `ip`.
 fn masked(ip: Ip, bits: u8) -> Ip {
-    let bits = usize::from(bits);
-    let bits = if ip.as_v4().is_some() {
-        96 + bits.min(32)
-    } else {
-        bits.min(128)
-    };
-    Ip((u128::from_ne_bytes(ip.0) & MASKS[bits]).to_ne_bytes())
+    let (whole, bits) = (u128::from_ne_bytes(ip.0), usize::from(bits));
+    let v4 = whole & MASKS[96] == u128::from_ne_bytes(Ip::v4([0; 4]).0);
+    let bits = if v4 { 96 + bits.min(32) } else { bits.min(128) };
+    Ip((whole & MASKS[bits]).to_ne_bytes())
 }
 
 #[cfg(test)]

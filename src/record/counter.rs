@@ -83,11 +83,9 @@ impl CounterPlan {
 
     /// Counters that not every row has.
     fn add_more(&self, record: &FlowRecord, rest: &mut [u64]) {
-        let mut rest = rest.iter_mut();
-        if self.flows
-            && let Some(flows) = rest.next()
-        {
-            *flows = flows.wrapping_add(record.flows);
+        let (flows, rest) = rest.split_at_mut(usize::from(self.flows).min(rest.len()));
+        for slot in flows {
+            *slot = slot.wrapping_add(record.flows);
         }
         for (plan, slot) in self.merged.iter().zip(rest) {
             let word = record.words().get(plan.slot.word).copied();
