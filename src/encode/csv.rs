@@ -46,22 +46,21 @@ impl Csv {
 
     /// Rows that lie one behind the other.
     pub fn rows(&mut self, words: &[u64], flushed: Nanos, out: &mut Vec<u8>) {
+        let (schema, columns, separator) = (&*self.schema, &*self.columns, self.separator);
         let mut pen = Pen::new(out);
-        for row in words.chunks_exact(self.schema.row_words().max(1)) {
-            for (n, column) in self.columns.iter().enumerate() {
-                if n > 0 {
-                    pen.byte(self.separator);
-                }
+        for row in words.chunks_exact(schema.row_words().max(1)) {
+            for column in columns {
                 match column {
                     Some(column) => {
-                        if self.show.value(&mut pen, &self.schema, column, row) {
-                            text(&mut pen, &self.show.text, self.separator);
+                        if self.show.value(&mut pen, schema, column, row) {
+                            text(&mut pen, &self.show.text, separator);
                         }
                     }
                     None => self.show.stamp(&mut pen, flushed),
                 }
+                pen.byte(separator);
             }
-            pen.byte(b'\n');
+            pen.amend(b'\n');
         }
     }
 }

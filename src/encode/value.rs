@@ -216,16 +216,17 @@ impl Show {
     fn read(&mut self, schema: &Schema, column: &Column, row: &[u64]) {
         self.text.clear();
         let sym = Sym(column.number(row) as u32);
-        if sym != Sym::EMPTY {
-            schema.symbols.read(sym, &mut self.text);
+        if sym == Sym::EMPTY {
+            if column.what == What::Field(Field::Class) {
+                self.text.extend_from_slice(b"unknown");
+            }
+            return;
         }
+        schema.symbols.read(sym, &mut self.text);
         if let Err(_invalid) = std::str::from_utf8(&self.text) {
             self.text = String::from_utf8_lossy(&self.text)
                 .into_owned()
                 .into_bytes();
-        }
-        if self.text.is_empty() && column.what == What::Field(Field::Class) {
-            self.text.extend_from_slice(b"unknown");
         }
     }
 
