@@ -10,7 +10,7 @@ use crate::base::addr::Ip;
 use crate::base::ledger::{Intake, Reason};
 use crate::base::time::Nanos;
 use crate::source::{Frame, Link, Peer};
-use crate::wire::packet::{self, Fragment, IpLayer};
+use crate::wire::packet::{self, Fragment, IpLayer, Plain, V4};
 
 /// Datagrams that are put together at a time, at the most.
 pub const DATAGRAMS_MAX: usize = 16;
@@ -142,6 +142,9 @@ impl Unwrap {
         frame: &Frame<'a>,
         ledger: &mut Intake,
     ) -> Result<Option<Frame<'a>>, Reason> {
+        if let Some((src, body, whole)) = usual(frame) {
+            return payload(frame, src, body, whole).map(Some);
+        }
         let start = start(frame.link).ok_or(Reason::LinkType)?;
         let packet = packet::parse(start, frame.bytes, frame.wire_len, false)?;
         let ip = packet.ip.ok_or(Reason::NotExport)?;
@@ -212,6 +215,20 @@ impl Unwrap {
         place.key = None;
         Ok(place.bytes.get(..place.total.unwrap_or(0)))
     }
+}
+
+/// Sender, UDP header with payload, and their length on the wire, of the usual Ethernet frame.
+#[inline]
+fn usual<'a>(frame: &Frame<'a>) -> Option<(Ip, &'a [u8], u32)> {
+    if frame.link != Link::Ethernet {
+        return None;
+    }
+    let plain = Plain::<V4>::of(frame.bytes, frame.wire_len).filter(|p| p.proto() == UDP)?;
+    let place = plain.payload();
+    let room = (frame.wire_len as usize).saturating_sub(place.start);
+    let whole = plain.bytes().saturating_sub(V4 as u32);
+    let whole = whole.min(u32::try_from(room).unwrap_or(u32::MAX));
+    Some((plain.hosts().0, frame.bytes.get(place)?, whole))
 }
 
 /// Behind the UDP header. `whole` is the length of header and payload on the wire.

@@ -164,9 +164,7 @@ impl Slow {
     pub(super) fn new(items: &[Item], wanted: FieldSet) -> Option<Self> {
         let steps = steps(items, wanted);
         let slow = Self {
-            asks: steps
-                .iter()
-                .all(|step| matches!(step, Step::Name(..) | Step::Sampled(..))),
+            asks: steps.iter().all(Step::asks),
             steps,
             section: Section::new(items, wanted).map(Box::new),
         };
@@ -217,11 +215,9 @@ impl Slow {
         if self.asks && options.is_empty() {
             return;
         }
-        rows.zip(records, |row, rec| {
-            for step in &self.steps {
-                step.run(row, origin, options, rec, symbols);
-            }
-        });
+        for step in &self.steps {
+            step.run(rows, origin, options, records, symbols);
+        }
     }
 }
 
@@ -292,34 +288,47 @@ fn labels(items: &[Item], wanted: FieldSet) -> Option<Step> {
 }
 
 impl Step {
-    #[inline(never)]
-    fn run<'a, R: Row<'a>>(
+    /// Whether it asks for what options told.
+    fn asks(&self) -> bool {
+        matches!(self, Self::Name(..) | Self::Sampled(..))
+    }
+
+    /// Does it for rows and their records.
+    fn run<'a>(
         &self,
-        row: R,
+        rows: impl Rows<'a>,
         origin: &Origin,
         options: &mut Options,
-        rec: &mut FlowRecord,
+        records: &mut [FlowRecord],
         symbols: &mut Symbols<'_>,
     ) {
         let Origin { domain, now } = *origin;
+        match self {
+            Self::Name(field, about, loc) => {
+                let name = |n| options.name(domain, about(n), now);
+                ask(rows, *loc, name, records, |rec, name| {
+                    set_text(rec, *field, name)
+                });
+            }
+            Self::Sampled(about, loc) => {
+                let rate = |n| options.rate(domain, about(n), now);
+                ask(rows, *loc, rate, records, FlowRecord::set_sampling_rate);
+            }
+            _ => rows.zip(records, |row, rec| self.read(row, rec, symbols)),
+        }
+    }
+
+    /// What is in the row itself.
+    fn read<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord, symbols: &mut Symbols<'_>) {
         let get = |loc: &Loc| number(row.value(*loc));
         match self {
+            Self::Name(..) | Self::Sampled(..) => {}
             Self::Text(field, loc) => set_text(rec, *field, intern(row.value(*loc), symbols)),
-            Self::Name(field, about, loc) => {
-                if let Some(name) = options.name(domain, about(get(loc)), now) {
-                    set_text(rec, *field, name);
-                }
-            }
             Self::Segments(loc) => {
                 rec.set_srv6_segment_list(segments(row.value(*loc), symbols));
             }
             Self::Labels(labels, wanted) => {
                 Stack::read(row, labels).fill(*wanted, rec, symbols);
-            }
-            Self::Sampled(about, loc) => {
-                if let Some(rate) = options.rate(domain, about(get(loc)), now) {
-                    rec.set_sampling_rate(rate);
-                }
             }
             Self::Rate(rate) => {
                 if let Some(rate) = rate.read(row) {
@@ -343,6 +352,29 @@ impl Step {
             }
         }
     }
+}
+
+/// Sets what is known of a number in each row. Rows that follow each other often have the same
+/// one: that is looked up once.
+fn ask<'a, T: Copy>(
+    rows: impl Rows<'a>,
+    loc: Loc,
+    mut known: impl FnMut(u64) -> Option<T>,
+    records: &mut [FlowRecord],
+    set: impl Fn(&mut FlowRecord, T),
+) {
+    let mut last = None;
+    rows.zip(records, |row, rec| {
+        let n = number(row.value(loc));
+        let answer = match last {
+            Some((before, answer)) if before == n => answer,
+            _ => known(n),
+        };
+        last = Some((n, answer));
+        if let Some(answer) = answer {
+            set(rec, answer);
+        }
+    });
 }
 
 /// layer2SegmentId: the type of encapsulation in the top byte (RFC 7133 §3.1).

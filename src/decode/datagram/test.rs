@@ -6,6 +6,7 @@
 )]
 
 use super::*;
+use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IPv4 packet from 192.0.2.`host`.
@@ -179,4 +180,48 @@ fn the_bounds_hold() {
         None
     );
     assert_eq!(feed(&mut u, &mut l, &v4(1, 1, 17, 8, &[0; 8]), 100), None);
+}
+
+proptest! {
+    /// The usual Ethernet frame takes a way of its own, which leads to the same place.
+    #[test]
+    fn the_usual_frame_gives_what_any_packet_gives(
+        payload in prop::collection::vec(0u8.., 0..60),
+        padding in 0..20usize,
+        cut in 0..130usize,
+        more in 0..20u32,
+        said in 0..80u16,
+        tagged: bool,
+    ) {
+        let mut datagram = udp(&payload);
+        if said > 40 {
+            datagram[4..6].copy_from_slice(&said.to_be_bytes());
+        }
+        let mut packet = v4(1, 0, 17, 0x4000, &datagram);
+        packet.extend(vec![0; padding]);
+        let link = if tagged {
+            &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 7, 8, 0][..]
+        } else {
+            &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..]
+        };
+        let ethernet = [link, &packet].concat();
+        let cut = cut.min(packet.len());
+        let (mut u, mut v) = (Unwrap::default(), Unwrap::default());
+        let (mut l, mut m) = (Intake::default(), Intake::default());
+        let raw = Frame {
+            bytes: &packet[..cut],
+            wire_len: packet.len() as u32 + more,
+            ..frame(&packet, 1)
+        };
+        let whole = Frame {
+            bytes: &ethernet[..link.len() + cut],
+            wire_len: ethernet.len() as u32 + more,
+            link: Link::Ethernet,
+            ..raw
+        };
+        let (a, b) = (u.unwrap(&raw, &mut l), v.unwrap(&whole, &mut m));
+        let seen = |f: Frame<'_>| (f.bytes.to_vec(), f.wire_len, f.from);
+        prop_assert_eq!(a.map(seen), b.map(seen));
+        prop_assert_eq!(l.dropped_units(), m.dropped_units());
+    }
 }

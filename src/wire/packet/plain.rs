@@ -2,6 +2,7 @@
 
 use super::{ETYPE_IPV4, ETYPE_IPV6, IpLayer, LinkLayer, Packet, tunnel};
 use crate::base::addr::{Ip, Mac};
+use std::ops::Range;
 
 /// Length of the IPv4 header without options.
 pub const V4: usize = 20;
@@ -180,6 +181,13 @@ impl<'a, const IP: usize> Plain<'a, IP> {
     #[inline]
     pub fn dst_port(&self) -> u16 {
         u16_at::<2, 20>(self.transport)
+    }
+
+    /// Where TCP or UDP lies in the frame, as far as it was captured.
+    #[inline]
+    pub fn payload(&self) -> Range<usize> {
+        let end = self.bytes.wrapping_add(self.start).min(self.captured);
+        (self.start as usize).wrapping_add(IP)..end as usize
     }
 
     /// TCP flags; zero of UDP.
