@@ -3,7 +3,7 @@
 //! Numbers and addresses are copies like those of any field and belong to the
 //! [`plan`](super::plan). Here is what is more: texts, which need symbols, what options say once
 //! for all records, and bytes at places in packets. Not for what a value's bytes mean: see
-//! [`Form`](crate::record::Form).
+//! [`Form`].
 
 use super::compile::{Item, own};
 use super::options::{About, Domain, Options};
