@@ -518,7 +518,12 @@ fn named(
     };
     match name::translate(given, values, by) {
         Ok(name) => push(options, setting, line, Raw::Text(name)),
-        Err(why) => compiler.wrong(line.value_at, format!("`{}` {why}", line.key.name)),
+        Err(why) => {
+            compiler.wrong(line.value_at, format!("`{}` {why}", line.key.name));
+            // So that it is not missed as well.
+            let name = given.replace('%', "%%").replace('$', "$$");
+            push(options, setting, line, Raw::Text(name));
+        }
     }
 }
 
