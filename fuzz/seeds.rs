@@ -143,4 +143,53 @@ fn main() {
         "expression",
         &[&[1, 5][..], &[13, 0, 5, 9, 51], &frames[0]].concat(),
     );
+    maps();
+}
+
+/// Files of rules, the byte that says which kind before each.
+fn maps() {
+    let golden = home().join("../tests/golden");
+    for (seed, which, file) in [
+        ("tags", 0, "rules_tags/tags.map"),
+        ("return", 0, "rules_return/tags.map"),
+        ("sampling", 1, "rules_sampling/sampling.map"),
+        ("networks", 13, "rules_networks/networks"),
+        ("ports", 14, "rules_lists/ports"),
+        ("protocols", 15, "rules_lists/protocols"),
+    ] {
+        let text = fs::read(golden.join(file)).expect("a golden file");
+        write("map", seed, &[&[which][..], &text].concat());
+    }
+    let rows: [(&str, u8, &str); 5] = [
+        (
+            "keys",
+            0,
+            "set_tag2=7++ ip=2001:db8::/32 in=1 out=-2 engine_type=1 source_id=7 \
+            direction=0 src_mac=2:0:0:0:0:1 vlan=-7 src_net=10.0.0.0/8 tcp_flags=0x12 \
+            is_multicast=true mpls_vpn_id=5 mpls_vpn_rd=1:10.0.0.1:7 src_as=64500\n",
+        ),
+        (
+            "rd",
+            2,
+            "id=0:65000:1 ip=192.0.2.1 in=1\nid=1:10.0.0.1:2 mpls_vpn_id=7\n",
+        ),
+        (
+            "agents",
+            3,
+            "bgp_ip=192.0.2.9 ip=0.0.0.0/0 filter='vlan and ip'\n",
+        ),
+        (
+            "receivers",
+            7,
+            "id=1 ip=192.0.2.1:2100,[::1]:2 tag=1,-2,3-4 balance-alg=rr\n",
+        ),
+        (
+            "primitives",
+            12,
+            "name=a field_type=9:12235 len=vlen semantics=str\n",
+        ),
+    ];
+    for (seed, which, text) in rows {
+        write("map", seed, &[&[which][..], text.as_bytes()].concat());
+    }
 }

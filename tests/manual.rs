@@ -8,6 +8,7 @@ use weir::{sink, source};
 
 const CONFIG: &str = include_str!("../docs/CONFIG.md");
 const LEDGER: &str = include_str!("../docs/LEDGER.md");
+const MAPS: &str = include_str!("../docs/MAPS.md");
 
 /// A name that no setting has, and that is near to none.
 const NOBODY: &str = "qqqqqqqqqqqqqqqq";
@@ -140,4 +141,15 @@ fn every_metric_is_in_the_manual() {
         seen += 1;
     }
     assert!(seen > 20, "the metrics are somewhere else now");
+}
+
+#[test]
+fn every_map_and_every_key_of_it_is_in_the_manual() {
+    for kind in weir::rule::map::KINDS {
+        let names = [kind.name].into_iter().chain(kind.files.iter().copied());
+        for name in names.chain(kind.keys.iter().map(|key| key.name)) {
+            let there = MAPS.contains(&format!("`{name}`"));
+            assert!(there, "docs/MAPS.md lacks `{name}` of {}", kind.name);
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! pmacct's configurations, each a directory of `tests/pmacct`: `DAEMON.conf`, whose first line says
+//! pmacct's configurations, each a directory of `tests/pmacct`: `DAEMON.conf`, whose first line
+//! says
 //! which savefile is its `input.pcap`, the maps it names, and in `expected` the files that it must
 //! make in `out`, with `stdout`. The same comes from what `weir import` makes of it. `UPDATE=1`
 //! writes `expected` anew; look at the difference before believing it.

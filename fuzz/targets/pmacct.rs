@@ -1,5 +1,7 @@
-//! pmacct's configurations: whatever the text, mistakes have places in it, no key is eaten, and what
-//! it was taken for is the same when it is written as TOML and read again. The first byte says which
+//! pmacct's configurations: whatever the text, mistakes have places in it, no key is eaten, and
+//! what
+//! it was taken for is the same when it is written as TOML and read again. The first byte says
+//! which
 //! daemon's it is; files it names hold the same text.
 #![no_main]
 

@@ -42,7 +42,8 @@ const HELP: &str = "Usage: weir pmacct pmacct [OPTION]...
   -u             protocols as numbers
   -V, -h         version, this
 
-Entries are values with commas, in the order of -c, with `;` between them; `*` matches all. `file:PATH`
+Entries are values with commas, in the order of -c, with `;` between them; `*` matches all. \
+`file:PATH`
 reads them from a file, one on each line.
 ";
 

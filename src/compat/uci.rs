@@ -216,6 +216,17 @@ fn devices(network: &str) -> Vec<(String, String)> {
     each.collect()
 }
 
+/// What to say about a type of section that there is not.
+fn unknown(kind: &str) -> String {
+    let all = ["weir", "log", "limits", "input", "aggregate", "output"];
+    let near = crate::base::text::nearest(kind, all);
+    let hint = near.map_or_else(
+        || format!("there are {}", all.join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    format!("no section of type `{kind}`; {hint}")
+}
+
 /// Puts a section where it belongs.
 fn put(
     section: Config,
@@ -278,13 +289,7 @@ fn put(
             to.push(Section { name, options });
         }
         other => {
-            let all = ["weir", "log", "limits", "input", "aggregate", "output"];
-            let near = crate::base::text::nearest(other, all);
-            let hint = near.map_or_else(
-                || format!("there are {}", all.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            wrong(format!("no section of type `{other}`; {hint}"));
+            wrong(unknown(other));
         }
     }
 }

@@ -440,11 +440,7 @@ mod tests {
         let one = |name: &str, rest: &str| format!("[primitive.{name}]\n{rest}\n");
         let good = "element = 234\nlength = 4\nkind = \"number\"";
         for (sections, want) in [
-            (one("tag", good), "`tag` is a name of the primitive `tag`"),
-            (
-                one("IP_SRC", good),
-                "`ip_src` is a name of the primitive `src_host`",
-            ),
+            (one("tag", good), "there is a primitive `tag` already"),
             (one("bytes", good), "something else in rows"),
             (one("x", good) + &one("X", good), "two primitives `x`"),
             (one("x", "element = 234\nlength = 4"), "needs `kind`"),

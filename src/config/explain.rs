@@ -49,16 +49,7 @@ pub fn show(config: &Config) -> String {
     };
     let level = quote(&level);
     let _ = write!(text, "\n[log]\nlevel = {level}\nto = {to}\n{stamp}");
-    let limits = &config.limits;
-    let _ = write!(
-        text,
-        "\n[limits]\ntemplates = {}\nexporters = {}\noptions = {}\nfragments = {}\nsymbols = {}\n",
-        limits.templates,
-        limits.exporters,
-        limits.options,
-        limits.fragments,
-        size(limits.symbols)
-    );
+    limits(&mut text, config);
     for primitive in config.primitives.iter() {
         let _ = writeln!(text, "\n[primitive.{}]", primitive.custom.name);
         for (key, value) in custom::show(&primitive.custom) {
@@ -160,6 +151,19 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     sifting(text, aggregate);
     let to: Vec<&str> = aggregate.to.iter().map(String::as_str).collect();
     let _ = writeln!(text, "to = {}", quotes(&to));
+}
+
+fn limits(text: &mut String, config: &Config) {
+    let limits = &config.limits;
+    let _ = write!(
+        text,
+        "\n[limits]\ntemplates = {}\nexporters = {}\noptions = {}\nfragments = {}\nsymbols = {}\n",
+        limits.templates,
+        limits.exporters,
+        limits.options,
+        limits.fragments,
+        size(limits.symbols)
+    );
 }
 
 fn sifting(text: &mut String, aggregate: &Aggregate) {

@@ -100,6 +100,20 @@ const STOP_MAX: Duration = Duration::from_secs(3_600);
 /// What is summed by where `by` is not given.
 const BY: &[&str] = &["src_host", "dst_host"];
 
+/// Words of `time`.
+const TIMES: &[(&str, RecordTime)] = &[
+    ("arrival", RecordTime::Arrival),
+    ("start", RecordTime::Start),
+    ("end", RecordTime::End),
+];
+
+/// Words of `full`.
+const POLICIES: &[(&str, Full)] = &[
+    ("flush", Full::Flush),
+    ("fold", Full::Fold),
+    ("evict", Full::Evict),
+];
+
 struct Reader {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
@@ -282,16 +296,6 @@ impl Reader {
             let message = "`by` is empty; for one total of everything write by = [\"none\"]";
             options.wrong("by", message);
         }
-        let times = [
-            ("arrival", RecordTime::Arrival),
-            ("start", RecordTime::Start),
-            ("end", RecordTime::End),
-        ];
-        let policies = [
-            ("flush", Full::Flush),
-            ("fold", Full::Fold),
-            ("evict", Full::Evict),
-        ];
         let rules = preprocess::read(&mut options);
         let rejects = self.rejects(&mut options, outputs, rules.as_ref());
         let every = self.every(&mut options);
@@ -308,14 +312,14 @@ impl Reader {
             offset: offset(&mut options, every),
             flush: length(&mut options, "flush"),
             every,
-            time: options.choice("time", &times).unwrap_or_default(),
+            time: options.choice("time", TIMES).unwrap_or_default(),
             prorate,
             stitch,
             kinds,
             filter: filters(&mut options),
             rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),
-            full: options.choice("full", &policies).unwrap_or_default(),
+            full: options.choice("full", POLICIES).unwrap_or_default(),
             renormalise,
             preprocess: rules,
             to: self.to(&mut options, outputs),

@@ -8,13 +8,17 @@ use std::fmt::Write;
 const HEAD: &str = "\
 # Keys of pmacct
 
-What becomes of each key of a pmacct configuration under `weir pmacct`, `weir import` and the names of pmacct's
-programs. This page is made of the table that the compiler works from: `weir gen pmacct-keys`. How to move a
-configuration over is in [PMACCT.md](PMACCT.md), what the settings of weir mean in [CONFIG.md](CONFIG.md).
+What becomes of each key of a pmacct configuration under `weir pmacct`, `weir import` and the \
+names of pmacct's
+programs. This page is made of the table that the compiler works from: `weir gen pmacct-keys`. \
+How to move a
+configuration over is in [PMACCT.md](PMACCT.md), what the settings of weir mean in \
+[CONFIG.md](CONFIG.md).
 
 Each key is one of four:
 
-- **translated** into the setting that is named, by its section; `*` stands for sections made of a file's rows;
+- **translated** into the setting that is named, by its section; `*` stands for sections made \
+of a file's rows;
 - **done by the face**: the program of that name does it around the configuration;
 - **without effect**, for the reason that is given; the log says so once, when the key is used;
 - **not in this build**; the log says so as a warning, and the rest runs.
@@ -41,10 +45,14 @@ pub fn page() -> String {
     // Writing to a string can not fail.
     let _ = writeln!(
         text,
-        "Of {all} keys {to} are translated, {face} done by the face, {idle} without effect here, and {absent} \
-         belong to\nparts that this build has not got. Whose a key is: P pmacctd, U uacctd, N nfacctd, S sfacctd, \
-         B pmbgpd,\nM pmbmpd, T pmtelemetryd. It stands for all plugins (*all*), for all or for one (*any*, \
-         `key[plugin]`), or for\none alone (*one*). A, B and C say how many people use it: most, some, few."
+        "Of {all} keys {to} are translated, {face} done by the face, {idle} without effect \
+        here, and {absent} \
+         belong to\nparts that this build has not got. Whose a key is: P pmacctd, U uacctd, N \
+         nfacctd, S sfacctd, \
+         B pmbgpd,\nM pmbmpd, T pmtelemetryd. It stands for all plugins (*all*), for all or for \
+         one (*any*, \
+         `key[plugin]`), or for\none alone (*one*). A, B and C say how many people use it: \
+         most, some, few."
     );
     for (title, keys) in table::PARTS {
         let _ = write!(
