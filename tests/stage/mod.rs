@@ -1,5 +1,5 @@
-//! Configurations of pmacct that are run: directories of `tests/pmacct`, staged in a folder of their
-//! own.
+//! Configurations of pmacct that are run: directories of `tests/pmacct`, staged in a folder of
+//! their own.
 #![allow(dead_code)] // Every test file uses a part of it.
 
 use std::collections::BTreeMap;
