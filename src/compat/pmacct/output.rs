@@ -137,11 +137,9 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
     if lenient {
         options.set("absent", Raw::Text("zero".into()));
     }
-    if !empty.is_empty() {
-        if let Some(line) = values.line("aggregate") {
-            let text = format!("nothing tells {} here: empty", empty.join(", "));
-            compiler.note(line, &options.section, text);
-        }
+    if let Some(line) = values.line("aggregate").filter(|_| !empty.is_empty()) {
+        let text = format!("nothing tells {} here: empty", empty.join(", "));
+        compiler.note(line, &options.section, text);
     }
     times(compiler, options, plugin);
     if let Some(line) = values.line("aggregate_filter") {
