@@ -4,19 +4,12 @@
 //! make in `out`, with `stdout`. The same comes from what `weir import` makes of it. `UPDATE=1`
 //! writes `expected` anew; look at the difference before believing it.
 
-use std::collections::BTreeMap;
+mod stage;
+
+use stage::{Files, daemon, made, root, stage};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-const DAEMONS: [&str; 3] = ["nfacctd", "sfacctd", "pmacctd"];
-
-/// Files by name.
-type Files = BTreeMap<String, Vec<u8>>;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
-}
 
 /// Directory, daemon.
 fn cases() -> Vec<(PathBuf, &'static str)> {
@@ -25,35 +18,13 @@ fn cases() -> Vec<(PathBuf, &'static str)> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir())
         .map(|dir| {
-            let has = |daemon: &&&str| dir.join(format!("{daemon}.conf")).exists();
-            let daemon = DAEMONS.iter().find(has).copied();
-            (
-                dir.clone(),
-                daemon.unwrap_or_else(|| panic!("{}", dir.display())),
-            )
+            let daemon = daemon(&dir);
+            (dir, daemon)
         })
         .collect();
     cases.sort();
     assert!(cases.len() >= 15, "only {cases:?}");
     cases
-}
-
-/// A fresh directory with the files of a case, its input, and an empty `out`.
-fn stage(dir: &Path, daemon: &str) -> tempfile::TempDir {
-    let staged = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        if entry.path().is_file() {
-            fs::copy(entry.path(), staged.path().join(entry.file_name())).unwrap();
-        }
-    }
-    let conf = fs::read_to_string(dir.join(format!("{daemon}.conf"))).unwrap();
-    let first = conf.lines().next().unwrap_or_default();
-    let input = first
-        .strip_prefix("! input: ")
-        .unwrap_or_else(|| panic!("{}", dir.display()));
-    fs::copy(root().join(input), staged.path().join("input.pcap")).unwrap();
-    fs::create_dir(staged.path().join("out")).unwrap();
-    staged
 }
 
 fn weir(at: &Path, args: &[&str]) -> Output {
@@ -73,24 +44,6 @@ fn plain(bytes: &[u8], pid: u32) -> Vec<u8> {
     text.replace(&format!("({pid})"), "(PID)").into_bytes()
 }
 
-/// What is in `out`, and standard output; links by where they lead.
-fn made(at: &Path, stdout: &[u8]) -> Files {
-    let mut files = Files::new();
-    for entry in fs::read_dir(at.join("out")).unwrap().map(Result::unwrap) {
-        let name = entry.file_name().into_string().unwrap();
-        let path = entry.path();
-        let content = match fs::read_link(&path) {
-            Ok(target) => format!("-> {}\n", target.display()).into_bytes(),
-            Err(_) => fs::read(&path).unwrap(),
-        };
-        files.insert(name, content);
-    }
-    if !stdout.is_empty() {
-        files.insert("stdout".into(), stdout.to_vec());
-    }
-    files
-}
-
 /// Runs a command to its end; its output, and the number of its process.
 fn run(at: &Path, args: &[&str]) -> (Output, u32) {
     let child = Command::new(env!("CARGO_BIN_EXE_weir"))
@@ -107,7 +60,7 @@ fn run(at: &Path, args: &[&str]) -> (Output, u32) {
 }
 
 fn results(dir: &Path, daemon: &str) -> Files {
-    let staged = stage(dir, daemon);
+    let staged = stage(dir);
     let conf = format!("{daemon}.conf");
     let (output, pid) = run(staged.path(), &["pmacct", daemon, "-f", &conf]);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -169,7 +122,7 @@ fn an_imported_configuration_does_the_same_to_the_byte() {
     for (dir, daemon) in cases() {
         let name = dir.file_name().unwrap().to_string_lossy();
         let want = results(&dir, daemon);
-        let staged = stage(&dir, daemon);
+        let staged = stage(&dir);
         let at = staged.path();
         let conf = format!("{daemon}.conf");
         let imported = weir(at, &["import", &conf]);

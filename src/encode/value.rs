@@ -509,8 +509,8 @@ fn distinguisher(pen: &mut Pen<'_>, rd: Rd) {
 }
 
 /// Whether an address of zeros is IPv6's unspecified one rather than none: where another address
-/// of the row is IPv6. Hosts that look for their own address send from it, and the prefix of all
-/// addresses is written so.
+/// of the row is IPv6, its EtherType is, or its protocol is one of IPv6 only. Hosts that look for
+/// their own address send from it, and the prefix of all addresses is written so.
 #[cold]
 fn is_six(schema: &Schema, column: &Column, row: &[u64]) -> bool {
     let others: &[Field] = match column.what {
@@ -522,6 +522,18 @@ fn is_six(schema: &Schema, column: &Column, row: &[u64]) -> bool {
         What::Field(Field::TunnelDstHost) => &[Field::TunnelSrcHost],
         _ => return false,
     };
+    let outer = !matches!(
+        column.what,
+        What::Field(Field::TunnelSrcHost | Field::TunnelDstHost)
+    );
+    let six = [(Field::Etype, 0x86dd), (Field::Proto, 58)];
+    let says = |(field, value)| {
+        let column = schema.column(What::Field(field));
+        column.is_some_and(|column| column.number(row) == value)
+    };
+    if outer && six.into_iter().any(says) {
+        return true;
+    }
     let mut others = others.iter().filter_map(|f| schema.column(What::Field(*f)));
     others.any(|other| {
         let ip = other.ip(row);

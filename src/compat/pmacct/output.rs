@@ -64,22 +64,20 @@ fn texts(items: &[String], place: Place) -> Raw {
     Raw::List(items.collect())
 }
 
-/// Fields that no decoder gives and weir makes by itself, from maps, masks and lists.
-const ENGINE: &[Field] = &[
-    Field::SrcNet,
-    Field::DstNet,
-    Field::SrcMask,
-    Field::DstMask,
-    Field::SrcAs,
-    Field::DstAs,
-    Field::PeerSrcAs,
-    Field::PeerDstAs,
-    Field::PeerDstIp,
-    Field::Tag,
-    Field::Tag2,
-    Field::Label,
-    Field::MplsVpnRd,
-    Field::SamplingRate,
+/// Fields that no decoder may give, and the keys that make weir give them, one of them each.
+const ENGINE: &[(Field, &[&str])] = &[
+    (Field::SrcMask, &["networks_file"]),
+    (Field::DstMask, &["networks_file"]),
+    (Field::SrcAs, &["networks_file"]),
+    (Field::DstAs, &["networks_file"]),
+    (Field::PeerSrcAs, &["networks_file"]),
+    (Field::PeerDstAs, &["networks_file"]),
+    (Field::PeerDstIp, &["networks_file"]),
+    (Field::Tag, &["pre_tag_map", "post_tag"]),
+    (Field::Tag2, &["pre_tag_map", "post_tag2"]),
+    (Field::Label, &["pre_tag_map"]),
+    (Field::MplsVpnRd, &["flow_to_rd_map"]),
+    (Field::SamplingRate, &["sampling_map", "ext_sampling_rate"]),
 ];
 
 /// What may stand beside a sum of both ends.
@@ -135,13 +133,13 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
         .line("aggregate")
         .map_or(plugin.place, |l| l.value_at);
     options.push("by", texts(by, place), place, place);
-    let empty = compiler.empty(by);
-    if !empty.is_empty() {
+    let (empty, lenient) = compiler.empty(values, by);
+    if lenient {
         options.set("absent", Raw::Text("zero".into()));
-        if let Some(line) = values.line("aggregate") {
-            let text = format!("nothing tells {} here: empty", empty.join(", "));
-            compiler.note(line, &options.section, text);
-        }
+    }
+    if let Some(line) = values.line("aggregate").filter(|_| !empty.is_empty()) {
+        let text = format!("nothing tells {} here: empty", empty.join(", "));
+        compiler.note(line, &options.section, text);
     }
     times(compiler, options, plugin);
     if let Some(line) = values.line("aggregate_filter") {
@@ -518,7 +516,12 @@ fn named(
     };
     match name::translate(given, values, by) {
         Ok(name) => push(options, setting, line, Raw::Text(name)),
-        Err(why) => compiler.wrong(line.value_at, format!("`{}` {why}", line.key.name)),
+        Err(why) => {
+            compiler.wrong(line.value_at, format!("`{}` {why}", line.key.name));
+            // So that it is not missed as well.
+            let name = given.replace('%', "%%").replace('$', "$$");
+            push(options, setting, line, Raw::Text(name));
+        }
     }
 }
 
@@ -550,8 +553,9 @@ impl Compiler<'_> {
         primitive::words().any(|known| known == word) || self.own.iter().any(|own| own == word)
     }
 
-    /// Which of the primitives have nobody to give them, so their columns stay empty.
-    fn empty<'b>(&self, by: &'b [String]) -> Vec<&'b str> {
+    /// Which of the primitives have nobody to give them, so their columns stay empty; and whether
+    /// that holds for any or may yet turn out.
+    fn empty<'b>(&self, values: &Values, by: &'b [String]) -> (Vec<&'b str>, bool) {
         let packets = !self.settings.daemon.collects();
         let decode = match self.settings.daemon {
             Daemon::Nfacctd => Decode::Netflow,
@@ -559,14 +563,23 @@ impl Compiler<'_> {
             _ => Decode::Packet,
         };
         let given = decode::gives(decode, !packets);
+        let keys = |field| ENGINE.iter().find(|(of, _)| *of == field);
+        let made = |field: Field| match field {
+            Field::SrcNet | Field::DstNet => true,
+            field if given.has(field) => true,
+            field => keys(field)
+                .is_some_and(|(_, keys)| keys.iter().any(|key| values.line(key).is_some())),
+        };
         let empty = |word: &&str| match Field::by_name(word) {
-            Some(field) => {
-                let made = ENGINE.contains(&field) || given.has(field);
-                field.info().giver.missing().is_some() || !made
-            }
+            Some(field) => field.info().giver.missing().is_some() || !made(field),
             None => packets && *word == "flows",
         };
-        by.iter().map(String::as_str).filter(empty).collect()
+        // What is in a file is known only when it is read.
+        let fields = by.iter().filter_map(|word| Field::by_name(word));
+        let later = fields.filter(|f| !given.has(*f)).any(|f| keys(f).is_some());
+        let words: Vec<_> = by.iter().map(String::as_str).filter(empty).collect();
+        let lenient = later || !words.is_empty();
+        (words, lenient)
     }
 
     /// Whether any plugin that runs asks for a primitive.

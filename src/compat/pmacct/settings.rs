@@ -148,6 +148,10 @@ impl Settings {
         if let Some(plugin) = self.plugins.iter_mut().find(|p| p.name == *name) {
             return plugin.values.apply(line);
         }
+        if !self.daemon.flows() {
+            // Told already: the key is for other daemons.
+            return;
+        }
         let near = nearest(name, self.plugins.iter().map(|p| p.name.as_str()));
         let near = near.map(|near| format!("; did you mean `{near}`?"));
         let message = format!(
