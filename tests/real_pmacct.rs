@@ -53,13 +53,20 @@ const APART: &[(&str, &str)] = &[
 const TOLD: &[&str] = &[
     "alignment",
     "believable-times",
+    "better-times",
     "csv-quotes",
     "daemonized-sigterm",
+    "engine-type",
+    "external-rate",
+    "initiator-bytes",
+    "macs-by-side",
     "memory",
     "one-process",
+    "primitive-lengths",
     "protocol-names",
     "queries",
     "sqlite",
+    "sum-net",
     "unlabelled",
 ];
 

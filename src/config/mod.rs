@@ -53,6 +53,8 @@ pub struct Config {
     pub timezone: String,
     /// Whether weir stays when all its files have come to their end.
     pub stay: bool,
+    /// Whether a map of which no row can be used is one without rows, rather than a mistake.
+    pub empty_maps: bool,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,
 }
@@ -219,6 +221,7 @@ impl Default for Config {
             templates: None,
             timezone: "local".into(),
             stay: false,
+            empty_maps: false,
             stop_within: Duration::from_secs(10),
         }
     }

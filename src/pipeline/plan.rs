@@ -169,6 +169,7 @@ impl Plan {
         let openers = openers(config);
         let held = held.map_or(&[][..], |held| &held.rules.maps);
         let mut loader = Loader::new(held, symbols.clone(), config.memory);
+        loader.lenient = config.empty_maps;
         let rules = load(config, &openers, &aggregates, &bits, &mut loader);
         problems.append(&mut loader.problems);
         let mut inputs = Vec::new();

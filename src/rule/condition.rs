@@ -5,7 +5,7 @@ use super::index::{Conditions, Like, Test};
 use super::map::{Item, Role, Row, Value};
 use super::pattern::Pattern;
 use crate::base::addr::{Ip, Prefix};
-use crate::record::{Field, FieldSet};
+use crate::record::{Field, FieldSet, RecordKind};
 use crate::source::Link;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -210,6 +210,11 @@ fn engines(key: &str, n: u64) -> Vec<Pattern> {
     patterns.into_iter().flatten().collect()
 }
 
+/// What an exporter says of itself, where that makes records.
+fn options() -> Pattern {
+    Pattern::number(Field::RecordKind, RecordKind::Options as u64)
+}
+
 /// Words for what kind of record it is.
 fn kinds(word: &str) -> Result<Like, String> {
     let no = |field| Pattern::has(field, false);
@@ -225,11 +230,16 @@ fn kinds(word: &str) -> Result<Like, String> {
         "event" => [Field::NatEvent, Field::FwEvent]
             .map(|field| Some(Pattern::has(field, true)))
             .to_vec(),
-        "option" => return Err("can not be told: options data make no records".into()),
+        "option" => vec![Some(options())],
         _ => return Err(KEEPS_NOT.into()),
+    };
+    let but = match word {
+        "flow-ipv6" => Some(Pattern::prefix(Field::SrcHost, four())),
+        "event" | "option" => None,
+        _ => Some(options()),
     };
     Ok(Like {
         any: any.into_iter().flatten().collect(),
-        but: (word == "flow-ipv6").then(|| Pattern::prefix(Field::SrcHost, four())),
+        but,
     })
 }

@@ -230,6 +230,33 @@ fn a_collector_becomes_sections() {
     );
 }
 
+#[test]
+fn a_primitive_has_a_name_of_its_own() {
+    let map = "name=one field_type=234 len=4 semantics=u_int\n\
+               name=Proto field_type=235 len=4 semantics=u_int\n\
+               name=ONE field_type=235 len=4 semantics=hex\n";
+    let lines = Lines::parse("plugins: print\naggregate: one, proto\naggregate_primitives: p\n");
+    let there = |_: &str| Ok(Box::new(map.as_bytes()) as Box<dyn std::io::BufRead>);
+    let compiled = compile(Daemon::Nfacctd, lines, &there);
+    assert_eq!(compiled.problems, []);
+    let said: Vec<_> = compiled
+        .warnings
+        .iter()
+        .map(|p| p.message.as_str())
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "p:2: name `proto` is that of a primitive that is there by itself; the row is left out",
+            "p:3: name `one` is that of line 1 already; capitals make no difference; \
+             the row is left out",
+        ]
+    );
+    let shown = write::show(&compiled.file, &[]);
+    assert_eq!(shown.matches("[primitive.one]").count(), 1);
+    assert!(shown.contains("element = 234"), "{shown}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_upsets_the_compiler(

@@ -9,7 +9,8 @@ pub(super) fn ip(text: &str) -> Ip {
 }
 
 pub(super) fn everything() -> FieldSet {
-    FIELDS.iter().map(|info| info.field).collect()
+    let fields = FIELDS.iter().map(|info| info.field);
+    fields.chain([crate::record::Field::RecordKind]).collect()
 }
 
 /// A map for records with the fields `given`, and what is wrong with it.
@@ -117,6 +118,16 @@ const KEYS: &[(&str, Set, Set)] = &[
     ("agent_id=9", |r| engine(r, 5, 9), |r| engine(r, 10, 9)),
     ("sample_type=flow", |_| {}, |r| r.set_nat_event(1)),
     ("sample_type=event", |r| r.set_fw_event(2), |_| {}),
+    (
+        "sample_type=option",
+        |r| r.set_record_kind(2),
+        |r| r.set_record_kind(1),
+    ),
+    (
+        "sample_type=flow",
+        |r| r.set_record_kind(0),
+        |r| r.set_record_kind(2),
+    ),
     (
         "sample_type=flow-ipv4",
         |r| r.set_src_host(ip("192.0.2.1")),
@@ -311,7 +322,6 @@ fn every_key_of_the_dictionary_is_used_or_refused_with_a_reason() {
         ("comms=65000:1", "needs routes"),
         ("src_roa=v", "needs routes"),
         ("dst_roa=i", "needs routes"),
-        ("sample_type=option", "options data make no records"),
         ("sample_type=0:1", "weir does not keep it"),
     ];
     let symbols = Arc::new(Interner::new(4096));
