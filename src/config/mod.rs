@@ -115,6 +115,8 @@ pub struct Aggregate {
     pub kinds: bool,
     /// Filter expressions of pcap, of which any may pass; none, or an empty one, passes everything.
     pub filter: Vec<String>,
+    /// Where they stand.
+    pub filter_at: Place,
     /// What is done to what it counts, and what it takes.
     pub rules: AggregateRules,
     /// Its share of the memory in bytes; none means an equal share of what is left.

@@ -317,6 +317,7 @@ impl Reader {
             prorate,
             stitch,
             kinds,
+            filter_at: options.place_of("filter"),
             filter: filters(&mut options),
             rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),

@@ -333,7 +333,7 @@ fn workers(config: &Config) -> Vec<Vec<usize>> {
 fn bit(aggregate: &Aggregate, used: usize, problems: &mut Vec<Problem>) -> Option<Bit> {
     let mut wrong = |message: String| {
         problems.push(Problem {
-            place: aggregate.place,
+            place: aggregate.filter_at,
             message: format!("aggregate.{}: {message}", aggregate.name),
         });
     };

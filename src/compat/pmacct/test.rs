@@ -257,6 +257,53 @@ fn a_primitive_has_a_name_of_its_own() {
     assert!(shown.contains("element = 234"), "{shown}");
 }
 
+#[test]
+fn what_shows_in_no_row_becomes_settings() {
+    let probe = "plugins: print\naggregate: proto\npcap_interface: eth0\npcap_ifindex: none\n\
+                 pcap_direction: in\npromisc: false\nsnaplen: 200\npmacctd_pipe_size: 4194304\n\
+                 debug: true\nsyslog: local3\n";
+    let shown = toml(Daemon::Pmacctd, probe);
+    for want in [
+        "interface = \"eth0\"",
+        "index = 0",
+        "direction = \"in\"",
+        "promiscuous = false",
+        "snap = 200",
+        "ring = 4194304",
+        "level = \"debug\"",
+        "to = \"syslog\"\nfacility = \"local3\"",
+    ] {
+        assert!(shown.contains(want), "{want}\n{shown}");
+    }
+    let collector = "plugins: print\naggregate: proto\nnfacctd_pipe_size: 4096000\n\
+                     nfacctd_allow_file: allow\nnfacctd_templates_file: templates\n\
+                     timestamps_utc: true\nprint_cache_entries: 100000\n";
+    let shown = toml(Daemon::Nfacctd, collector);
+    for want in [
+        "memory = \"75 MiB\"",
+        "receive_buffer = 4096000",
+        "allow_file = \"allow\"",
+        "templates = \"templates\"",
+        "timezone = \"UTC\"",
+    ] {
+        assert!(shown.contains(want), "{want}\n{shown}");
+    }
+    let map = "ifname=eth0 ifindex=7\nifname=eth1 ifindex=8 direction=out\n";
+    let lines = "plugins: print\npcap_interfaces_map: i\npcap_ifindex: map\n";
+    let there = |_: &str| Ok(Box::new(map.as_bytes()) as Box<dyn std::io::BufRead>);
+    let compiled = compile(Daemon::Pmacctd, Lines::parse(lines), &there);
+    let shown = write::show(&compiled.file, &[]);
+    for want in [
+        "[input.eth0]",
+        "index = 7",
+        "[input.eth1]",
+        "index = 8",
+        "\"out\"",
+    ] {
+        assert!(shown.contains(want), "{want}\n{shown}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_upsets_the_compiler(
