@@ -71,7 +71,7 @@ fn prefixes(rows: u32) -> Networks {
         };
         reader.row(n, 1, &row, &mut complaints);
     }
-    reader.finish()
+    reader.finish(&mut complaints).0
 }
 
 /// Fills a batch with records that come from the places of a map of `rows` rows, in turn.

@@ -129,8 +129,10 @@ fn tags(text: &[u8]) {
 
 fn networks(text: &[u8]) {
     let mut reader = networks::Reader::default();
-    read(text, &mut reader);
-    let file = Arc::new(reader.finish());
+    let mut complaints = read(text, &mut reader);
+    let (file, refused) = reader.finish(&mut complaints);
+    assert!(refused + file.len() <= text.split(|b| *b == b'\n').count());
+    let file = Arc::new(file);
     run(&mut Hidden(file.clone()));
     for method in [Method::File, Method::Longest] {
         let settings = Settings {

@@ -206,8 +206,8 @@ impl<'a> Loader<'a> {
         let content = self.load(name, file, "networks".into(), |complaints| {
             let mut reader = networks::Reader::default();
             read(file.path.as_ref(), most, complaints, &mut reader)?;
-            let refused = reader.refused();
-            Ok((Content::Networks(Arc::new(reader.finish())), refused, false))
+            let (networks, refused) = reader.finish(complaints);
+            Ok((Content::Networks(Arc::new(networks)), refused, false))
         })?;
         match content {
             Content::Networks(networks) => Some(networks),
@@ -383,7 +383,7 @@ pub fn check(kind: &str, path: &Path) -> Result<(usize, Complaints), String> {
         ("networks", ..) => {
             let mut reader = networks::Reader::default();
             read(path, CHECKED, &mut complaints, &mut reader)?;
-            reader.finish().len()
+            reader.finish(&mut complaints).0.len()
         }
         (_, Some(of), _) => {
             let mut reader = list::Reader::new(of);

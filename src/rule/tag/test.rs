@@ -634,3 +634,50 @@ fn a_hundred_thousand_rows_are_read_in_little_time() {
     // Without optimisation, on a busy machine.
     assert!(took.as_secs() < 60, "{took:?}");
 }
+
+#[test]
+fn a_row_with_all_that_can_be_asked_at_once_is_found() {
+    let mut conditions = Vec::new();
+    let mut set: Vec<Set> = Vec::new();
+    // One of each key that goes with the others.
+    for (condition, yes, _) in KEYS {
+        let key = condition.split('=').next().unwrap();
+        let apart = [
+            "engine_id",
+            "engine_type",
+            "agent_id",
+            "sample_type",
+            "is_nsel",
+            "is_nel",
+            "is_multicast",
+        ];
+        let seen = conditions
+            .iter()
+            .any(|c: &String| c.starts_with(&format!("{key}=")));
+        if !apart.contains(&key) && !seen {
+            conditions.push(condition.to_string());
+            set.push(*yes);
+        }
+    }
+    assert!(conditions.len() > 25);
+    // Two of one kind, so that they are not compared one by one.
+    let all = conditions.join(" ");
+    let text = format!(
+        "set_tag=1 {all}\nset_tag=2 {}\nset_tag=3 {}\nset_tag=4 {}",
+        all.replace("vlan=300", "vlan=301"),
+        all.replace("vlan=300", "vlan=302"),
+        all.replace("vlan=300", "vlan=303")
+    );
+    let mut rig = Rig::new(&text);
+    for (vlan, want) in [(300, 1), (301, 2), (303, 4), (304, 0)] {
+        let record = rig.run(|r| {
+            set.iter().for_each(|set| set(r));
+            r.set_mpls_vpn_rd(65_000 << 32 | 1);
+            // Conditions on one field that say different things.
+            r.set_ingress_vrf_id(1_610_612_741);
+            r.set_egress_vrf_id(7);
+            r.set_vlan(vlan);
+        });
+        assert_eq!(record.tag(), want, "{vlan}");
+    }
+}
