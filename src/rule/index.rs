@@ -10,7 +10,7 @@ mod group;
 
 use super::filter::Filter;
 use super::pattern::Pattern;
-use crate::record::{FieldSet, FlowRecord};
+use crate::record::{Batch, FieldSet, FlowRecord};
 use group::{Asked, Group, Shape};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,7 +122,12 @@ pub struct Index {
     tests: Box<[Box<[Test]>]>,
     needs: FieldSet,
     rows: usize,
+    /// The group that is larger than a fast cache, if any is; the largest.
+    large: Option<usize>,
 }
+
+/// Bytes of a group that are too many for a fast cache.
+const LARGE: usize = 128 << 10;
 
 /// An index while rows are added to it.
 #[derive(Default)]
@@ -171,7 +176,10 @@ impl Builder {
             .map(|(shape, rows)| Group::new(shape, &rows))
             .collect();
         groups.sort_by_key(Group::first);
+        let places = 0..groups.len();
+        let largest = places.max_by_key(|at| groups[*at].spread());
         Index {
+            large: largest.filter(|at| groups[*at].spread() > LARGE),
             groups,
             tested: if self.tests.is_empty() {
                 Box::default()
@@ -208,6 +216,22 @@ impl Index {
             }
         }
         (best != u32::MAX).then_some(best)
+    }
+
+    /// Reads what look-ups of all these records will need, so that waiting for memory overlaps.
+    /// Gives a number that depends on it, for the caller to keep.
+    #[inline]
+    pub fn touch(&self, records: &[FlowRecord]) -> u64 {
+        let group = self.large.and_then(|at| self.groups.get(at));
+        let Some(group) = group else {
+            return 0;
+        };
+        let mut numbers = [0; Batch::SIZE];
+        for (number, record) in numbers.iter_mut().zip(records) {
+            *number = group.touch_slot(record);
+        }
+        let entries = numbers.iter().map(|number| group.touch_entry(*number));
+        entries.fold(0, |all, entry| all ^ entry)
     }
 
     #[inline]

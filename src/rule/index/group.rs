@@ -12,6 +12,9 @@ const FEW: usize = 2;
 /// Most words of a key: more than all conditions of a row together have.
 const WORDS_MAX: usize = 32;
 
+/// Most words of keys that are touched ahead.
+const FIRST: usize = 5;
+
 /// What rows of a group have in common: words with their masks, and what must be there or not.
 pub(super) type Shape = (Vec<(u16, u64)>, FieldSet, FieldSet);
 
@@ -23,6 +26,10 @@ pub(super) type Asked = (Box<[u64]>, u32);
 pub(super) struct Group {
     present: FieldSet,
     absent: FieldSet,
+    /// Words that are the same in all keys, with masks and values: those of IPv4 addresses that
+    /// only say that they are such.
+    same: Box<[(u16, u64, u64)]>,
+    /// The words of a key.
     words: Box<[(u16, u64)]>,
     /// First and last of its rows.
     first: u32,
@@ -65,11 +72,12 @@ impl Group {
                 None => keys.push((key, vec![*row])),
             }
         }
-        let stride = words.len() + 1;
-        let mut entries = Vec::with_capacity(keys.len() * stride);
+        let (same, varied) = columns(&keys);
+        let pick = |key: &[u64]| -> Vec<u64> { varied.iter().map(|at| key[*at]).collect() };
+        let mut entries = Vec::with_capacity(keys.len() * (varied.len() + 1));
         let mut several = Vec::new();
         for (key, of) in &keys {
-            entries.extend_from_slice(key);
+            entries.extend(pick(key));
             let place = match of.as_slice() {
                 [row] => *row,
                 of => {
@@ -82,12 +90,15 @@ impl Group {
         let seeds = SharedSeed::from_u64(SEED);
         let slots = match keys.len() {
             0..=FEW => Vec::new(),
-            count => table(keys.iter().map(|(key, _)| *key), count, &seeds),
+            count => table(keys.iter().map(|(key, _)| pick(key)), count, &seeds),
         };
+        let first = keys.first().map_or(&[][..], |(key, _)| key);
+        let fixed = |at: &usize| (words[*at].0, words[*at].1, first[*at]);
         Self {
             present,
             absent,
-            words: words.into(),
+            same: same.iter().map(fixed).collect(),
+            words: varied.iter().map(|at| words[*at]).collect(),
             first: rows.first().map_or(u32::MAX, |(_, row)| *row),
             last: rows.last().map_or(0, |(_, row)| *row),
             slots: slots.into(),
@@ -110,6 +121,12 @@ impl Group {
         if !there || self.last < from {
             return None;
         }
+        for (at, mask, value) in &self.same {
+            let word = record.words().get(usize::from(*at)).copied();
+            if u64::from_ne_bytes(word.unwrap_or_default()) & mask != *value {
+                return None;
+            }
+        }
         let place = match self.words.len() {
             0 => self.entries.first().copied(),
             1 => self.probe::<1>(record),
@@ -131,6 +148,34 @@ impl Group {
                 .split_first()?,
         };
         Some((*first, more))
+    }
+
+    /// Bytes that a look-up may touch any of.
+    pub(super) fn spread(&self) -> usize {
+        self.slots.len() * 4 + self.entries.len() * 8
+    }
+
+    /// Reads the slot that a look-up of the record will read first.
+    #[inline]
+    pub(super) fn touch_slot(&self, record: &FlowRecord) -> u32 {
+        let (mut key, words) = ([0u64; FIRST], record.words());
+        let Some(key) = key.get_mut(..self.words.len()) else {
+            return 0;
+        };
+        for (out, (at, mask)) in key.iter_mut().zip(&self.words) {
+            let word = words.get(usize::from(*at)).copied().unwrap_or_default();
+            *out = u64::from_ne_bytes(word) & mask;
+        }
+        let slot = hash(key, &self.seeds) & self.slots.len().wrapping_sub(1);
+        self.slots.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Reads the entry of a slot.
+    #[inline]
+    pub(super) fn touch_entry(&self, number: u32) -> u64 {
+        let at = (number as usize).wrapping_sub(1);
+        let at = at.wrapping_mul(self.words.len() + 1);
+        self.entries.get(at).copied().unwrap_or(0)
     }
 
     /// Where the rows are whose bits the record has. A key has `N` words, or less for the largest.
@@ -169,16 +214,24 @@ impl Group {
     /// Bytes it takes.
     pub(super) fn size(&self) -> usize {
         let words = self.words.len() * size_of::<(u16, u64)>() + self.entries.len() * 8;
-        size_of::<Self>() + words + (self.slots.len() + self.rows.len()) * 4
+        let same = self.same.len() * size_of::<(u16, u64, u64)>();
+        size_of::<Self>() + words + same + (self.slots.len() + self.rows.len()) * 4
     }
 }
 
+/// Which words are the same in all keys, and which are not.
+fn columns(keys: &[(&[u64], Vec<u32>)]) -> (Vec<usize>, Vec<usize>) {
+    let first = keys.first().map_or(&[][..], |(key, _)| key);
+    let alike = |at: &usize| keys.iter().all(|(key, _)| key[*at] == first[*at]);
+    (0..first.len()).partition(alike)
+}
+
 /// Slots for keys, at the most half of them taken.
-fn table<'a>(keys: impl Iterator<Item = &'a [u64]>, count: usize, seeds: &SharedSeed) -> Vec<u32> {
+fn table(keys: impl Iterator<Item = Vec<u64>>, count: usize, seeds: &SharedSeed) -> Vec<u32> {
     let mut slots = vec![0u32; (2 * count).next_power_of_two()];
     let mask = slots.len() - 1;
     for (number, key) in keys.enumerate() {
-        let mut slot = hash(key, seeds) & mask;
+        let mut slot = hash(&key, seeds) & mask;
         while slots[slot] != 0 {
             slot = (slot + 1) & mask;
         }
