@@ -20,7 +20,7 @@
 pub mod agg;
 pub mod base;
 pub mod cmd;
-#[cfg(feature = "compat-pmacct")]
+#[cfg(any(feature = "compat-pmacct", feature = "compat-uci"))]
 pub mod compat;
 pub mod config;
 pub mod ctl;

@@ -14,12 +14,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::Arc;
 use weir::agg::full::Full;
 use weir::base::ledger::Intake;
 use weir::base::time::Nanos;
 use weir::decode::datagram::Unwrap;
 use weir::decode::{Decode, Setup};
-use weir::record::{Field, FieldSet};
+use weir::record::{Customs, Field, FieldSet};
 use weir::source::savefile::SavefileSource;
 use weir::source::{Frame, Link, Peer, Progress, Source};
 
@@ -85,6 +86,7 @@ fn wants(full: Full) -> [Want; 3] {
         Want {
             both_ends: true,
             every: Some(10),
+            prorate: true,
             ..Want::by(&[SrcHost])
         },
         Want {
@@ -127,15 +129,18 @@ fn burst(rig: &mut Rig, items: &[Vec<u8>], datagrams: bool, second: u64) {
 const ITEMS_MAX: usize = 300;
 
 /// Allocations of ten bursts after three that warm up, and how many records those were.
-fn warm(decode: Decode, captures: &[&str], full: Full) -> (u64, u64) {
+fn warm(decode: Decode, captures: &[&str], wants: &[Want], customs: Customs) -> (u64, u64) {
     let datagrams = decode != Decode::Packet;
     let items: Vec<_> = captures
         .iter()
         .flat_map(|name| items(name, datagrams))
         .take(ITEMS_MAX)
         .collect();
-    let stores = Setup::new(FieldSet::EMPTY);
-    let mut rig = Rig::with_stores(decode, datagrams, &wants(full), stores);
+    let stores = Setup {
+        customs: Arc::new(customs),
+        ..Setup::new(FieldSet::EMPTY)
+    };
+    let mut rig = Rig::with_stores(decode, datagrams, wants, stores);
     (0..3).for_each(|second| burst(&mut rig, &items, datagrams, second));
     let (before, records) = (allocations(), rig.ledger.decoded.records);
     // Bins of ten seconds end within these.
@@ -147,7 +152,7 @@ fn warm(decode: Decode, captures: &[&str], full: Full) -> (u64, u64) {
 
 fn allocates_nothing(decode: Decode, captures: &[&str], least: u64) {
     for full in [Full::Flush, Full::Fold] {
-        let (allocations, records) = warm(decode, captures, full);
+        let (allocations, records) = warm(decode, captures, &wants(full), Customs::default());
         assert!(
             records >= least,
             "only {records} records: the test tests nothing"
@@ -158,11 +163,31 @@ fn allocates_nothing(decode: Decode, captures: &[&str], least: u64) {
         );
     }
     // Evicted rows are handed out in blocks of 256, and a block is what an output owns.
-    let (allocations, records) = warm(decode, captures, Full::Evict);
+    let (allocations, records) = warm(decode, captures, &wants(Full::Evict), Customs::default());
     assert!(
         allocations <= 1 + records / 256,
         "{captures:?}: {allocations} in {records} records"
     );
+}
+
+/// Numbers, addresses, symbols, out of elements and out of packets.
+#[test]
+fn primitives_of_the_configuration_allocate_nothing() {
+    let fields: Vec<Field> = rig::customs().iter().map(|c| c.field).collect();
+    let wants = [Want::by(&fields)];
+    for (decode, captures) in [
+        (Decode::Packet, ["office.pcap"]),
+        (Decode::Netflow, ["softflowd-v9.pcap"]),
+        (Decode::Netflow, ["ovs-ipfix.pcap"]),
+        (Decode::Sflow, ["ovs-sflow.pcap"]),
+    ] {
+        let (allocations, records) = warm(decode, &captures, &wants, rig::customs());
+        assert!(
+            records > 500,
+            "only {records} records: the test tests nothing"
+        );
+        assert_eq!(allocations, 0, "{captures:?}: in {records} records");
+    }
 }
 
 #[test]

@@ -72,6 +72,11 @@ fn every_setting_is_in_the_manual_and_no_other() {
         ("log", format!("[log]\n{NOBODY} = 1"), "`[log]`"),
         ("limits", format!("[limits]\n{NOBODY} = 1"), "`[limits]`"),
         (
+            "a primitive",
+            format!("[primitive.a]\n{NOBODY} = 1"),
+            "`[primitive.NAME]`",
+        ),
+        (
             "an aggregation",
             format!("[aggregate.a]\n{NOBODY} = 1"),
             "`[aggregate.NAME]`",

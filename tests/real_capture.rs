@@ -213,6 +213,44 @@ fn vlan_tags_are_kept() {
 }
 
 #[test]
+fn without_a_ring_the_same_frames_come() {
+    with_wire("without_a_ring_the_same_frames_come", || {
+        let on = |interface: &str, snap| CaptureConfig {
+            memory: 4 << 20,
+            snap,
+            ..on(interface)
+        };
+        for (interface, snap) in [("w1", 262_144), ("w1", 70), ("any", 262_144)] {
+            let mut ring = open(on(interface, snap));
+            let mut plain = CaptureSource::open_plain(&on(interface, snap)).unwrap();
+            let before = weir::base::time::wall().0;
+            send_tagged(9, 40);
+            send("10.77.0.2", 9, 40, 200);
+            let (want, got) = (all(&mut ring), all(&mut plain));
+            let after = weir::base::time::wall().0;
+            assert_eq!(want.len(), got.len());
+            assert_eq!(got.len(), if interface == "any" { 160 } else { 80 });
+            for (want, got) in want.iter().zip(&got) {
+                assert_eq!((&want.bytes, want.iface), (&got.bytes, got.iface));
+                assert_eq!(want.wire_len, got.wire_len);
+                assert!((before..=after).contains(&got.nanos));
+            }
+            assert_eq!(plain.loss().kernel, 0);
+        }
+        let mut plain = CaptureSource::open_plain(&on("w1", 262_144)).unwrap();
+        assert!(ip("link del w0"));
+        let end = Instant::now() + Duration::from_secs(5);
+        let error = loop {
+            match plain.read(&mut |_| {}) {
+                Ok(_) => assert!(Instant::now() < end, "no error"),
+                Err(e) => break e.to_string(),
+            }
+        };
+        assert!(error.contains("gone or is down"), "{error}");
+    });
+}
+
+#[test]
 fn what_does_not_fit_is_counted() {
     with_wire("what_does_not_fit_is_counted", || {
         let config = CaptureConfig {

@@ -214,11 +214,13 @@ fn a_broken_or_missing_map_keeps_the_one_before() {
 #[test]
 fn what_an_aggregation_has_for_itself_nobody_else_sees() {
     let rest = "tags = \"DIR/all.map\"\n\
-        [aggregate.plain]\nby = [\"tag\", \"src_host\", \"dst_port\", \"src_net\"]\nto = \"plain\"\n\
+        [aggregate.plain]\nby = [\"tag\", \"src_host\", \"dst_port\", \"src_net\"]\n\
+        to = \"plain\"\n\
         [aggregate.own]\nby = [\"tag\", \"src_host\", \"dst_port\", \"src_net\"]\n\
         tags = \"DIR/own.map\"\nnetworks = \"DIR/networks\"\nnetworks_filter = true\n\
         only_ports = \"DIR/ports\"\ntag_filter = [2]\nto = \"own\"\n\
-        [aggregate.again]\nby = [\"tag\", \"src_host\", \"dst_port\", \"src_net\"]\nto = \"again\"\n\
+        [aggregate.again]\nby = [\"tag\", \"src_host\", \"dst_port\", \"src_net\"]\n\
+        to = \"again\"\n\
         [output.plain]\nkind = \"file\"\npath = \"DIR/plain.csv\"\n\
         [output.own]\nkind = \"file\"\npath = \"DIR/own.csv\"\n\
         [output.again]\nkind = \"file\"\npath = \"DIR/again.csv\"\n";

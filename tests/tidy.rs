@@ -46,7 +46,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base", "sys", "record", "source", "decode", "enrich", "rule", "agg", "encode", "sink",
         ],
     ),
-    ("compat", &["base", "sys", "record", "decode", "config"]),
+    (
+        "compat",
+        &["base", "sys", "record", "decode", "rule", "config"],
+    ),
     (
         "pipeline",
         &[

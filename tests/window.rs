@@ -33,6 +33,8 @@ struct Taken {
     blocked: usize,
     spare: Vec<Table>,
     away: Vec<Table>,
+    /// When the times between two flushes began, in seconds.
+    began: Vec<u64>,
 }
 
 /// A tray whose pace the test sets.
@@ -80,6 +82,10 @@ fn is_host(what: What) -> bool {
 }
 
 impl Tray for Hand {
+    fn began(&mut self, start: Nanos) {
+        self.0.lock().unwrap().began.push(start.0 / SECOND);
+    }
+
     fn put(&mut self, drained: Drained, cause: Cause, _: Nanos) {
         let mut taken = self.0.lock().unwrap();
         taken.blocked += usize::from(taken.slow);
@@ -119,7 +125,9 @@ impl Tray for Hand {
 struct Case {
     both: bool,
     every: Option<u32>,
+    flush: Option<u32>,
     time: RecordTime,
+    prorate: bool,
     memory: usize,
     full: Full,
     renormalise: bool,
@@ -130,7 +138,9 @@ struct Case {
 const CASE: Case = Case {
     both: false,
     every: None,
+    flush: None,
     time: RecordTime::Arrival,
+    prorate: false,
     memory: 1 << 20,
     full: Full::Flush,
     renormalise: false,
@@ -183,6 +193,7 @@ impl Bench {
             memory: case.memory,
             full: case.full,
             time: case.time,
+            prorate: case.prorate,
             renormalise: case.renormalise,
             filter: case.filter,
             seed: 5,
@@ -192,6 +203,7 @@ impl Bench {
             wanted.insert(field);
         }
         wanted.insert(Field::TimestampStart);
+        wanted.insert(Field::TimestampEnd);
         let hand = Hand(Arc::default(), schema);
         hand.0
             .lock()
@@ -201,7 +213,10 @@ impl Bench {
         let bins = case.every.map(|s| Bins::new(Every::Seconds(s), Zone::UTC));
         let filling = Aggregator::table(&settings);
         let tray = Box::new(hand.clone());
-        let aggregator = Aggregator::new(settings, bins, filling, tray, case.wait);
+        let mut aggregator = Aggregator::new(settings, bins, filling, tray, case.wait);
+        if let Some(seconds) = case.flush {
+            aggregator = aggregator.paced(Bins::new(Every::Seconds(seconds), Zone::UTC));
+        }
         Self {
             case,
             aggregator,
@@ -288,6 +303,143 @@ fn bins_end_as_arrival_passes_them() {
 }
 
 #[test]
+fn a_batch_that_reaches_over_the_end_of_a_bin_is_divided_there() {
+    let case = Case {
+        every: Some(60),
+        ..CASE
+    };
+    let mut bench = Bench::new(case);
+    bench.add(&[given(1, 659), given(1, 659)]);
+    bench.add(&[
+        given(1, 659),
+        given(2, 659),
+        given(1, 660),
+        given(1, 725),
+        given(1, 724),
+    ]);
+    // One row for each host and bin, in the order of the bins.
+    assert_eq!(bench.flushes(), [(Cause::Bin, 2), (Cause::Bin, 1)]);
+    let (_, rows) = bench.finish();
+    let bins: Vec<_> = rows.iter().map(|row| (row.0, row.2)).collect();
+    assert_eq!(bins, [(600, 6), (600, 2), (660, 2), (720, 4)]);
+}
+
+#[test]
+fn rows_are_handed_out_while_their_bins_go_on() {
+    let case = Case {
+        every: Some(60),
+        flush: Some(20),
+        ..CASE
+    };
+    let mut bench = Bench::new(case);
+    for time in [601, 619, 620, 655, 665, 700] {
+        bench.add(&[given(1, time)]);
+    }
+    assert_eq!(bench.aggregator.deadline(), Nanos(720 * SECOND));
+    let (_, rows) = bench.finish();
+    // What comes late for a bin is another row of it.
+    let bins: Vec<_> = rows.iter().map(|row| (row.0, row.2)).collect();
+    assert_eq!(bins, [(600, 4), (600, 2), (600, 2), (660, 2), (660, 2)]);
+    // Rarely, and then the rows of several bins at once.
+    let case = Case {
+        every: Some(10),
+        flush: Some(60),
+        ..CASE
+    };
+    let mut bench = Bench::new(case);
+    bench.add(&[given(1, 601), given(1, 611), given(1, 659), given(1, 660)]);
+    assert_eq!(bench.flushes(), [(Cause::Bin, 3)]);
+    assert_eq!(bench.aggregator.deadline(), Nanos(720 * SECOND));
+}
+
+#[test]
+fn without_bins_rows_belong_to_the_time_between_two_flushes() {
+    let case = Case {
+        flush: Some(20),
+        ..CASE
+    };
+    let mut bench = Bench::new(case);
+    bench.add(&[given(1, 605), given(1, 619), given(1, 620), given(1, 671)]);
+    assert_eq!(bench.flushes(), [(Cause::Bin, 1), (Cause::Bin, 1)]);
+    assert_eq!(bench.hand.0.lock().unwrap().began, [600, 620, 660]);
+    let (_, rows) = bench.finish();
+    let rows: Vec<_> = rows.iter().map(|row| (row.0, row.2)).collect();
+    assert_eq!(rows, [(0, 4), (0, 2), (0, 2)]);
+}
+
+/// Sets start and end of a flow, in seconds.
+fn spans(start: u64, end: u64) -> impl Fn(&mut weir::record::FlowRecord) {
+    move |record| {
+        record.set_timestamp_start(Nanos(start * SECOND));
+        record.set_timestamp_end(Nanos(end * SECOND));
+    }
+}
+
+#[test]
+fn flows_are_split_over_the_bins_they_span() {
+    let case = Case {
+        every: Some(60),
+        prorate: true,
+        ..CASE
+    };
+    let large = Given {
+        packets: 9,
+        bytes: 901,
+        ..given(1, 700)
+    };
+    let mut bench = Bench::new(case);
+    // Half a minute of the first bin, all of the second.
+    bench.add_with(&[large], spans(630, 720));
+    let (account, rows) = bench.finish();
+    assert_eq!(account.offered, Sum::one(9, 901));
+    let mut rows: Vec<_> = rows.iter().map(|row| (row.0, row.2, row.3)).collect();
+    rows.sort();
+    assert_eq!(rows, [(600, 3, 300), (660, 6, 601)]);
+    // The record is left as it was, for other aggregations.
+    let record = bench.batch.slot();
+    (record.packets, record.bytes) = (9, 901);
+    record.time = Nanos(700 * SECOND);
+    spans(630, 720)(record);
+    bench.aggregator.add(&mut bench.batch, Nanos(700 * SECOND));
+    let record = &bench.batch.records()[0];
+    assert_eq!((record.packets, record.bytes), (9, 901));
+}
+
+#[test]
+fn flows_that_can_not_be_split_count_once() {
+    let case = Case {
+        every: Some(60),
+        prorate: true,
+        ..CASE
+    };
+    let now = 600_040;
+    let whole = [
+        // Within a bin, without length, the wrong way round.
+        (now - 30, now + 10),
+        (now, now),
+        (now, now - 50),
+        // Over too many bins, from too long ago, into the future.
+        (now - 101 * 60, now),
+        (now - 1001 * 60, now - 1000 * 60),
+        (now - 30, now + 100),
+    ];
+    for (start, end) in whole {
+        let mut bench = Bench::new(case);
+        bench.add_with(&[given(1, now)], spans(start, end));
+        let (_, rows) = bench.finish();
+        assert_eq!(rows, [(600_000, host(1).0, 2, 101)], "{start} {end}");
+    }
+    // A filter looks at the whole.
+    let mut bench = Bench::new(Case {
+        filter: Some(1),
+        ..case
+    });
+    bench.add_with(&[given(1, 700)], spans(630, 720));
+    let (account, rows) = bench.finish();
+    assert_eq!((account.filtered, rows), (Sum::one(2, 101), vec![]));
+}
+
+#[test]
 fn a_record_of_the_start_of_its_flow_goes_to_that_bin() {
     let case = Case {
         every: Some(60),
@@ -356,6 +508,13 @@ fn both_ends_count_twice() {
     let both = 100 + 2 + 100 + 3;
     let want = [(0, host(2).0, 4, both), (0, host(3).0, 4, both)];
     assert_eq!(rows, want);
+    // Other aggregations see the record as it was.
+    let record = bench.batch.slot();
+    record.set_src_host(host(2));
+    record.set_dst_host(host(3));
+    bench.aggregator.add(&mut bench.batch, Nanos(20 * SECOND));
+    let record = &bench.batch.records()[0];
+    assert_eq!((record.src_host(), record.dst_host()), (host(2), host(3)));
 }
 
 #[test]
@@ -548,20 +707,26 @@ fn with_more_bins_than_fold_rows_nothing_is_refused() {
 fn cases() -> impl Strategy<Value = Case> {
     let full = prop_oneof![Just(Full::Flush), Just(Full::Fold), Just(Full::Evict)];
     let every = prop_oneof![Just(None), Just(Some(1)), Just(Some(60)), Just(Some(7))];
-    let rest = (any::<bool>(), 0usize..12_000, any::<bool>());
-    (full, every, any::<bool>(), rest).prop_map(|(full, every, both, (wait, memory, start))| Case {
-        both,
-        every,
-        memory,
-        full,
-        wait,
-        time: if start {
-            RecordTime::Start
-        } else {
-            RecordTime::Arrival
+    let flush = prop_oneof![Just(None), Just(Some(1)), Just(Some(30))];
+    let rest = (any::<bool>(), 0usize..12_000, any::<[bool; 2]>(), flush);
+    let all = (full, every, any::<bool>(), rest);
+    all.prop_map(
+        |(full, every, both, (wait, memory, [start, prorate], flush))| Case {
+            both,
+            every,
+            flush,
+            memory,
+            full,
+            wait,
+            prorate: prorate && every.is_some(),
+            time: if start {
+                RecordTime::Start
+            } else {
+                RecordTime::Arrival
+            },
+            ..CASE
         },
-        ..CASE
-    })
+    )
 }
 
 /// Batches, each with whether the other side is slow while it comes.
@@ -586,7 +751,14 @@ proptest! {
         let mut offered = Sum::default();
         for (slow, batch) in &stream {
             bench.hand.slow(*slow && !case.wait);
-            bench.add(batch);
+            if case.prorate {
+                bench.add_with(batch, |record| {
+                    let end = record.time.0 / SECOND;
+                    spans(end.saturating_sub(record.bytes / 10), end)(record);
+                });
+            } else {
+                bench.add(batch);
+            }
             for one in batch {
                 offered += Sum::one(one.packets, one.bytes);
             }
@@ -605,7 +777,8 @@ proptest! {
         if case.full != Full::Fold && account.refused == Sum::default() {
             let mut want: BTreeMap<(u64, [u8; 16]), u64> = BTreeMap::new();
             for one in stream.iter().flat_map(|(_, batch)| batch) {
-                let bin = case.every.map_or(0, |s| one.time / u64::from(s) * u64::from(s));
+                let every = case.every.filter(|_| !case.prorate);
+                let bin = every.map_or(0, |s| one.time / u64::from(s) * u64::from(s));
                 *want.entry((bin, host(one.host).0)).or_default() += one.packets;
                 if ends == 2 {
                     *want.entry((bin, host(one.host ^ 1).0)).or_default() += one.packets;
@@ -613,7 +786,8 @@ proptest! {
             }
             let mut have = BTreeMap::new();
             for row in &rows {
-                *have.entry((row.0, row.1)).or_default() += row.2;
+                let bin = if case.prorate { 0 } else { row.0 };
+                *have.entry((bin, row.1)).or_default() += row.2;
             }
             prop_assert_eq!(have, want);
         }

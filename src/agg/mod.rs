@@ -3,6 +3,7 @@
 //! Not for knowing where rows go: a full or finished table is handed to the pipeline.
 
 pub mod full;
+pub mod prorate;
 pub mod sieve;
 pub mod table;
 pub mod window;

@@ -1,6 +1,7 @@
 //! [`Aggregator`]: one aggregation inside one worker: filter, bins, tables, policy, account.
 
 use super::full::{self, FOLD_ROWS, Full};
+use super::prorate::{self, Shares};
 use super::table::{Added, Table};
 use crate::base::bins::Bins;
 use crate::base::ledger::{Account, Sum};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub full: Full,
     /// Which time puts a record into a bin.
     pub time: RecordTime,
+    /// Whether the counters of a flow are split over the bins that it spans.
+    pub prorate: bool,
     /// Whether counters are multiplied by the sampling rate.
     pub renormalise: bool,
     /// The bit of [`FlowRecord::pass`] that admits a record; none admits all.
@@ -70,6 +73,9 @@ pub enum Cause {
 
 /// Takes drained tables; gives an empty one back when it has one.
 pub trait Tray {
+    /// What is taken from now on belongs to a time that began at `start`, where rows are handed out
+    /// by time and not told apart by bins.
+    fn began(&mut self, _start: Nanos) {}
     /// Takes `drained`. `now` is the time of the flush.
     fn put(&mut self, drained: Drained, cause: Cause, now: Nanos);
     /// An empty table, if one is there; with `wait`, blocks until one is.
@@ -82,6 +88,8 @@ pub trait Tray {
 pub struct Aggregator {
     settings: Settings,
     bins: Option<Bins>,
+    /// The times between two flushes.
+    pace: Option<Bins>,
     filling: Table,
     tray: Box<dyn Tray + Send>,
     wait: bool,
@@ -116,6 +124,7 @@ impl Aggregator {
         Self {
             evicted: Vec::with_capacity(EVICTED_ROWS * settings.schema.row_words()),
             settings,
+            pace: bins.clone(),
             bins,
             filling,
             tray,
@@ -131,6 +140,12 @@ impl Aggregator {
             touched: 0,
             last: Nanos(0),
         }
+    }
+
+    /// Hands rows out at another pace than that of the bins, which go on.
+    pub fn paced(mut self, pace: Bins) -> Self {
+        self.pace = Some(pace);
+        self
     }
 
     /// A table as [`new`](Self::new) and its tray want it: half of the memory each.
@@ -150,16 +165,52 @@ impl Aggregator {
 
     /// Adds a batch of records, which arrived at `now` or before.
     pub fn add(&mut self, batch: &mut Batch, now: Nanos) {
-        self.last = now;
-        if self.bins.is_some() {
+        let mut records = batch.records_mut();
+        if self.pace.is_some() {
+            if self.deadline.0 == 0 {
+                self.begin(records.first().map_or(now, |record| record.time));
+            }
+            if now >= self.deadline {
+                records = self.end_bins(records, now);
+            }
             self.advance(now);
         }
+        self.take(records);
+        self.last = now;
+    }
+
+    /// A batch may reach over the end of a bin: what came before it is counted before the rows are
+    /// handed out. Gives the records that are left.
+    #[cold]
+    fn end_bins<'b>(
+        &mut self,
+        mut records: &'b mut [FlowRecord],
+        now: Nanos,
+    ) -> &'b mut [FlowRecord] {
+        while now >= self.deadline {
+            let end = self.deadline;
+            let before = records.iter().take_while(|record| record.time < end);
+            let (before, rest) = records.split_at_mut(before.count());
+            self.take(before);
+            self.advance(rest.first().map_or(now, |record| record.time));
+            records = rest;
+            if self.deadline == end {
+                break;
+            }
+        }
+        records
+    }
+
+    fn take(&mut self, records: &mut [FlowRecord]) {
         if self.settings.renormalise {
-            let kept: [(u64, u64); Batch::SIZE] = renormalise(batch);
-            self.count(batch);
-            restore(batch, &kept);
+            let (kept, rates) = renormalise(records);
+            self.count(records);
+            restore(records, &kept);
+            for (record, rate) in records.iter_mut().zip(rates).filter(|(_, rate)| *rate > 1) {
+                record.set_sampling_rate(rate);
+            }
         } else {
-            self.count(batch);
+            self.count(records);
         }
     }
 
@@ -168,35 +219,87 @@ impl Aggregator {
         self.account.copied += sum;
     }
 
-    fn count(&mut self, batch: &mut Batch) {
-        if self.bins.is_some() {
-            for record in batch.records_mut() {
-                let time = self.time_of(record);
-                record.set_bin(self.bin_of(time));
+    fn count(&mut self, records: &mut [FlowRecord]) {
+        if self.bins.is_none() {
+            return self.admit_ends(records);
+        }
+        for record in &mut *records {
+            let time = self.time_of(record);
+            record.set_bin(self.bin_of(time));
+        }
+        if self.settings.prorate {
+            let kept = counters(records);
+            for record in &mut *records {
+                self.split(record);
+            }
+            self.admit_ends(records);
+            restore(records, &kept);
+        } else {
+            self.admit_ends(records);
+        }
+    }
+
+    /// Adds records under their keys, where both ends count under both.
+    fn admit_ends(&mut self, records: &mut [FlowRecord]) {
+        self.admit(records);
+        if !self.settings.schema.key.counts_both_ends() {
+            return;
+        }
+        for record in &mut *records {
+            if self.passes(record) {
+                let sum = Sum::one(record.packets, record.bytes);
+                self.account.doubled += Sum { records: 0, ..sum };
+            }
+            *record = self.settings.schema.key.swapped(record);
+        }
+        let offered = self.account;
+        self.admit(records);
+        // The second count is not a second offer.
+        self.account.offered = offered.offered;
+        self.account.filtered = offered.filtered;
+        for record in records {
+            *record = self.settings.schema.key.swapped(record);
+        }
+    }
+
+    fn passes(&self, record: &FlowRecord) -> bool {
+        let bit = self.settings.filter;
+        bit.is_none_or(|bit| record.pass & bit != 0)
+    }
+
+    /// Adds the shares of a flow that fall into later bins than the first, and leaves the first
+    /// share in the record.
+    fn split(&mut self, record: &mut FlowRecord) {
+        let stated = |field, time| self.believed(record, field, time);
+        let (Some(start), Some(end)) = (
+            stated(Field::TimestampStart, record.timestamp_start()),
+            stated(Field::TimestampEnd, record.timestamp_end()),
+        ) else {
+            return;
+        };
+        let total = [record.packets, record.bytes];
+        let Some(mut shares) = Shares::new(start, end, total).filter(|_| self.passes(record))
+        else {
+            return;
+        };
+        if end.0 - start.0 > self.length.saturating_mul(prorate::BINS_MAX) {
+            return;
+        }
+        record.set_bin(self.bin_of(start));
+        let [packets, bytes] = shares.up_to(self.bin.1);
+        let mut piece = *record;
+        (record.packets, record.bytes) = (packets, bytes);
+        // The flow itself counts once, where it began.
+        piece.flows = 0;
+        let counted = self.account;
+        while self.bin.1 < end {
+            piece.set_bin(self.bin_of(self.bin.1));
+            [piece.packets, piece.bytes] = shares.up_to(self.bin.1);
+            if piece.packets | piece.bytes != 0 {
+                self.admit_ends(std::slice::from_mut(&mut piece));
             }
         }
-        self.admit(batch.records());
-        if self.settings.schema.key.counts_both_ends() {
-            for record in batch.records_mut() {
-                if self
-                    .settings
-                    .filter
-                    .is_none_or(|bit| record.pass & bit != 0)
-                {
-                    let sum = Sum::one(record.packets, record.bytes);
-                    self.account.doubled += Sum { records: 0, ..sum };
-                }
-                *record = self.settings.schema.key.swapped(record);
-            }
-            let offered = self.account;
-            self.admit(batch.records());
-            // The second count is not a second offer.
-            self.account.offered = offered.offered;
-            self.account.filtered = offered.filtered;
-            for record in batch.records_mut() {
-                *record = self.settings.schema.key.swapped(record);
-            }
-        }
+        self.account.offered.records = counted.offered.records;
     }
 
     #[inline]
@@ -207,14 +310,16 @@ impl Aggregator {
             RecordTime::End => (Field::TimestampEnd, record.timestamp_end()),
         };
         let (field, time) = stated;
+        self.believed(record, field, time).unwrap_or(record.time)
+    }
+
+    /// A time that a record states, unless it is too far from the arrival.
+    #[inline]
+    fn believed(&self, record: &FlowRecord, field: Field, time: Nanos) -> Option<Nanos> {
         let behind = record.time.0.saturating_sub(time.0);
         let ahead = time.0.saturating_sub(record.time.0);
         let near = behind <= self.length.saturating_mul(BINS_BEHIND) && ahead <= self.length;
-        if record.present.has(field) && near && time.0 != 0 {
-            time
-        } else {
-            record.time
-        }
+        (record.present.has(field) && near && time.0 != 0).then_some(time)
     }
 
     #[inline]
@@ -352,28 +457,30 @@ impl Aggregator {
         })
     }
 
-    /// Lets time pass: a bin that has ended is handed out. A clock that jumped back by more than a
-    /// bin starts a new bin there, so that one wrong time does not hold up all that follow.
+    /// Lets time pass: when a bin has ended, or the time between two flushes, the table is handed
+    /// out. A clock that jumped back by more than that starts anew there, so that one wrong time
+    /// does not hold up all that follow.
     pub fn advance(&mut self, now: Nanos) {
-        let Some(bins) = &mut self.bins else { return };
         if self.deadline.0 == 0 {
-            self.deadline = bins.of(now).1;
+            self.begin(now);
         }
-        let (start, end) = bins.of(now);
-        self.length = end.0.saturating_sub(start.0);
-        let jumped_back = now.0.saturating_add(self.length.saturating_mul(2)) < self.deadline.0;
+        let Some(pace) = &mut self.pace else { return };
+        let (start, end) = pace.of(now);
+        let length = end.0.saturating_sub(start.0);
+        self.measure(now);
+        let jumped_back = now.0.saturating_add(length.saturating_mul(2)) < self.deadline.0;
         if now < self.deadline && !jumped_back {
             return;
         }
         let waits = now < self.retry && self.retry.0 - now.0 <= RETRY;
         if !waits && self.hand_over(Cause::Bin, now, true) {
-            self.deadline = end;
+            self.open(start, end);
         }
     }
 
     /// When [`advance`](Self::advance) has work next; zero when never.
     pub fn deadline(&self) -> Nanos {
-        match self.bins {
+        match self.pace {
             Some(_) => self.deadline.max(self.retry),
             None => Nanos(0),
         }
@@ -381,11 +488,26 @@ impl Aggregator {
 
     /// Begins the first bin without a record, so that an idle daemon's clock runs too.
     pub fn begin(&mut self, now: Nanos) {
-        if let Some(bins) = &mut self.bins
+        if let Some(pace) = &mut self.pace
             && self.deadline.0 == 0
         {
+            let (start, end) = pace.of(now);
+            self.open(start, end);
+            self.measure(now);
+        }
+    }
+
+    /// Begins the time between two flushes.
+    fn open(&mut self, start: Nanos, end: Nanos) {
+        self.deadline = end;
+        self.tray.began(start);
+    }
+
+    /// Takes the length of the bin of an arrival.
+    fn measure(&mut self, now: Nanos) {
+        if let Some(bins) = &mut self.bins {
             let (start, end) = bins.of(now);
-            (self.length, self.deadline) = (end.0.saturating_sub(start.0), end);
+            self.length = end.0.saturating_sub(start.0);
         }
     }
 
@@ -479,23 +601,36 @@ impl Aggregator {
     }
 }
 
-/// Multiplies counters by the sampling rate; gives what they were.
-fn renormalise(batch: &mut Batch) -> [(u64, u64); Batch::SIZE] {
+/// Packets and bytes of the records of a batch.
+type Counters = [(u64, u64); Batch::SIZE];
+
+/// What the counters of records are.
+fn counters(records: &[FlowRecord]) -> Counters {
     let mut kept = [(0, 0); Batch::SIZE];
-    for (record, kept) in batch.records_mut().iter_mut().zip(&mut kept) {
+    for (record, kept) in records.iter().zip(&mut kept) {
         *kept = (record.packets, record.bytes);
+    }
+    kept
+}
+
+/// Multiplies counters by the sampling rate, which is one from then on; gives what they were.
+fn renormalise(records: &mut [FlowRecord]) -> (Counters, [u32; Batch::SIZE]) {
+    let (kept, mut rates) = (counters(records), [0; Batch::SIZE]);
+    for (record, kept) in records.iter_mut().zip(&mut rates) {
         let known = record.present.has(Field::SamplingRate) && !record.exact;
         let rate = if known { record.sampling_rate() } else { 0 };
         if rate > 1 {
             record.packets = record.packets.saturating_mul(u64::from(rate));
             record.bytes = record.bytes.saturating_mul(u64::from(rate));
+            record.set_sampling_rate(1);
+            *kept = rate;
         }
     }
-    kept
+    (kept, rates)
 }
 
-fn restore(batch: &mut Batch, kept: &[(u64, u64); Batch::SIZE]) {
-    for (record, kept) in batch.records_mut().iter_mut().zip(kept) {
+fn restore(records: &mut [FlowRecord], kept: &Counters) {
+    for (record, kept) in records.iter_mut().zip(kept) {
         (record.packets, record.bytes) = *kept;
     }
 }

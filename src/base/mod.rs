@@ -49,6 +49,7 @@ features! {
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
     "compat-pmacct": "collector, full",
+    "compat-uci": "collector, full",
 }
 
 /// Whether this build has a feature.

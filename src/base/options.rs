@@ -78,6 +78,8 @@ pub struct Options {
     entries: Vec<Entry>,
     known: Vec<&'static str>,
     problems: Vec<Problem>,
+    /// The syntax knows texts alone, and what they are is for the setting to say.
+    untyped: bool,
 }
 
 impl Options {
@@ -87,6 +89,14 @@ impl Options {
             section: section.into(),
             place,
             ..Self::default()
+        }
+    }
+
+    /// As [`Self::new`], for a syntax in which numbers and truths are written as texts are.
+    pub fn untyped(section: &str, place: Place) -> Self {
+        Self {
+            untyped: true,
+            ..Self::new(section, place)
         }
     }
 
@@ -161,6 +171,27 @@ impl Options {
         Some((entry.value.clone(), entry.place))
     }
 
+    /// What a text may be in a syntax without types.
+    fn guess(&self, raw: &Raw) -> Vec<Raw> {
+        let Raw::Text(word) = raw else {
+            return Vec::new();
+        };
+        if !self.untyped {
+            return Vec::new();
+        }
+        let truth = match word.as_str() {
+            "1" | "on" | "true" | "yes" | "enabled" => Some(true),
+            "0" | "off" | "false" | "no" | "disabled" => Some(false),
+            _ => None,
+        };
+        let number = word.parse().ok().map(Raw::Number);
+        let real = word.parse().ok().map(Raw::Real);
+        [number, truth.map(Raw::Bool), real]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     fn typed<T>(
         &mut self,
         name: &'static str,
@@ -168,7 +199,7 @@ impl Options {
         read: impl Fn(&Raw) -> Option<T>,
     ) -> Option<T> {
         let (raw, place) = self.raw(name)?;
-        let value = read(&raw);
+        let value = read(&raw).or_else(|| self.guess(&raw).iter().find_map(&read));
         if value.is_none() {
             self.problem(
                 place,

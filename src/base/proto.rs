@@ -5,7 +5,7 @@
 static NAMES: [&str; 256] = {
     let mut names = [""; 256];
     let first = [
-        "ip",
+        "",
         "icmp",
         "igmp",
         "ggp",

@@ -106,6 +106,14 @@ fn map(args: &Args, kind: &str) -> Exit {
     out::print(&format!("{name}: ok, {rows} rows\n"))
 }
 
+/// A configuration's text in whichever syntax it is.
+pub fn sections(text: &str) -> native::Outcome {
+    match super::UCI {
+        Some((is, parse)) if is(text) => parse(text),
+        _ => native::parse(text),
+    }
+}
+
 /// The configuration in `text` and what it means. All that is wrong with it is
 /// said through `say`.
 ///
@@ -116,7 +124,7 @@ pub fn understand(
     text: &str,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    plan(name, native::parse(text), None, say)
+    plan(name, sections(text), None, say)
 }
 
 /// The same while the rules `held` are in force: what a map held that can not be read stays so.
@@ -129,7 +137,7 @@ pub fn understand_again(
     held: Option<&Rules>,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Config, Plan), Exit> {
-    plan(name, native::parse(text), held, say)
+    plan(name, sections(text), held, say)
 }
 
 /// What a configuration that has been read means. All that is wrong with it is said through `say`.
@@ -180,14 +188,14 @@ pub fn text(args: &Args) -> Result<(String, String), Exit> {
     if path.is_some() && args.given("config") {
         return Err(args.wrong("FILE and --config both name a configuration"));
     }
-    read(path.or(args.path("config")).unwrap_or("weir.toml".as_ref()))
+    file(path.or(args.path("config")).unwrap_or("weir.toml".as_ref()))
 }
 
 /// A configuration by the path of its file, and its text. What hinders is said.
 ///
 /// # Errors
 /// How the command ends then.
-pub fn read(path: &Path) -> Result<(String, String), Exit> {
+pub fn file(path: &Path) -> Result<(String, String), Exit> {
     let name = path.display().to_string();
     let mut text = String::new();
     let read = if name == "-" {

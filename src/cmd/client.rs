@@ -42,7 +42,8 @@ const HELP: &str = "Usage: weir pmacct pmacct [OPTION]...
   -u             protocols as numbers
   -V, -h         version, this
 
-Entries are values with commas, in the order of -c, with `;` between them; `*` matches all. `file:PATH`
+Entries are values with commas, in the order of -c, with `;` between them; `*` matches all. \
+`file:PATH`
 reads them from a file, one on each line.
 ";
 
@@ -111,6 +112,20 @@ impl Asked {
         asked.check()
     }
 
+    /// Switches that say how, not what.
+    fn manner(&mut self, letter: char) {
+        match letter {
+            'S' => self.sum = true,
+            'r' => self.reset = true,
+            'I' => self.dress.push(("times", "epoch".into())),
+            '0' => self.dress.push(("timezone", "UTC".into())),
+            'u' => self.dress.push(("protocols", "numbers".into())),
+            // A table is never locked for longer than it takes to copy it, and has no columns
+            // but its own.
+            _ => {}
+        }
+    }
+
     fn switch(&mut self, letter: char) -> Result<(), String> {
         let what = match letter {
             's' => Do::Rows,
@@ -119,14 +134,10 @@ impl Asked {
             't' => Do::Status,
             'V' => Do::Version,
             'h' => Do::Help,
-            'S' => return Ok(self.sum = true),
-            'r' => return Ok(self.reset = true),
-            'I' => return Ok(self.dress.push(("times", "epoch".into()))),
-            '0' => return Ok(self.dress.push(("timezone", "UTC".into()))),
-            'u' => return Ok(self.dress.push(("protocols", "numbers".into()))),
-            // A table is never locked for longer than it takes to copy it, and has no columns
-            // but its own.
-            'l' | 'a' => return Ok(()),
+            'S' | 'r' | 'I' | '0' | 'u' | 'l' | 'a' => {
+                self.manner(letter);
+                return Ok(());
+            }
             'C' => return Err("-C: classes are text in rows; there is no table of them".into()),
             'U' => return Err("-U: `weir check` shows the primitives of a configuration".into()),
             other => return Err(format!("there is no option -{other}")),

@@ -95,6 +95,7 @@ fn giver(giver: Giver) -> &'static str {
         Giver::Rpki => "rpki (not built)",
         Giver::Geo => "geo (not built)",
         Giver::Dpi => "dpi (not built)",
+        Giver::Custom => "configuration",
     }
 }
 

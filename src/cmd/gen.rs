@@ -13,19 +13,21 @@ static KINDS: &[Kind] = &[
     ("bash", complete::bash),
     ("zsh", complete::zsh),
     ("fish", complete::fish),
+    ("pmacct-keys", super::pmacct_keys),
 ];
 
 /// The table of `weir gen`.
 pub static COMMAND: Command = Command {
     name: "gen",
-    doc: "Generate the manual page or shell completions",
-    about: "Prints the manual page weir(1) or the completions of a shell.",
+    doc: "Generate the manual page, shell completions, tables",
+    about: "Prints the manual page weir(1), the completions of a shell, or the table of what \
+            becomes of pmacct's keys.",
     operands: Operands {
         name: "KIND",
         least: 1,
         most: 1,
-        take: Take::Choice(&["man", "bash", "zsh", "fish"]),
-        doc: "what to generate: man, bash, zsh, fish",
+        take: Take::Choice(&["man", "bash", "zsh", "fish", "pmacct-keys"]),
+        doc: "what to generate: man, bash, zsh, fish, pmacct-keys",
     },
     flags: &[],
     examples: &[
@@ -46,7 +48,7 @@ fn run(args: Args) -> Exit {
             let near = text::nearest(given, KINDS.iter().map(|(name, _)| *name));
             let near = near.map(|n| format!("; did you mean `{n}`?"));
             args.wrong(&format!(
-                "can not generate `{given}`; it takes man, bash, zsh, fish{}",
+                "can not generate `{given}`; it takes man, bash, zsh, fish, pmacct-keys{}",
                 near.unwrap_or_default()
             ))
         }

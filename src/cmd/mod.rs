@@ -13,6 +13,8 @@ pub mod fields;
 #[path = "gen.rs"]
 pub mod generate;
 pub mod help;
+#[cfg(feature = "compat-pmacct")]
+pub mod import;
 pub mod man;
 pub mod out;
 #[cfg(feature = "compat-pmacct")]
@@ -28,9 +30,24 @@ pub mod version;
 
 use crate::base::error::Exit;
 use crate::base::{text, without};
+#[cfg(feature = "compat-uci")]
+use crate::compat::uci;
+use crate::config::native;
 use arg::{Args, Command};
 use std::ffi::OsString;
 use std::path::Path;
+
+/// Reads a configuration in another syntax than TOML: whether a text is in it, and its reader.
+type Foreign = (fn(&str) -> bool, fn(&str) -> native::Outcome);
+/// The syntax of OpenWrt, in builds that have it.
+#[cfg(feature = "compat-uci")]
+const UCI: Option<Foreign> = Some((uci::is, |text| {
+    let network = std::fs::read_to_string(uci::NETWORK).unwrap_or_default();
+    uci::parse(text, &network)
+}));
+/// `None` in a build that has not.
+#[cfg(not(feature = "compat-uci"))]
+const UCI: Option<Foreign> = None;
 
 /// Every command of this build, in the order of the help.
 pub static COMMANDS: &[&Command] = &[
@@ -39,6 +56,8 @@ pub static COMMANDS: &[&Command] = &[
     &check::COMMAND,
     #[cfg(feature = "compat-pmacct")]
     &pmacct::COMMAND,
+    #[cfg(feature = "compat-pmacct")]
+    &import::COMMAND,
     &query::COMMAND,
     #[cfg(feature = "cmd-top")]
     &top::COMMAND,
@@ -50,7 +69,23 @@ pub static COMMANDS: &[&Command] = &[
 ];
 
 /// Commands that exist, whether built in or not, with the feature that each needs.
-static NEEDING: &[(&str, &str)] = &[("top", "cmd-top"), ("pmacct", "compat-pmacct")];
+static NEEDING: &[(&str, &str)] = &[
+    ("top", "cmd-top"),
+    ("pmacct", "compat-pmacct"),
+    ("import", "compat-pmacct"),
+];
+
+/// The page of pmacct's keys.
+#[cfg(feature = "compat-pmacct")]
+fn pmacct_keys() -> String {
+    crate::compat::pmacct::doc::page()
+}
+
+/// The page of pmacct's keys, in a build that knows none.
+#[cfg(not(feature = "compat-pmacct"))]
+fn pmacct_keys() -> String {
+    format!("{}\n", without("compat-pmacct"))
+}
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {

@@ -13,6 +13,7 @@ use crate::compat::pmacct::Daemon;
 use crate::compat::pmacct::args::{Ask, Given, help};
 use crate::compat::pmacct::compile::{Compiled, Face, compile};
 use crate::compat::pmacct::parse::Lines;
+use crate::compat::pmacct::rows::open;
 use crate::config::{native, primitive};
 use crate::ctl::log::Names;
 use crate::sys::process;
@@ -124,13 +125,13 @@ fn primitives() -> Exit {
 fn understand(daemon: Daemon, given: &Given) -> Result<(String, Compiled), Exit> {
     let (name, mut lines) = match &given.file {
         Some(path) => {
-            let (name, text) = check::read(path.as_ref())?;
+            let (name, text) = check::file(path.as_ref())?;
             (name, Lines::parse(&text))
         }
         None => ("command line".into(), Lines::default()),
     };
     given.assign(&mut lines);
-    Ok((name, compile(daemon, lines)))
+    Ok((name, compile(daemon, lines, &open)))
 }
 
 /// What is said of a place in a file.

@@ -164,10 +164,9 @@ fn job(args: &Args) -> Result<Job, Exit> {
         ..Style::default()
     };
     let colour = args.path("output").is_none() && out::colour();
-    let by_bytes = What::Bytes;
     let wanted = Wanted {
         format,
-        sort: sort.or((table || top.is_some()).then_some(by_bytes)),
+        sort: sort.or((table || top.is_some()).then_some(What::Bytes)),
         top: top.map(|n| n as usize),
         colour,
         both_ends: by.both_ends,
@@ -218,7 +217,9 @@ fn inputs(args: &Args) -> Vec<Input> {
             kind: "file".into(),
             decode,
             workers: 1,
+            filter: String::new(),
             rules: Default::default(),
+            reading: Default::default(),
             options,
             place: Place::default(),
         }
@@ -236,7 +237,13 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         both_ends: by.both_ends,
         absent: false,
         every,
+        align: None,
+        offset: 0,
+        flush: None,
         time: Default::default(),
+        prorate: false,
+        stitch: false,
+        kinds: false,
         filter: args.text("filter").map(String::from).into_iter().collect(),
         rules: Default::default(),
         memory: None,

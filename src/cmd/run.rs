@@ -273,6 +273,7 @@ impl Daemon {
     /// not, because a map asks for other fields or for more memory than was planned, the pipeline
     /// is rebuilt around what the kernel holds. False when nothing runs any more.
     fn read_maps(&mut self) -> bool {
+        self.shared.with(Pipeline::refresh_sources);
         let running = |p: &Pipeline| (p.rules(), p.plan.symbols.clone());
         let Some((rules, symbols)) = self.shared.with(running) else {
             return true;

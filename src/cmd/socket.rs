@@ -1,9 +1,8 @@
 //! Where the running weir is to be found: what `query`, `status` and `top` have in common.
 
 use super::arg::{Args, Flag, Take};
-use super::out;
+use super::{check, out};
 use crate::base::error::Exit;
-use crate::config::native;
 use crate::ctl::frame::{self, Request};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -32,7 +31,7 @@ pub fn path(args: &Args) -> Result<PathBuf, Exit> {
         let text = std::fs::read_to_string(file);
         let text = text.map_err(|e| out::fail(&format!("{name}: {e}")))?;
         // What is wrong with it is the daemon's business.
-        let control = native::parse(&text).config.control;
+        let control = check::sections(&text).config.control;
         let none = || out::fail(&format!("{name} sets no `control`, so nobody can ask"));
         return control.map(PathBuf::from).ok_or_else(none);
     }

@@ -4,4 +4,7 @@
 //! does its work: it makes a [`File`](crate::config::tree::File), and whatever it wants has a
 //! name there. Not for running anything.
 
+#[cfg(feature = "compat-pmacct")]
 pub mod pmacct;
+#[cfg(feature = "compat-uci")]
+pub mod uci;

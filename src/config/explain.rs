@@ -2,8 +2,8 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, LogTo, RecordTime};
-use super::{every, preprocess, primitive};
+use super::{Aggregate, Config, Decode, Full, Input, LogTo, Reading, RecordTime};
+use super::{custom, every, preprocess, primitive};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
@@ -49,26 +49,15 @@ pub fn show(config: &Config) -> String {
     };
     let level = quote(&level);
     let _ = write!(text, "\n[log]\nlevel = {level}\nto = {to}\n{stamp}");
-    let limits = &config.limits;
-    let _ = write!(
-        text,
-        "\n[limits]\ntemplates = {}\nexporters = {}\noptions = {}\nfragments = {}\nsymbols = {}\n",
-        limits.templates,
-        limits.exporters,
-        limits.options,
-        limits.fragments,
-        size(limits.symbols)
-    );
-    for input in &config.inputs {
-        let _ = write!(
-            text,
-            "\n[input.{}]\nkind = {}\n",
-            input.name,
-            quote(&input.kind)
-        );
-        let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
-        let _ = writeln!(text, "workers = {}", input.workers);
-        own(&mut text, &input.options, &["kind", "decode", "workers"]);
+    limits(&mut text, config);
+    for primitive in config.primitives.iter() {
+        let _ = writeln!(text, "\n[primitive.{}]", primitive.custom.name);
+        for (key, value) in custom::show(&primitive.custom) {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    for one in &config.inputs {
+        input(&mut text, one);
     }
     for aggregate in &config.aggregates {
         section(&mut text, config, aggregate);
@@ -122,14 +111,31 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     };
     let _ = writeln!(text, "\n[aggregate.{}]", aggregate.name);
     let _ = writeln!(text, "from = {}", quotes(&from));
-    let _ = writeln!(text, "by = {}", quotes(&primitive::show(&list)));
+    let by = primitive::show(&list, &config.primitives);
+    let _ = writeln!(text, "by = {}", quotes(&by));
     if aggregate.absent {
         let _ = writeln!(text, "absent = {}", quote("zero"));
     }
     if let Some(every) = aggregate.every {
         let _ = writeln!(text, "every = {}", quote(&every::show(every)));
     }
+    if let Some(align) = aggregate.align {
+        let _ = writeln!(text, "align = {}", quote(align.word()));
+    }
+    if aggregate.offset > 0 {
+        let _ = writeln!(text, "offset = \"{}s\"", aggregate.offset);
+    }
+    if let Some(flush) = aggregate.flush {
+        let _ = writeln!(text, "flush = {}", quote(&every::show(flush)));
+    }
     let _ = writeln!(text, "time = {}", quote(time));
+    for (key, value) in [
+        ("prorate", aggregate.prorate),
+        ("stitch", aggregate.stitch),
+        ("kinds", aggregate.kinds),
+    ] {
+        let _ = writeln!(text, "{key} = {value}");
+    }
     let filters: Vec<&str> = aggregate.filter.iter().map(String::as_str).collect();
     match filters[..] {
         [] => {}
@@ -147,6 +153,19 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     let _ = writeln!(text, "to = {}", quotes(&to));
 }
 
+fn limits(text: &mut String, config: &Config) {
+    let limits = &config.limits;
+    let _ = write!(
+        text,
+        "\n[limits]\ntemplates = {}\nexporters = {}\noptions = {}\nfragments = {}\nsymbols = {}\n",
+        limits.templates,
+        limits.exporters,
+        limits.options,
+        limits.fragments,
+        size(limits.symbols)
+    );
+}
+
 fn sifting(text: &mut String, aggregate: &Aggregate) {
     let Some(rules) = &aggregate.preprocess else {
         return;
@@ -159,6 +178,44 @@ fn sifting(text: &mut String, aggregate: &Aggregate) {
     if !aggregate.rejects.is_empty() {
         let rejects: Vec<&str> = aggregate.rejects.iter().map(String::as_str).collect();
         let _ = writeln!(text, "rejects = {}", quotes(&rejects));
+    }
+}
+
+fn input(text: &mut String, input: &Input) {
+    let (name, kind) = (&input.name, quote(&input.kind));
+    let _ = writeln!(text, "\n[input.{name}]\nkind = {kind}");
+    let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
+    let _ = writeln!(text, "workers = {}", input.workers);
+    reading(text, &input.reading);
+    let shown = ["kind", "decode", "workers"];
+    own(text, &input.options, &[&shown[..], &READING].concat());
+}
+
+/// The settings of [`Reading`], which the engine takes from an input's own.
+const READING: [&str; 8] = [
+    "account_options",
+    "asa_biflow",
+    "ignore_exporter_address",
+    "use_next_hop",
+    "peer_as",
+    "uptime_seconds",
+    "frame_bytes",
+    "only_ip",
+];
+
+fn reading(text: &mut String, reading: &Reading) {
+    let values = [
+        reading.account_options,
+        reading.asa_biflow,
+        reading.ignore_exporter_address,
+        reading.use_next_hop,
+        reading.peer_as,
+        reading.uptime_seconds,
+        reading.frame_bytes,
+        reading.only_ip,
+    ];
+    for (key, value) in READING.iter().zip(values) {
+        let _ = writeln!(text, "{key} = {value}");
     }
 }
 
@@ -246,9 +303,15 @@ mod tests {
     fn the_text_is_a_configuration_that_means_the_same() {
         let text = "memory = 10000000\nstop_within = \"1.5s\"\n[input.a]\nkind = \"udp\"\n\
             listen = \"[::]:2055\"\nallow = [\"192.0.2.0/24\", \"2001:db8::/32\"]\nreal = 1.0\n\
+            account_options = true\nuse_next_hop = false\n\
+            [primitive.TTL]\npacket = [\"l3:2048+8\", \"l3:0x86dd+7\"]\nlength = 1\n\
+            kind = \"number\"\n[primitive.vrf]\nelement = \"637:91\"\nlength = 4\nkind = \"hex\"\n\
             [aggregate.x]\nby = [\"sum_host\", \"flows\"]\nevery = \"90m\"\nto = \"f\"\n\
             filter = 'host \"é\\'\n[aggregate.y]\nby = \"none\"\nmemory = \"3MiB\"\nto = \"f\"\n\
             preprocess = [\"adjb=18\", \"minp=10\"]\npreprocess_type = \"all\"\nrejects = \"g\"\n\
+            [aggregate.z]\nby = [\"vrf\", \"tos\"]\nevery = \"420s\"\n\
+            align = \"hour\"\noffset = 60\n\
+            flush = \"minute\"\nprorate = true\nkinds = true\nto = \"f\"\n\
             [output.g]\nkind = \"print\"\n[output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
         let first = native::parse(text);
         assert_eq!(first.problems, []);
@@ -262,6 +325,19 @@ mod tests {
             "allow = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
             "by = [\"sum_host\", \"flows\"]",
             "every = \"90m\"",
+            "account_options = true",
+            "use_next_hop = false",
+            "[primitive.ttl]",
+            "packet = [\"l3:0x0800+8\", \"l3:0x86dd+7\"]",
+            "element = \"637:91\"",
+            "by = [\"vrf\", \"tos\"]",
+            "every = \"7m\"",
+            "align = \"hour\"",
+            "offset = \"60s\"",
+            "flush = \"1m\"",
+            "prorate = true",
+            "kinds = true",
+            "stitch = false",
             "memory = \"3 MiB\"",
             "by = [\"none\"]",
             "full = \"flush\"",

@@ -3,6 +3,7 @@
 //! Each input and output keeps its own [`Options`] for the part that only its own file
 //! understands; everything that the engine needs is a field here.
 
+pub mod custom;
 pub mod every;
 pub mod explain;
 pub mod native;
@@ -16,10 +17,11 @@ pub mod write;
 pub use crate::agg::full::Full;
 pub use crate::agg::sieve::Rules;
 pub use crate::agg::window::RecordTime;
-pub use crate::base::bins::Every;
+pub use crate::base::bins::{Align, Every};
 use crate::base::options::{Options, Place};
-pub use crate::decode::Decode;
+pub use crate::decode::{Decode, Reading};
 use crate::record::Field;
+pub use custom::Primitives;
 pub use rules::{AggregateRules, InputRules};
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ use std::time::Duration;
 pub struct Config {
     /// Memory for tables, templates, fragments, symbols and queues together, in bytes.
     pub memory: u64,
+    /// Primitives of its own.
+    pub primitives: Primitives,
     /// Inputs, in the order of the file.
     pub inputs: Vec<Input>,
     /// Aggregations, in the order of the file.
@@ -64,8 +68,12 @@ pub struct Input {
     pub decode: Decode,
     /// Threads (and sockets) that share it.
     pub workers: u32,
+    /// Filter expression that decides which of its frames are looked at; empty for all.
+    pub filter: String,
     /// What is done to its records.
     pub rules: InputRules,
+    /// How its datagrams are taken.
+    pub reading: Reading,
     /// The source's own settings.
     pub options: Options,
     /// Where it stands in the file.
@@ -89,8 +97,20 @@ pub struct Aggregate {
     pub absent: bool,
     /// Length of its time bins; none means one bin for the whole run.
     pub every: Option<Every>,
+    /// Where bins of a length in seconds begin, other than at midnight or in 1970.
+    pub align: Option<Align>,
+    /// Seconds by which bins begin later.
+    pub offset: u32,
+    /// How often rows are handed out; none means with each bin.
+    pub flush: Option<Every>,
     /// Which time puts a record into a bin.
     pub time: RecordTime,
+    /// Whether the counters of a flow are split over the bins that it spans.
+    pub prorate: bool,
+    /// Whether rows carry the earliest start and the latest end of their flows.
+    pub stitch: bool,
+    /// Whether traffic, events and options have rows of their own.
+    pub kinds: bool,
     /// Filter expressions of pcap, of which any may pass; none, or an empty one, passes everything.
     pub filter: Vec<String>,
     /// What is done to what it counts, and what it takes.
@@ -184,6 +204,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             memory: 16 << 20,
+            primitives: Primitives::default(),
             inputs: Vec::new(),
             aggregates: Vec::new(),
             outputs: Vec::new(),

@@ -6,12 +6,13 @@
 //! what is allowed, and the nearest name. What a source or sink makes of its own settings is its
 //! own business and is checked when the plan is made, as is the memory.
 
-use super::{Aggregate, AggregateRules, Config, Decode, Full, Input, InputRules};
-use super::{Limits, Log, LogTo, Output, RecordTime};
+use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
+use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime};
 use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
+use crate::record::Field;
 use crate::sys::syslog;
 use log::LevelFilter;
 use std::net::SocketAddr;
@@ -46,6 +47,10 @@ pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
     reader.top(&mut file.top, &mut config);
     config.log = reader.log(file.log);
     config.limits = reader.limits(file.limits);
+    for section in file.primitives {
+        let (problems, warnings) = (&mut reader.problems, &mut reader.warnings);
+        config.primitives.add(section, problems, warnings);
+    }
     let mut inputs = Known::new("input", &file.inputs);
     let mut outputs = Known::new("output", &file.outputs);
     config.inputs = file
@@ -59,9 +64,11 @@ pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
         .filter_map(|s| reader.output(s))
         .collect();
     for section in file.aggregates {
-        let aggregate = reader.aggregate(section, &mut inputs, &mut outputs);
+        let names = (&mut inputs, &mut outputs);
+        let aggregate = reader.aggregate(section, names, &mut config.primitives);
         config.aggregates.push(aggregate);
     }
+    config.primitives.loose(&mut reader.warnings);
     reader.loose(&inputs, &outputs, config.aggregates.len());
     reader.problems.extend(file.top.finish());
     reader.problems.sort_by_key(|p| p.place);
@@ -92,6 +99,20 @@ const STOP_MAX: Duration = Duration::from_secs(3_600);
 
 /// What is summed by where `by` is not given.
 const BY: &[&str] = &["src_host", "dst_host"];
+
+/// Words of `time`.
+const TIMES: &[(&str, RecordTime)] = &[
+    ("arrival", RecordTime::Arrival),
+    ("start", RecordTime::Start),
+    ("end", RecordTime::End),
+];
+
+/// Words of `full`.
+const POLICIES: &[(&str, Full)] = &[
+    ("flush", Full::Flush),
+    ("fold", Full::Fold),
+    ("evict", Full::Evict),
+];
 
 struct Reader {
     problems: Vec<Problem>,
@@ -204,15 +225,19 @@ impl Reader {
             options.wrong("decode", message);
         }
         let workers = options.number("workers", 1, 64).unwrap_or(1) as u32;
+        let reading = reading(&mut options);
         let place = options.place;
         let rules = InputRules::take(&mut options);
+        let filter = frames(&mut options, kind.as_deref());
         let options = self.rest(options);
         Some(Input {
             name,
             kind: kind?,
             decode,
             workers,
+            filter,
             rules,
+            reading,
             options,
             place,
         })
@@ -250,8 +275,8 @@ impl Reader {
     fn aggregate(
         &mut self,
         section: tree::Section,
-        inputs: &mut Known,
-        outputs: &mut Known,
+        (inputs, outputs): (&mut Known, &mut Known),
+        primitives: &mut Primitives,
     ) -> Aggregate {
         let tree::Section { name, mut options } = section;
         let place = options.place;
@@ -262,7 +287,7 @@ impl Reader {
         let mut problems = Vec::new();
         let absent = [("error", false), ("zero", true)];
         let absent = options.choice("absent", &absent).unwrap_or_default();
-        let list = primitive::list(&by, absent, &mut problems);
+        let list = primitive::list_with(&by, absent, primitives, &mut problems);
         for problem in problems {
             let message = format!("aggregate.{name}: {}", problem.message);
             options.problem(problem.place, message);
@@ -271,32 +296,31 @@ impl Reader {
             let message = "`by` is empty; for one total of everything write by = [\"none\"]";
             options.wrong("by", message);
         }
-        let every = self.every(&mut options);
-        let times = [
-            ("arrival", RecordTime::Arrival),
-            ("start", RecordTime::Start),
-            ("end", RecordTime::End),
-        ];
-        let policies = [
-            ("flush", Full::Flush),
-            ("fold", Full::Fold),
-            ("evict", Full::Evict),
-        ];
         let rules = preprocess::read(&mut options);
         let rejects = self.rejects(&mut options, outputs, rules.as_ref());
+        let every = self.every(&mut options);
+        let mut flag = |name| options.flag(name).unwrap_or_default();
+        let [stitch, kinds, prorate] = ["stitch", "kinds", "prorate"].map(&mut flag);
+        let renormalise = flag("renormalise");
         let aggregate = Aggregate {
             from: self.from(&mut options, inputs),
             by: list.by,
             flows: list.flows,
             both_ends: list.both_ends,
             absent,
+            align: align(&mut options, every),
+            offset: offset(&mut options, every),
+            flush: length(&mut options, "flush"),
             every,
-            time: options.choice("time", &times).unwrap_or_default(),
+            time: options.choice("time", TIMES).unwrap_or_default(),
+            prorate,
+            stitch,
+            kinds,
             filter: filters(&mut options),
             rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),
-            full: options.choice("full", &policies).unwrap_or_default(),
-            renormalise: options.flag("renormalise").unwrap_or_default(),
+            full: options.choice("full", POLICIES).unwrap_or_default(),
+            renormalise,
             preprocess: rules,
             to: self.to(&mut options, outputs),
             rejects,
@@ -311,28 +335,25 @@ impl Reader {
         if asks && !built("rule-filter") {
             options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
         }
+        prorating(&mut options, &aggregate);
         self.problems.extend(options.finish());
         aggregate
     }
 
-    fn every(&mut self, options: &mut Options) -> Option<super::Every> {
-        let (raw, _) = options.raw("every")?;
-        let given = match raw {
-            Raw::Text(t) => t,
-            other => other.show(),
-        };
-        let read = every::parse(&given);
-        if let Ok(super::Every::Seconds(n)) = read
+    fn every(&mut self, options: &mut Options) -> Option<Every> {
+        let every = length(options, "every")?;
+        if let Every::Seconds(n) = every
             && 86_400 % n != 0
+            && !options.has("align")
         {
             let place = options.place_of("every");
             let message = format!(
-                "`every` is {given:?}, which does not divide a day: bins will not begin at midnight"
+                "`every` is {:?}, which does not divide a day: bins will not begin at midnight",
+                every::show(every)
             );
             self.warnings.push(Problem { place, message });
         }
-        read.map_err(|why| options.wrong("every", format!("`every` {why}")))
-            .ok()
+        Some(every)
     }
 
     /// Names of inputs or outputs that an aggregation refers to; those that exist are kept.
@@ -474,10 +495,102 @@ fn log_to(options: &mut Options) -> LogTo {
     }
 }
 
+/// The filter on the frames of an input; libpcap's captures have their own.
+fn frames(options: &mut Options, kind: Option<&str>) -> String {
+    if kind == Some("pcap") {
+        return String::new();
+    }
+    let filter = options.text("filter").unwrap_or_default();
+    if filter.trim().is_empty() {
+        return String::new();
+    }
+    if kind == Some("udp") {
+        let message = "`filter` is for frames, and a socket receives datagrams: an aggregation has \
+                       a `filter`, too";
+        options.wrong("filter", message);
+    } else if !built("rule-filter") {
+        options.wrong("filter", format!("`filter`: {}", without("rule-filter")));
+    }
+    filter
+}
+
 /// Filters of an aggregation, one or several.
 fn filters(options: &mut Options) -> Vec<String> {
     let filters = options.list("filter").unwrap_or_default();
     filters.into_iter().map(|(filter, _)| filter).collect()
+}
+
+/// How an input's datagrams are taken.
+fn reading(options: &mut Options) -> Reading {
+    let default = Reading::default();
+    let mut flag = |name, default| options.flag(name).unwrap_or(default);
+    Reading {
+        account_options: flag("account_options", default.account_options),
+        asa_biflow: flag("asa_biflow", default.asa_biflow),
+        ignore_exporter_address: flag("ignore_exporter_address", default.ignore_exporter_address),
+        use_next_hop: flag("use_next_hop", default.use_next_hop),
+        peer_as: flag("peer_as", default.peer_as),
+        uptime_seconds: flag("uptime_seconds", default.uptime_seconds),
+        frame_bytes: flag("frame_bytes", default.frame_bytes),
+        only_ip: flag("only_ip", default.only_ip),
+    }
+}
+
+/// A length of bins or of what lies between two flushes.
+fn length(options: &mut Options, name: &'static str) -> Option<Every> {
+    let (raw, _) = options.raw(name)?;
+    let given = match raw {
+        Raw::Text(t) => t,
+        other => other.show(),
+    };
+    let read = every::parse(&given);
+    read.map_err(|why| options.wrong(name, format!("`{name}` {why}")))
+        .ok()
+}
+
+/// Where bins begin: at every such point of the calendar, and from there on.
+fn align(options: &mut Options, every: Option<Every>) -> Option<Align> {
+    let align = options.choice("align", Align::WORDS)?;
+    let wrong = match every {
+        None => Some("goes with `every`"),
+        Some(Every::Seconds(n)) if align.suits(n) => None,
+        Some(Every::Seconds(_)) => Some("is neither longer than `every` nor a part of it"),
+        Some(_) => Some("goes with a duration: calendar bins begin where they are named after"),
+    };
+    if let Some(why) = wrong {
+        options.wrong("align", format!("`align` {why}"));
+        return None;
+    }
+    Some(align)
+}
+
+/// Seconds by which bins begin later.
+fn offset(options: &mut Options, every: Option<Every>) -> u32 {
+    let Some(offset) = options.duration("offset") else {
+        return 0;
+    };
+    let seconds = u32::try_from(offset.as_secs()).ok();
+    match seconds.filter(|n| *n < 31 * 86_400 && offset.subsec_nanos() == 0) {
+        Some(_) if every.is_none() => options.wrong("offset", "`offset` goes with `every`"),
+        Some(seconds) => return seconds,
+        None => options.wrong("offset", "`offset` takes whole seconds, less than 31 days"),
+    }
+    0
+}
+
+/// What splitting flows over bins needs, and what it excludes.
+fn prorating(options: &mut Options, aggregate: &Aggregate) {
+    let ends = [Field::TimestampMin, Field::TimestampMax];
+    let stitched = aggregate.stitch || aggregate.by.iter().any(|field| ends.contains(field));
+    if aggregate.prorate && aggregate.every.is_none() {
+        options.wrong(
+            "prorate",
+            "`prorate` splits flows over bins: it needs `every`",
+        );
+    } else if aggregate.prorate && stitched {
+        let message = "`prorate` splits flows, and `stitch` keeps their ends: one of them";
+        options.wrong("prorate", message);
+    }
 }
 
 /// Names of one family, each with its place and whether somebody refers to it.

@@ -151,6 +151,51 @@ fn each_mistake_is_named_with_its_place_and_what_is_allowed() {
         ),
         (
             "every = \"1m\"",
+            "flush = \"1.5s\"",
+            "12:9: `flush` is \"1.5s\"; it takes whole seconds",
+        ),
+        (
+            "every = \"1m\"",
+            "align = \"hour\"",
+            "12:9: `align` goes with `every`",
+        ),
+        (
+            "every = \"1m\"",
+            "every = \"90s\"\nalign = \"minute\"",
+            "13:9: `align` is neither longer than `every` nor a part of it",
+        ),
+        (
+            "every = \"1m\"",
+            "every = \"month\"\nalign = \"week\"",
+            "13:9: `align` goes with a duration",
+        ),
+        (
+            "every = \"1m\"",
+            "offset = 5",
+            "12:10: `offset` goes with `every`",
+        ),
+        (
+            "every = \"1m\"",
+            "every = \"1m\"\noffset = \"1.5s\"",
+            "13:10: `offset` takes whole seconds",
+        ),
+        (
+            "every = \"1m\"",
+            "prorate = true",
+            "12:11: `prorate` splits flows over bins: it needs `every`",
+        ),
+        (
+            "every = \"1m\"",
+            "every = \"1m\"\nprorate = true\nstitch = true",
+            "13:11: `prorate` splits flows, and `stitch` keeps their ends",
+        ),
+        (
+            "workers = 2",
+            "asa_biflow = 1",
+            "8:14: `asa_biflow` is 1; it takes true or false",
+        ),
+        (
+            "every = \"1m\"",
             "evrey = \"1m\"",
             "no setting `evrey`; did you mean `every`?",
         ),

@@ -3,6 +3,7 @@
 //! Every face of the configuration and the command line read such lists here, so the rules (what
 //! excludes what, what this build can supply) are the same everywhere.
 
+use super::custom::Primitives;
 use crate::base::options::{Place, Problem};
 use crate::base::text;
 use crate::record::{FIELDS, Field};
@@ -37,6 +38,16 @@ const WORDS: &[&str] = &["none", "flows"];
 /// Reads a list. What is wrong with it goes to `problems`, and the rest is still read. `absent` are
 /// fields that this build can not supply taken all the same.
 pub fn list(items: &[(String, Place)], absent: bool, problems: &mut Vec<Problem>) -> List {
+    list_with(items, absent, &mut Primitives::default(), problems)
+}
+
+/// The same where the configuration has primitives of its own.
+pub fn list_with(
+    items: &[(String, Place)],
+    absent: bool,
+    own: &mut Primitives,
+    problems: &mut Vec<Problem>,
+) -> List {
     let mut list = List::default();
     let mut wrong = |place: &Place, message: String| {
         problems.push(Problem {
@@ -75,7 +86,19 @@ pub fn list(items: &[(String, Place)], absent: bool, problems: &mut Vec<Problem>
                 Some(why) if !absent => wrong(place, format!("`{name}` {why}")),
                 _ => list.by.push(field),
             },
-            (_, None, None) => wrong(place, unknown(name)),
+            (_, None, None) => match own.field(name) {
+                Some(Ok(field)) => list.by.push(field),
+                Some(Err(why)) => wrong(place, why),
+                None => wrong(place, unknown(name, own)),
+            },
+        }
+    }
+    for (name, place) in items {
+        if let Some(other) = same(name, &list.by) {
+            wrong(
+                place,
+                format!("`{name}` has the name in rows that `{other}` has: one of them"),
+            );
         }
     }
     if let Some((sum, _)) = sum {
@@ -96,6 +119,18 @@ fn sum_field(name: &str) -> Option<Field> {
         .map(|(_, field)| *field)
 }
 
+/// The field of the list that a primitive of the configuration would look like in rows.
+fn same(name: &str, by: &[Field]) -> Option<&'static str> {
+    if Field::by_name(name).is_some() || sum_field(name).is_some() {
+        return None;
+    }
+    let named = |info: &&crate::record::Info| {
+        let names = [info.json, info.csv, info.sql];
+        by.contains(&info.field) && names.iter().any(|n| n.eq_ignore_ascii_case(name))
+    };
+    FIELDS.iter().find(named).map(|info| info.name)
+}
+
 /// Every word that a list takes.
 pub fn words() -> impl Iterator<Item = &'static str> {
     let sums = SUMS.iter().map(|(sum, _)| *sum);
@@ -104,7 +139,7 @@ pub fn words() -> impl Iterator<Item = &'static str> {
 }
 
 /// What to say about a name that is none of ours.
-fn unknown(name: &str) -> String {
+fn unknown(name: &str, own: &Primitives) -> String {
     let other = |f: &&crate::record::Info| {
         [f.json, f.csv, f.sql]
             .iter()
@@ -113,20 +148,23 @@ fn unknown(name: &str) -> String {
     if let Some(info) = FIELDS.iter().find(other) {
         return format!("no field `{name}`; it is called `{}` here", info.name);
     }
-    match text::nearest(name, words()) {
+    let mut known: Vec<&str> = own.names().collect();
+    words().for_each(|word| known.push(word));
+    match text::nearest(name, known.iter().copied()) {
         Some(near) => format!("no field `{name}`; did you mean `{near}`?"),
         None => format!("no field `{name}`; `weir fields` lists them"),
     }
 }
 
-/// The list in words again, as [`list`] reads it.
-pub fn show(list: &List) -> Vec<&'static str> {
+/// The list in words again, as [`list_with`] reads it.
+pub fn show<'a>(list: &List, own: &'a Primitives) -> Vec<&'a str> {
     let ends = |field: &Field| {
         let sum = SUMS
             .iter()
             .find(|(_, f)| f == field)
             .filter(|_| list.both_ends);
-        sum.map_or(field.info().name, |(sum, _)| sum)
+        let name = own.name_of(*field).unwrap_or(field.info().name);
+        sum.map_or(name, |(sum, _)| sum)
     };
     let mut names: Vec<_> = list.by.iter().map(ends).collect();
     if list.flows {
@@ -160,9 +198,10 @@ mod tests {
         let (list, problems) = read(&["sum_port", "tag", "flows"]);
         assert!(problems.is_empty() && list.flows && list.both_ends);
         assert_eq!(list.by, [Field::SrcPort, Field::Tag]);
-        assert_eq!(show(&list), ["sum_port", "tag", "flows"]);
+        let own = Primitives::default();
+        assert_eq!(show(&list, &own), ["sum_port", "tag", "flows"]);
         assert_eq!(read(&["none"]), (List::default(), vec![]));
-        assert_eq!(show(&List::default()), ["none"]);
+        assert_eq!(show(&List::default(), &own), ["none"]);
     }
 
     #[test]

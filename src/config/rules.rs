@@ -27,6 +27,8 @@ pub struct InputRules {
     pub sampling_rate: u32,
     /// Map of route distinguishers.
     pub rd: Option<File>,
+    /// Whether the first record of each exporter has no label, as that of nfacctd.
+    pub first_unlabelled: bool,
 }
 
 /// Rules for what one aggregation counts.
@@ -56,12 +58,20 @@ pub struct AggregateRules {
     pub networks_no_lpm: bool,
     /// Whether an address of no network is one by itself.
     pub networks_no_mask_if_zero: bool,
+    /// Whether times lose their fractions.
+    pub whole_seconds: bool,
     /// Lists of ports, protocols and ToS that are kept.
     pub only: [Option<File>; 3],
 }
 
 /// Keys of an input that are rules: a change of one leaves the source as it is.
-pub const INPUT_KEYS: &[&str] = &["tags", "sampling", "sampling_rate", "rd"];
+pub const INPUT_KEYS: &[&str] = &[
+    "tags",
+    "sampling",
+    "sampling_rate",
+    "rd",
+    "first_unlabelled",
+];
 
 /// Keys of the value lists, in the order of [`AggregateRules::only`].
 pub const ONLY: [&str; 3] = ["only_ports", "only_protocols", "only_tos"];
@@ -136,6 +146,7 @@ impl InputRules {
             sampling: file(options, "sampling"),
             sampling_rate: rate.unwrap_or(0) as u32,
             rd: file(options, "rd"),
+            first_unlabelled: options.flag("first_unlabelled").unwrap_or_default(),
         }
     }
 }
@@ -174,6 +185,7 @@ impl AggregateRules {
             tag2: tag(options, "tag2"),
             networks: file(options, "networks"),
             only: ONLY.map(|name| file(options, name)),
+            whole_seconds: options.flag("whole_seconds").unwrap_or_default(),
             ..Self::default()
         };
         rules.lists(options);
@@ -287,6 +299,7 @@ impl AggregateRules {
             ("networks_filter", self.networks_filter),
             ("networks_no_lpm", self.networks_no_lpm),
             ("networks_no_mask_if_zero", self.networks_no_mask_if_zero),
+            ("whole_seconds", self.whole_seconds),
         ] {
             if is {
                 line(key, "true".into());

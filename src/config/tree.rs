@@ -27,7 +27,9 @@ pub struct File {
     pub log: Option<Options>,
     /// `[limits]`.
     pub limits: Option<Options>,
-    /// `[input.NAME]`, in the order of the file; so are the others.
+    /// `[primitive.NAME]`, in the order of the file; so are the others.
+    pub primitives: Vec<Section>,
+    /// `[input.NAME]`.
     pub inputs: Vec<Section>,
     /// `[aggregate.NAME]`.
     pub aggregates: Vec<Section>,
@@ -37,7 +39,7 @@ pub struct File {
 
 /// Sections that exist, for nearest names: plain ones, then those with a name behind a point.
 const PLAIN: [&str; 2] = ["log", "limits"];
-const NAMED: [&str; 3] = ["input", "aggregate", "output"];
+const NAMED: [&str; 4] = ["input", "aggregate", "output", "primitive"];
 
 /// Takes a file apart. Whatever can be read is read, the rest goes to `problems`.
 pub fn parse(text: &str, problems: &mut Vec<Problem>) -> File {
@@ -58,6 +60,7 @@ pub fn parse(text: &str, problems: &mut Vec<Problem>) -> File {
         match (name, value.get_ref()) {
             ("log", DeValue::Table(t)) => file.log = Some(tree.options(name, place, t)),
             ("limits", DeValue::Table(t)) => file.limits = Some(tree.options(name, place, t)),
+            ("primitive", value) => file.primitives = tree.sections(name, place, value),
             ("input", value) => file.inputs = tree.sections(name, place, value),
             ("aggregate", value) => file.aggregates = tree.sections(name, place, value),
             ("output", value) => file.outputs = tree.sections(name, place, value),
@@ -102,7 +105,9 @@ impl Tree<'_, '_> {
         let hint = match text::nearest(name, known) {
             Some(near) => format!("did you mean [{near}]?"),
             None => {
-                "there are [input.NAME], [aggregate.NAME], [output.NAME], [log], [limits]".into()
+                "there are [input.NAME], [aggregate.NAME], [output.NAME], [primitive.NAME], [log], \
+                 [limits]"
+                    .into()
             }
         };
         self.wrong(place, format!("no section [{name}]; {hint}"));

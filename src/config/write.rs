@@ -24,13 +24,14 @@ pub fn show(file: &File, remarks: &[Remark]) -> String {
         let names = sections.iter().map(|s| format!("{family}.{}", s.name));
         names.collect::<Vec<_>>()
     };
-    let mut known = named("input", &file.inputs);
+    let mut known = named("primitive", &file.primitives);
+    known.extend(named("input", &file.inputs));
     known.extend(named("aggregate", &file.aggregates));
     known.extend(named("output", &file.outputs));
     known.extend(file.log.is_some().then(|| "log".to_string()));
     known.extend(file.limits.is_some().then(|| "limits".to_string()));
     for remark in remarks.iter().filter(|r| !known.contains(&r.section)) {
-        let _ = writeln!(text, "# {}", remark.text);
+        comment(&mut text, remark);
     }
     settings(&mut text, &file.top);
     for (name, options) in [("log", &file.log), ("limits", &file.limits)] {
@@ -39,6 +40,7 @@ pub fn show(file: &File, remarks: &[Remark]) -> String {
         }
     }
     let families = [
+        ("primitive", &file.primitives),
         ("input", &file.inputs),
         ("aggregate", &file.aggregates),
         ("output", &file.outputs),
@@ -52,12 +54,19 @@ pub fn show(file: &File, remarks: &[Remark]) -> String {
     text
 }
 
+/// A comment has one line, and nothing in it that TOML forbids there.
+fn comment(text: &mut String, remark: &Remark) {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let line: String = remark.text.chars().map(plain).collect();
+    let _ = writeln!(text, "# {line}");
+}
+
 fn section(text: &mut String, name: &str, options: &Options, remarks: &[Remark]) {
     if !text.is_empty() {
         text.push('\n');
     }
     for remark in remarks.iter().filter(|r| r.section == name) {
-        let _ = writeln!(text, "# {}", remark.text);
+        comment(text, remark);
     }
     let _ = writeln!(text, "[{name}]");
     settings(text, options);

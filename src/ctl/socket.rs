@@ -47,7 +47,8 @@ impl Drop for Handle {
     }
 }
 
-/// Serves questions about `shared` at the socket `path`; `output` is meant by who names none. A socket that nobody serves any more is
+/// Serves questions about `shared` at the socket `path`; `output` is meant by who names none. A
+/// socket that nobody serves any more is
 /// replaced, one that is alive is not.
 ///
 /// # Errors

@@ -3,9 +3,12 @@
 //! Runs once per template, so clarity goes before speed. What is not wanted leaves no trace in
 //! the result. Not for keeping templates.
 
+use super::custom::Tail;
 use super::plan::{Act, Loc, Op, Plan};
 use super::slow::{OptionPlan, Rate, Slow};
-use crate::record::{Field, FieldSet, Kind};
+use super::{RecordKind, Setup};
+use crate::record::custom::Element;
+use crate::record::{Custom, Field, FieldSet, Form, Kind};
 use crate::wire::flowset::{PEN_REVERSE, Spec, Template, VARIABLE};
 
 /// Most fields of a template; one with more is refused.
@@ -18,8 +21,12 @@ pub(super) const PEN_TAGS: u32 = 43874;
 pub struct Way {
     /// The copies.
     pub plan: Plan,
-    /// What is more than a copy.
+    /// What is more than a copy; there also where only the rest of this is.
     pub slow: Option<Box<Slow>>,
+    /// Primitives of the configuration that are more than a copy.
+    pub tail: Option<Box<Tail>>,
+    /// What its records are, where somebody wants to know.
+    pub kind: RecordKind,
 }
 
 /// A compiled template.
@@ -38,13 +45,13 @@ pub struct Compiled {
 pub enum What {
     /// Flow records: the way there, and for biflows the way back (RFC 5103).
     Data(Box<Way>, Option<Box<Way>>),
-    /// Options records.
-    Options(Box<OptionPlan>),
+    /// Options records, and what makes them records of ours where that is wanted.
+    Options(Box<OptionPlan>, Option<Box<Way>>),
 }
 
 impl Compiled {
     /// Compiles a template; `None` when no record could ever be read with it.
-    pub fn new(template: &Template<'_>, wanted: FieldSet) -> Option<Self> {
+    pub fn new(template: &Template<'_>, setup: &Setup) -> Option<Self> {
         let specs: Vec<Spec> = template.iter().take(FIELDS_MAX.saturating_add(1)).collect();
         if specs.is_empty() || specs.len() > FIELDS_MAX {
             return None;
@@ -83,15 +90,12 @@ impl Compiled {
             Box::default()
         };
         let what = if template.options {
-            What::Options(Box::new(option_plan(
-                &items,
-                template.format.version() == 9,
-            )))
+            options(&items, setup, template.format.version() == 9, !variable)
         } else {
-            let there = Way::new(&items, wanted, !variable);
+            let there = Way::new(&items, setup, !variable);
             What::Data(
                 Box::new(there),
-                way_back(&items, wanted, !variable).map(Box::new),
+                way_back(&items, setup, !variable).map(Box::new),
             )
         };
         Some(Self {
@@ -105,37 +109,47 @@ impl Compiled {
     pub fn size(&self) -> usize {
         let way = |way: &Way| {
             let slow = way.slow.as_ref().map_or(0, |slow| slow.size());
-            way.plan.size().saturating_add(slow)
+            let tail = way.tail.as_ref().map_or(0, |tail| tail.size());
+            way.plan.size().saturating_add(slow).saturating_add(tail)
         };
         let what = match &self.what {
             What::Data(there, back) => {
                 way(there).saturating_add(back.as_ref().map_or(0, |b| way(b)))
             }
-            What::Options(_) => size_of::<OptionPlan>(),
+            What::Options(plan, record) => {
+                let record = record.as_ref().map_or(0, |record| way(record));
+                plan.size().saturating_add(record)
+            }
         };
         what.saturating_add(self.lens.len().saturating_mul(2))
             .saturating_add(size_of::<Self>())
     }
 }
 
-/// Headers of two packets in one template, with addresses of both families (SRv6 carrying IPv4,
-/// as Cisco exports it): the inner packet, which comes later, is the flow, and the outer one the
-/// tunnel. Where the family does not change, the second occurrence is the tunnel's.
+/// Headers of two packets in one template, as Cisco exports what SRv6 carries: the inner packet,
+/// which comes later (RFC 7011 §8), is the flow, and the outer one the tunnel.
 fn inside_out(items: &mut [Item]) {
     let at = |id: u16, nth: usize| {
         items
             .iter()
             .position(|i| i.pen == 0 && !i.scope && i.id == id && i.nth == nth)
     };
-    let (Some(four), Some(six), Some(_)) = (at(8, 0), at(27, 0), at(4, 1)) else {
+    let twice = |ids: &[u16]| ids.iter().all(|id| at(*id, 1).is_some());
+    let mut swap: Vec<u16> = Vec::new();
+    // The addresses of the outer packet, where the other packet is of the other family.
+    let mut outer: &[u16] = &[];
+    if [8, 12, 27, 28].iter().any(|id| twice(&[*id])) {
+        swap.extend([8, 12, 27, 28].into_iter().filter(|id| twice(&[*id])));
+    } else if let (Some(four), Some(six), true) = (at(8, 0), at(27, 0), twice(&[4])) {
+        outer = if six < four { &[27, 28] } else { &[8, 12] };
+    } else {
         return;
-    };
-    let outer: [u16; 2] = if six < four { [27, 28] } else { [8, 12] };
-    let twice = [4, 5, 6, 7, 11, 31].map(|id| (id, at(id, 1).is_some()));
+    }
+    swap.extend([4, 5, 6, 7, 11, 31].into_iter().filter(|id| twice(&[*id])));
     for item in items.iter_mut().filter(|i| i.pen == 0 && i.nth < 2) {
         if outer.contains(&item.id) {
             item.nth = 1;
-        } else if twice.contains(&(item.id, true)) {
+        } else if swap.contains(&item.id) {
             item.nth ^= 1;
         }
     }
@@ -167,15 +181,18 @@ pub(super) fn find(items: &[Item], id: u16, nth: usize) -> Option<Loc> {
 }
 
 fn private(items: &[Item], id: u16) -> Option<Loc> {
-    items
-        .iter()
-        .find(|i| i.pen == PEN_TAGS && i.id == id)
-        .map(|i| i.loc)
+    own(items, Element { pen: PEN_TAGS, id })
 }
 
-/// Elements beside those of the table of fields, less preferred: MPLS next hops, Cisco ASA.
+/// The first field of an element of any enterprise.
+pub(super) fn own(items: &[Item], element: Element) -> Option<Loc> {
+    let Element { pen, id } = element;
+    let mut hits = items.iter().filter(|i| i.pen == pen && i.id == id);
+    hits.next().map(|i| i.loc).filter(|l| l.len > 0)
+}
+
+/// Elements beside those of the table of fields, less preferred: Cisco ASA.
 const EXTRA: &[(Field, &[u16])] = &[
-    (Field::PeerDstIp, &[47, 140]),
     (Field::PostNatSrcHost, &[40001]),
     (Field::PostNatDstHost, &[40002]),
     (Field::PostNatSrcPort, &[40003]),
@@ -183,6 +200,9 @@ const EXTRA: &[(Field, &[u16])] = &[
     (Field::NatEvent, &[40005]),
     (Field::FwEvent, &[40005]),
 ];
+
+/// The same where the AS numbers of the records are those of the neighbours.
+const PEER_AS: &[(Field, &[u16])] = &[(Field::PeerSrcAs, &[16]), (Field::PeerDstAs, &[17])];
 
 /// Fields whose value is the second occurrence of an element.
 const TUNNEL: FieldSet = FieldSet::of(&[
@@ -211,6 +231,14 @@ const NOT_COPIED: FieldSet = FieldSet::of(&[
 ]);
 
 const BYTES: &[u16] = &[1, 85, 23, 352, 231];
+/// Bytes of the responder, counted by nobody unless asked for.
+const RESPONDER: u16 = 232;
+/// The first bytes of a packet: a record with one of these is traffic without any counter.
+pub(super) const SECTIONS: &[u16] = &[315, 104, 313];
+/// IP next hops, where there is none of BGP.
+const NEXT_HOPS: &[u16] = &[15, 62];
+/// The exporter's address as it states it.
+const EXPORTER: &[u16] = &[130, 131];
 const PACKETS: &[u16] = &[2, 86, 24, 298];
 const START: &[(u16, Act)] = &[
     (22, Act::Uptime),
@@ -234,23 +262,36 @@ const END: &[(u16, Act)] = &[
 ];
 
 impl Way {
-    fn new(items: &[Item], wanted: FieldSet, fixed: bool) -> Self {
+    fn new(items: &[Item], setup: &Setup, fixed: bool) -> Self {
+        let wanted = setup.wanted;
+        let (all, items) = (items, &left(items, setup)[..]);
         let mut plan = Plan::default();
         for field in wanted.minus(NOT_COPIED).iter() {
-            let ops = candidates(items, field);
+            let ops = match setup.customs.of(field) {
+                Some(custom) => custom_ops(all, custom),
+                None => match candidates(items, field, setup) {
+                    ops if ops.is_empty() && field == Field::Etype => etype(items),
+                    ops => ops,
+                },
+            };
             if !ops.is_empty() {
                 plan.present.insert(field);
                 plan.add(&ops);
             }
         }
         let pick = |id: u16| find(items, id, 0);
+        let packets: &[u16] = if setup.reading.asa_biflow && pick(RESPONDER).is_some() {
+            &[RESPONDER]
+        } else {
+            PACKETS
+        };
         plan.add(&counters(
             BYTES,
             [Act::Bytes4, Act::Bytes8, Act::Bytes],
             pick,
         ));
         plan.add(&counters(
-            PACKETS,
+            packets,
             [Act::Packets4, Act::Packets8, Act::Packets],
             pick,
         ));
@@ -263,9 +304,19 @@ impl Way {
         if fixed {
             plan.fuse();
         }
+        let counted = BYTES.iter().chain(&[RESPONDER]).chain(SECTIONS);
+        let event = !counted.copied().any(|id| pick(id).is_some());
+        let kind = match event && wanted.has(Field::RecordKind) {
+            true => RecordKind::Event,
+            false => RecordKind::Traffic,
+        };
+        let tail = Tail::new(all, setup);
+        let slow = Slow::new(items, wanted);
         Self {
             plan,
-            slow: Slow::new(items, wanted).map(Box::new),
+            slow: slow.map(Box::new),
+            tail: tail.map(Box::new),
+            kind,
         }
     }
 }
@@ -326,11 +377,12 @@ fn counters(ids: &[u16], acts: [Act; 3], pick: impl Fn(u16) -> Option<Loc>) -> V
 }
 
 /// The copies that can fill `field`, the most preferred first.
-fn candidates(items: &[Item], field: Field) -> Vec<Op> {
+fn candidates(items: &[Item], field: Field, setup: &Setup) -> Vec<Op> {
     let info = field.info();
     let nth = usize::from(TUNNEL.has(field));
-    let extra = EXTRA
-        .iter()
+    let peers = PEER_AS.iter().filter(|_| setup.reading.peer_as);
+    let extra = peers
+        .chain(EXTRA)
         .find(|(f, _)| *f == field)
         .map_or(&[][..], |(_, ids)| *ids);
     let elements = info
@@ -354,6 +406,75 @@ fn candidates(items: &[Item], field: Field) -> Vec<Op> {
     elements.chain(tag).filter_map(op).collect()
 }
 
+/// Where no element has the EtherType, it is that of the IP version; most preferred first.
+fn etype(items: &[Item]) -> Vec<Op> {
+    const FROM: [(u16, Act); 9] = [
+        (60, Act::Version),
+        (8, Act::IsFour),
+        (12, Act::IsFour),
+        (44, Act::IsFour),
+        (45, Act::IsFour),
+        (27, Act::IsSix),
+        (28, Act::IsSix),
+        (170, Act::IsSix),
+        (169, Act::IsSix),
+    ];
+    let dst = Field::Etype.info().offset as u16;
+    let op = |nth: usize| {
+        move |(id, act): &(u16, Act)| {
+            let (loc, act) = (find(items, *id, nth)?, *act);
+            Some(Op { loc, dst, act })
+        }
+    };
+    // Of a packet inside another one of the other family, the outer one is the frame's.
+    let outer = |from: &&(u16, Act)| find(items, from.0, 0).is_none();
+    let tunnel = FROM.iter().filter(outer);
+    let tunnel: Vec<Op> = tunnel.filter_map(op(1)).collect();
+    let mut ops = match tunnel.is_empty() {
+        true => FROM.iter().filter_map(op(0)).collect(),
+        false => tunnel,
+    };
+    // Where there is one family only, whatever its value is will do.
+    if let Some(first) = ops.first().copied()
+        && first.act != Act::Version
+        && ops.iter().all(|op| op.act == first.act)
+    {
+        ops.truncate(1);
+    }
+    ops
+}
+
+/// Those fields of a template that this input takes.
+fn left(items: &[Item], setup: &Setup) -> Vec<Item> {
+    let reading = &setup.reading;
+    let refused = |item: &Item| {
+        item.pen == 0
+            && (!reading.use_next_hop && NEXT_HOPS.contains(&item.id)
+                || reading.ignore_exporter_address && EXPORTER.contains(&item.id))
+    };
+    items
+        .iter()
+        .filter(|item| !refused(item))
+        .copied()
+        .collect()
+}
+
+/// The copy that fills a primitive of the configuration, where a copy does.
+fn custom_ops(items: &[Item], custom: &Custom) -> Vec<Op> {
+    let found = custom.element.and_then(|element| own(items, element));
+    let op = |loc: Loc| {
+        let act = match (custom.form, loc.len) {
+            (Form::Number | Form::Hex, _) | (Form::Ip4, 4) | (Form::Mac, 6) => Act::Any8,
+            (Form::Ip6, 4) => Act::Ip4,
+            (Form::Ip6, 16) => Act::Ip6,
+            _ => return None,
+        };
+        let dst = custom.field.info().offset as u16;
+        Some(Op { loc, dst, act })
+    };
+    found.and_then(op).into_iter().collect()
+}
+
 fn act(field: Field, kind: Kind, len: u16) -> Option<Act> {
     Some(match (field, kind, len) {
         (Field::SamplingDirection, ..) => Act::Direction,
@@ -367,7 +488,8 @@ fn act(field: Field, kind: Kind, len: u16) -> Option<Act> {
         (_, Kind::U16 | Kind::EtherType, 2) => Act::Same2,
         (_, Kind::U32 | Kind::NumberText, 4) => Act::Same4,
         (_, Kind::U32 | Kind::NumberText, 2) => Act::Widen,
-        (_, Kind::U64 | Kind::Rd, 8) => Act::Same8,
+        (_, Kind::Rd, 8) => Act::Rd,
+        (_, Kind::U64, 8) => Act::Same8,
         (_, Kind::U8 | Kind::Proto, _) => Act::Any1,
         (_, Kind::U16 | Kind::EtherType, _) => Act::Any2,
         (_, Kind::U32 | Kind::NumberText, _) => Act::Any4,
@@ -416,7 +538,7 @@ fn swapped(id: u16) -> u16 {
 
 /// The way back of a biflow: reverse elements as they are, the ends swapped, and what belongs
 /// to the way there left out. None when the template has no reverse counter.
-fn way_back(items: &[Item], wanted: FieldSet, fixed: bool) -> Option<Way> {
+fn way_back(items: &[Item], setup: &Setup, fixed: bool) -> Option<Way> {
     let reverse = |i: &&Item| i.pen == PEN_REVERSE;
     let counter = |i: &Item| BYTES.contains(&i.id) || PACKETS.contains(&i.id);
     if !items.iter().filter(reverse).any(counter) {
@@ -436,19 +558,40 @@ fn way_back(items: &[Item], wanted: FieldSet, fixed: bool) -> Option<Way> {
             back.push(Item { id, ..*item });
         }
     }
-    Some(Way::new(&back, wanted, fixed))
+    Some(Way::new(&back, setup, fixed))
 }
 
 /// Scope type "interface" of NetFlow v9 (RFC 3954 §6.1).
 const SCOPE_INTERFACE: u16 = 2;
 
-fn option_plan(items: &[Item], v9: bool) -> OptionPlan {
+/// Scope type "system" of NetFlow v9.
+const SCOPE_SYSTEM: u16 = 1;
+/// Scopes of IPFIX that are the exporter as a whole, or its observation domain.
+const SCOPES_WHOLE: &[u16] = &[130, 131, 143, 144, 149];
+
+/// What an options template tells, and what its records are worth by themselves.
+fn options(items: &[Item], setup: &Setup, v9: bool, fixed: bool) -> What {
     // In v9 a scope is a type of its own numbering, not an element.
-    let elements: Vec<Item> = items
-        .iter()
-        .filter(|i| !(v9 && i.scope && i.id <= 5))
-        .map(|i| Item { nth: 0, ..*i })
-        .collect();
+    let foreign = |i: &&Item| !(v9 && i.scope && i.id <= 5);
+    let elements: Vec<Item> = items.iter().filter(foreign).copied().collect();
+    let whole = |i: &Item| match v9 {
+        true => i.id == SCOPE_SYSTEM,
+        false => i.pen == 0 && SCOPES_WHOLE.contains(&i.id),
+    };
+    let mut plan = option_plan(items, &elements, v9);
+    if items.iter().filter(|i| i.scope).all(whole) {
+        plan.customs = Tail::told(&elements, setup);
+    }
+    let record = setup.reading.account_options.then(|| {
+        let mut way = Way::new(&elements, setup, fixed);
+        way.kind = RecordKind::Options;
+        Box::new(way)
+    });
+    What::Options(Box::new(plan), record)
+}
+
+fn option_plan(items: &[Item], elements: &[Item], v9: bool) -> OptionPlan {
+    let elements: Vec<Item> = (elements.iter().map(|i| Item { nth: 0, ..*i })).collect();
     let interface = items
         .iter()
         .find(|i| v9 && i.scope && i.id == SCOPE_INTERFACE);
@@ -465,7 +608,9 @@ fn option_plan(items: &[Item], v9: bool) -> OptionPlan {
         iface_name: one(82).or(one(83)),
         app_name: one(96).or(one(94)),
         vrf_name: one(236),
+        rd: one(90),
         boot: one(160),
         peer: one(130).or(one(131)),
+        customs: Box::default(),
     }
 }

@@ -26,7 +26,10 @@ impl NetflowDecoder {
         frame: &Frame<'_>,
         out: &mut Emit<'_>,
     ) -> Result<(), wire::Error> {
-        let (header, sets) = flowset::open(frame.bytes)?;
+        let (header, mut sets) = flowset::open(frame.bytes)?;
+        if frame.bytes.len() < frame.wire_len as usize {
+            sets = sets.cut();
+        }
         let format = header.format;
         let exporter = Ip::from(frame.from.ip);
         let domain = Domain {
@@ -219,12 +222,12 @@ impl Reader<'_> {
             What::Data(there, back) => {
                 self.context.emit(there, row, self.options, out);
                 let Some(back) = back else { return };
-                let record = self.context.emit(back, row, self.options, out);
-                if record.packets | record.bytes == 0 {
+                self.context.emit(back, row, self.options, out);
+                if out.last().is_some_and(|r| r.packets | r.bytes == 0) {
                     out.undo();
                 }
             }
-            What::Options(plan) => {
+            What::Options(plan, record) => {
                 let origin = &self.context.origin;
                 let new = plan.run(row, origin, self.wanted, self.options, &mut out.symbols());
                 let old = self.told.unwrap_or_default();
@@ -233,6 +236,9 @@ impl Reader<'_> {
                     peer: new.peer.or(old.peer),
                     full: new.full | old.full,
                 });
+                if let Some(way) = record {
+                    self.context.emit(way, row, self.options, out);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 #![deny(clippy::arithmetic_side_effects, clippy::panic, unsafe_code)]
 
 pub mod compile;
+pub mod custom;
 pub mod datagram;
 pub mod flowset;
 pub mod fragment;
@@ -18,16 +19,18 @@ pub mod sflow;
 pub mod slow;
 pub mod template;
 pub mod time;
+pub mod vrf;
 
 pub mod registry;
 
 use crate::base::intern::{Interner, Sym, SymCache};
 use crate::base::ledger::{Intake, Reason};
 use crate::base::time::Nanos;
-use crate::record::{Batch, FieldSet, FlowRecord};
+use crate::record::{Batch, Customs, FieldSet, FlowRecord, RecordKind};
 use crate::source::Frame;
 use crate::wire;
-pub use registry::{Decode, Kind, build, gives, memory};
+pub use registry::{Decode, Kind, build, gives, gives_custom, memory};
+use std::sync::Arc;
 
 macro_rules! registry {
     ($($name:literal: $module:ident :: $decoder:ident if $feature:literal;)*) => {
@@ -112,9 +115,48 @@ pub struct Setup {
     pub options_max: usize,
     /// Most fragmented packets followed at a time.
     pub fragments_max: usize,
+    /// How datagrams are taken.
+    pub reading: Reading,
+    /// The primitives of the configuration that are wanted.
+    pub customs: Arc<Customs>,
+}
+
+/// How the datagrams of an input are taken, where there is a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// NetFlow, IPFIX: options records are records as well.
+    pub account_options: bool,
+    /// NetFlow, IPFIX: bytes of the responder (element 232) are counted as packets.
+    pub asa_biflow: bool,
+    /// The exporter is who sent the datagram, whatever address it states.
+    pub ignore_exporter_address: bool,
+    /// Where there is no BGP next hop that of IP takes its place.
+    pub use_next_hop: bool,
+    /// NetFlow, IPFIX: AS numbers of source and destination are those of the neighbours, where a
+    /// record has no others.
+    pub peer_as: bool,
+    /// NetFlow, IPFIX: times counted from the exporter's start are as coarse as nfacctd's.
+    pub uptime_seconds: bool,
     /// sFlow: bytes are those of the sampled frame, its link layer and checksum included, rather
     /// than those of layer 3.
     pub frame_bytes: bool,
+    /// Packets, sFlow: frames without IP are no records, also where fields below IP are wanted.
+    pub only_ip: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            account_options: false,
+            asa_biflow: false,
+            ignore_exporter_address: false,
+            use_next_hop: true,
+            peer_as: false,
+            uptime_seconds: false,
+            frame_bytes: false,
+            only_ip: false,
+        }
+    }
 }
 
 impl Setup {
@@ -126,7 +168,8 @@ impl Setup {
             exporters_max: 256,
             options_max: 2048,
             fragments_max: 256,
-            frame_bytes: false,
+            reading: Reading::default(),
+            customs: Arc::default(),
         }
     }
 }
@@ -194,6 +237,12 @@ impl<'a> Emit<'a> {
     #[inline]
     pub fn undo(&mut self) {
         self.batch.undo();
+    }
+
+    /// The last record, for what could not be known while it was made.
+    #[inline]
+    pub fn last(&mut self) -> Option<&mut FlowRecord> {
+        self.batch.records_mut().last_mut()
     }
 
     /// Runs the rest of the pipeline over what the batch holds.

@@ -12,14 +12,15 @@ use super::sequence::{Gap, Sequence};
 use super::slow::Origin;
 use super::template::{self, Templates};
 use super::time::Clock;
-use super::{Decoder, Emit, Setup};
+use super::{Decoder, Emit, Reading, Setup, custom};
 use crate::base::addr::Ip;
 use crate::base::ledger::Reason;
 use crate::base::time::Nanos;
-use crate::record::{Field, FieldSet, FlowRecord};
+use crate::record::{Customs, Field, FieldSet, FlowRecord, RecordKind};
 use crate::source::{Frame, Link};
 use crate::wire::flowset::{Format, Template};
 use crate::wire::{self, netflow5};
+use std::sync::Arc;
 
 /// Fields that are the same in all records of a datagram.
 const STAMPED: FieldSet = FieldSet::of(&[
@@ -32,6 +33,9 @@ const STAMPED: FieldSet = FieldSet::of(&[
     Field::SamplingRate,
     Field::SamplingDirection,
 ]);
+
+/// Stands among the [`STAMPED`] for all primitives of the configuration that options told.
+const TOLD: Field = Field::Custom0;
 
 /// Fields that it can supply.
 pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet::of(&[
@@ -128,6 +132,8 @@ pub(super) struct Context {
 /// Decodes NetFlow v5, v9 and IPFIX. All its state is bounded by [`Setup`].
 pub struct NetflowDecoder {
     pub(super) wanted: FieldSet,
+    reading: Reading,
+    customs: Arc<Customs>,
     pub(super) templates: Templates,
     pub(super) options: Options,
     pub(super) exporters: Guard<Domain, Exporter>,
@@ -143,7 +149,7 @@ const V5: [(u16, u16); 20] = [
     (11, 2), (0, 1), (6, 1), (4, 1), (5, 1), (16, 2), (17, 2), (9, 1), (13, 1), (0, 2),
 ];
 
-fn compile_v5(wanted: FieldSet) -> Option<Compiled> {
+fn compile_v5(setup: &Setup) -> Option<Compiled> {
     let mut specs = Vec::new();
     for (id, len) in V5 {
         specs.extend_from_slice(&id.to_be_bytes());
@@ -158,7 +164,7 @@ fn compile_v5(wanted: FieldSet) -> Option<Compiled> {
         format,
         specs: &specs,
     };
-    Compiled::new(&t, wanted)
+    Compiled::new(&t, setup)
 }
 
 impl NetflowDecoder {
@@ -166,11 +172,13 @@ impl NetflowDecoder {
     pub fn new(setup: &Setup) -> Self {
         Self {
             wanted: setup.wanted,
-            templates: Templates::new(setup.templates_max, setup.wanted),
+            reading: setup.reading,
+            customs: setup.customs.clone(),
+            templates: Templates::new(setup),
             options: Options::new(setup.options_max),
             exporters: Guard::new(setup.exporters_max),
             spans: Vec::with_capacity(super::compile::FIELDS_MAX),
-            v5: compile_v5(setup.wanted),
+            v5: compile_v5(setup),
         }
     }
 
@@ -192,7 +200,11 @@ impl NetflowDecoder {
             .and_then(|at| self.exporters.get(at))
             .copied()
             .unwrap_or_default();
-        let stamped = self.wanted.intersection(STAMPED);
+        let mut stamped = self.wanted.intersection(STAMPED);
+        if self.options.has_customs() {
+            self.options.told = custom::recall(&self.customs, domain, now, &mut self.options);
+            stamped.insert(TOLD);
+        }
         let rate = if stamped.has(Field::SamplingRate) {
             self.options.rate(domain, About::Default, now).unwrap_or(0)
         } else {
@@ -201,10 +213,14 @@ impl NetflowDecoder {
         Context {
             clock: Clock {
                 boot: known.boot,
+                whole: self.reading.uptime_seconds,
                 ..Clock::default()
             },
             origin: Origin { domain, now },
-            peer: known.peer.unwrap_or(domain.exporter),
+            peer: match self.reading.ignore_exporter_address {
+                true => domain.exporter,
+                false => known.peer.unwrap_or(domain.exporter),
+            },
             sequence: 0,
             rate,
             stamped,
@@ -241,7 +257,8 @@ impl NetflowDecoder {
         let at = self.exporter(domain, out);
         self.account(at, header.sequence, u32::from(header.count), out);
         let mut context = self.context(domain, at, frame.time);
-        context.clock.export = Nanos::new(u64::from(header.seconds), header.nanos);
+        let nanos = if context.clock.whole { 0 } else { header.nanos };
+        context.clock.export = Nanos::new(u64::from(header.seconds), nanos);
         context.clock.uptime = Some(header.uptime);
         context.sequence = header.sequence;
         if header.sampling_rate() > 0 {
@@ -270,15 +287,15 @@ impl NetflowDecoder {
 impl Context {
     /// Makes one record.
     #[inline(always)]
-    pub(super) fn emit<'a, 'o, R: Row<'a>>(
+    pub(super) fn emit<'a, R: Row<'a>>(
         &self,
         way: &Way,
         row: R,
         options: &mut Options,
-        out: &'o mut Emit<'_>,
-    ) -> &'o mut FlowRecord {
+        out: &mut Emit<'_>,
+    ) {
         let (record, mut symbols) = out.slot_with_symbols();
-        self.stamp(record);
+        self.stamp(record, options);
         if let Some(slow) = &way.slow {
             slow.frame(row, record, &mut symbols);
         }
@@ -286,18 +303,41 @@ impl Context {
         if let Some(slow) = &way.slow {
             slow.run(row, &self.origin, options, record, &mut symbols);
         }
-        record
+        if way.kind != RecordKind::Traffic || way.tail.is_some() {
+            self.complete(way, row, out);
+        }
+    }
+
+    /// What most records do not need: their kind where it is not traffic, and primitives of the
+    /// configuration that are more than a copy.
+    #[inline(never)]
+    fn complete<'a, R: Row<'a>>(&self, way: &Way, row: R, out: &mut Emit<'_>) {
+        if let Some(record) = out.last().filter(|_| way.kind != RecordKind::Traffic) {
+            record.set_record_kind(way.kind as u8);
+            if way.kind == RecordKind::Options {
+                // What an exporter says of itself is no traffic, whatever it counts.
+                (record.packets, record.bytes, record.flows) = (0, 0, 0);
+            }
+        }
+        if let Some(tail) = &way.tail {
+            let packet = way.slow.as_ref().and_then(|slow| slow.packet(row));
+            let packet = packet.as_ref().map(|(start, bytes, p)| (*start, *bytes, p));
+            tail.run(row, packet, out);
+        }
     }
 
     #[inline]
-    fn stamp(&self, record: &mut FlowRecord) {
+    fn stamp(&self, record: &mut FlowRecord, options: &Options) {
         if !self.stamped.is_empty() {
-            self.stamp_some(record);
+            self.stamp_some(record, options);
         }
     }
 
     #[inline(never)]
-    fn stamp_some(&self, record: &mut FlowRecord) {
+    fn stamp_some(&self, record: &mut FlowRecord, options: &Options) {
+        if self.stamped.has(TOLD) {
+            options.told.put(record);
+        }
         let has = |field| self.stamped.has(field);
         let domain = &self.origin.domain;
         if has(Field::PeerSrcIp) {

@@ -4,6 +4,7 @@
 //! the exporter as a whole, because exporters number those alike in all their domains. Rates are
 //! also remembered for the exporter, for records of a domain that never told its own.
 
+use super::custom::Words;
 use super::guard::{Guard, Placed};
 use crate::base::addr::Ip;
 use crate::base::intern::Sym;
@@ -35,6 +36,10 @@ pub enum About {
     Vrf(u64),
     /// An application's name.
     Application(u64),
+    /// A VRF's route distinguisher.
+    Rd(u64),
+    /// A primitive of the configuration, by its slot.
+    Custom(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,8 +52,12 @@ struct Key {
 
 /// The store.
 pub struct Options {
-    entries: Guard<Key, u32>,
+    entries: Guard<Key, u64>,
     news: u64,
+    /// Whether some entry is about a primitive of the configuration.
+    customs: bool,
+    /// What was said of the records of the datagram in work.
+    pub told: Words,
 }
 
 impl Options {
@@ -57,6 +66,8 @@ impl Options {
         Self {
             entries: Guard::new(max),
             news: 0,
+            customs: false,
+            told: Words::default(),
         }
     }
 
@@ -67,22 +78,35 @@ impl Options {
 
     /// Bytes that a store of at the most `max` entries takes.
     pub fn memory(max: usize) -> usize {
-        Guard::<Key, u32>::memory(max)
+        Guard::<Key, u64>::memory(max)
     }
 
     /// Remembers a sampling rate; false when something had to go or there was no room.
     pub fn set_rate(&mut self, domain: Domain, about: About, rate: u32, now: Nanos) -> bool {
-        let own = self.put(domain, true, about, rate, now);
-        let whole = self.put(domain, false, about, rate, now);
+        let own = self.put(domain, true, about, rate.into(), now);
+        let whole = self.put(domain, false, about, rate.into(), now);
         own && whole
+    }
+
+    /// Remembers the word of a primitive of the configuration; likewise.
+    pub fn set_custom(&mut self, domain: Domain, about: About, word: u64, now: Nanos) -> bool {
+        self.customs = true;
+        let own = self.put(domain, true, about, word, now);
+        let whole = self.put(domain, false, about, word, now);
+        own && whole
+    }
+
+    /// Remembers the route distinguisher of a VRF; likewise.
+    pub fn set_rd(&mut self, domain: Domain, vrf: u64, rd: u64, now: Nanos) -> bool {
+        self.put(domain, false, About::Rd(vrf), rd, now)
     }
 
     /// Remembers a name; false when something had to go or there was no room.
     pub fn set_name(&mut self, domain: Domain, about: About, name: Sym, now: Nanos) -> bool {
-        self.put(domain, false, about, name.0, now)
+        self.put(domain, false, about, name.0.into(), now)
     }
 
-    fn put(&mut self, of: Domain, own: bool, about: About, value: u32, now: Nanos) -> bool {
+    fn put(&mut self, of: Domain, own: bool, about: About, value: u64, now: Nanos) -> bool {
         let domain = own.then_some((of.id, of.version));
         let key = Key {
             exporter: of.exporter,
@@ -103,16 +127,37 @@ impl Options {
 
     /// A sampling rate, of the domain or else of the exporter.
     pub fn rate(&mut self, domain: Domain, about: About, now: Nanos) -> Option<u32> {
+        let rate = self.take(domain, true, about, now);
+        let rate = rate.or_else(|| self.take(domain, false, about, now));
+        rate.map(|rate| rate as u32)
+    }
+
+    /// The word of a primitive of the configuration, of the domain or else of the exporter.
+    pub fn custom(&mut self, domain: Domain, about: About, now: Nanos) -> Option<u64> {
+        if !self.customs {
+            return None;
+        }
         self.take(domain, true, about, now)
             .or_else(|| self.take(domain, false, about, now))
     }
 
-    /// A name.
-    pub fn name(&mut self, domain: Domain, about: About, now: Nanos) -> Option<Sym> {
-        self.take(domain, false, about, now).map(Sym)
+    /// Whether any such word is known.
+    pub fn has_customs(&self) -> bool {
+        self.customs
     }
 
-    fn take(&mut self, of: Domain, own: bool, about: About, now: Nanos) -> Option<u32> {
+    /// The route distinguisher of a VRF.
+    pub fn rd(&mut self, domain: Domain, vrf: u64, now: Nanos) -> Option<u64> {
+        self.take(domain, false, About::Rd(vrf), now)
+    }
+
+    /// A name.
+    pub fn name(&mut self, domain: Domain, about: About, now: Nanos) -> Option<Sym> {
+        self.take(domain, false, about, now)
+            .map(|sym| Sym(sym as u32))
+    }
+
+    fn take(&mut self, of: Domain, own: bool, about: About, now: Nanos) -> Option<u64> {
         if self.is_empty() {
             return None;
         }
@@ -135,6 +180,9 @@ impl Options {
     pub fn rates(&self) -> impl Iterator<Item = (Domain, About, u32)> {
         self.entries.iter().filter_map(|(key, rate)| {
             let (id, version) = key.domain?;
+            if matches!(key.about, About::Custom(_)) {
+                return None;
+            }
             Some((
                 Domain {
                     exporter: key.exporter,
@@ -142,7 +190,7 @@ impl Options {
                     version,
                 },
                 key.about,
-                *rate,
+                *rate as u32,
             ))
         })
     }

@@ -3,6 +3,7 @@
 //! [`HeaderPlan`] is the half that other decoders share, for the frames that sFlow samples and
 //! IPFIX carry. Not for payloads, and not for flows: the aggregation makes those.
 
+use super::custom::Pointers;
 use super::fragment::{Entry, FragmentTable};
 use super::{Decoder, Emit, Setup, Symbols};
 use crate::base::intern::Sym;
@@ -124,6 +125,14 @@ impl HeaderPlan {
             mpls,
             tunnel,
             bare: wanted.any(FieldSet::of(&[Field::SrcMac, Field::DstMac, Field::Etype])),
+        }
+    }
+
+    /// The same, without frames that have no IP where that is asked for.
+    pub fn only_ip(self, only: bool) -> Self {
+        Self {
+            bare: self.bare && !only,
+            ..self
         }
     }
 
@@ -335,22 +344,26 @@ impl Write for Stack {
 /// Decodes captured frames, each into one record.
 pub struct PacketDecoder {
     plan: HeaderPlan,
-    /// Interface or times are wanted.
-    frame: bool,
+    /// Interface, times or places of headers are wanted.
+    more: bool,
     wanted: FieldSet,
     fragments: FragmentTable,
+    /// Primitives of the configuration.
+    pointers: Option<Pointers>,
 }
 
 impl PacketDecoder {
     /// A decoder of what `setup` wants.
     pub fn new(setup: &Setup) -> Self {
-        let plan = HeaderPlan::new(setup.wanted);
+        let plan = HeaderPlan::new(setup.wanted).only_ip(setup.reading.only_ip);
         let entries = if plan.ports { setup.fragments_max } else { 0 };
+        let pointers = Pointers::new(setup);
         Self {
             plan,
-            frame: setup.wanted.any(FRAME),
+            more: setup.wanted.any(FRAME) || pointers.is_some(),
             wanted: setup.wanted,
             fragments: FragmentTable::new(entries),
+            pointers,
         }
     }
 
@@ -387,10 +400,27 @@ impl PacketDecoder {
         record.packets = 1;
         record.bytes = u64::from(plain.bytes());
         self.plan.fill_plain(record, &plain);
-        if self.frame {
-            self.fill_frame(record, frame);
+        if self.more {
+            self.fill_rest(None, frame, out);
         }
         true
+    }
+
+    /// What only few aggregations want: fields of the frame, and primitives of the configuration
+    /// out of its headers, for which it is parsed where it was not.
+    #[inline(never)]
+    fn fill_rest(&self, packet: Option<&Packet>, frame: &Frame<'_>, out: &mut Emit<'_>) {
+        if let Some(record) = out.last() {
+            self.fill_frame(record, frame);
+        }
+        let (Some(pointers), Some(start)) = (&self.pointers, start(frame.link)) else {
+            return;
+        };
+        if let Some(packet) = packet {
+            pointers.put(start, frame.bytes, packet, out);
+        } else if let Ok(packet) = packet::parse(start, frame.bytes, frame.wire_len, false) {
+            pointers.put(start, frame.bytes, &packet, out);
+        }
     }
 
     /// Any frame.
@@ -415,8 +445,8 @@ impl PacketDecoder {
         record.packets = 1;
         record.bytes = u64::from(packet.bytes);
         self.plan.fill(record, &packet, stack);
-        if self.frame {
-            self.fill_frame(record, frame);
+        if self.more {
+            self.fill_rest(Some(&packet), frame, out);
         }
         Ok(())
     }

@@ -8,7 +8,8 @@
 use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
 use crate::base::time::SECOND;
-use crate::record::{Field, FieldSet, FlowRecord};
+use crate::record::{Field, FieldSet, FlowRecord, Origin, Rd};
+use crate::wire::packet::{ETYPE_IPV4, ETYPE_IPV6};
 
 /// Where a value lies: in a fixed template its offset in the record, in a variable one the
 /// number of its field.
@@ -110,6 +111,8 @@ pub(super) enum Act {
     Any2,
     Any4,
     Any8,
+    /// Route distinguisher of eight bytes, from the exporter.
+    Rd,
     /// Last byte into a slot of 1 or 4 bytes: flags.
     Low1,
     Low4,
@@ -117,6 +120,10 @@ pub(super) enum Act {
     Bytes,
     Packets,
     Flows,
+    /// EtherType, where the value is there: IPv4, IPv6, or by the number of the version.
+    IsFour,
+    IsSix,
+    Version,
     /// Observation direction to a letter.
     Direction,
     /// Start or end (`dst` 0 or 1) of the flow.
@@ -405,6 +412,8 @@ impl Op {
             Act::BytesPackets4 => (rec.bytes, rec.packets) = two_of_four(row.array(loc)),
             Act::PacketsBytes8 => (rec.packets, rec.bytes) = two_of_eight(row.array(loc)),
             Act::BytesPackets8 => (rec.bytes, rec.packets) = two_of_eight(row.array(loc)),
+            Act::IsFour => store(rec, dst, ETYPE_IPV4.to_ne_bytes()),
+            Act::IsSix => store(rec, dst, ETYPE_IPV6.to_ne_bytes()),
             _ => self.rare(row.value(loc), rec),
         }
     }
@@ -418,11 +427,16 @@ impl Op {
             Act::Any2 => store(rec, dst, (n.min(0xffff) as u16).to_ne_bytes()),
             Act::Any4 => store(rec, dst, (n.min(0xffff_ffff) as u32).to_ne_bytes()),
             Act::Any8 => store(rec, dst, n.to_ne_bytes()),
+            Act::Rd => store(rec, dst, Rd::new(n, Origin::Flow).0.to_ne_bytes()),
             Act::Low1 => store(rec, dst, [n as u8]),
             Act::Low4 => store(rec, dst, (n as u32 & 0xff).to_ne_bytes()),
             Act::Bytes => rec.bytes = n,
             Act::Packets => rec.packets = n,
             Act::Flows => rec.flows = n,
+            Act::Version => {
+                let etype = if n == 6 { ETYPE_IPV6 } else { ETYPE_IPV4 };
+                store(rec, dst, etype.to_ne_bytes());
+            }
             Act::Direction => {
                 let letter = match n {
                     0 => b'i',

@@ -3,7 +3,7 @@
 use super::datagram::{self, Unwrap};
 use super::{Decoder, Emit, Setup};
 use crate::base::ledger::Reason;
-use crate::record::FieldSet;
+use crate::record::{Custom, FieldSet};
 use crate::source::Frame;
 use crate::wire;
 
@@ -97,6 +97,14 @@ pub fn build(
 pub fn gives(decode: Decode, datagrams: bool) -> FieldSet {
     let built = decode.kinds(datagrams).filter(|kind| kind.build.is_some());
     built.fold(FieldSet::EMPTY, |all, kind| all.union(kind.gives))
+}
+
+/// Whether a primitive of the configuration can come from it: elements from NetFlow and IPFIX,
+/// places in packets from whatever has packets or parts of them.
+pub fn gives_custom(decode: Decode, datagrams: bool, custom: &Custom) -> bool {
+    let mut built = decode.kinds(datagrams).filter(|kind| kind.build.is_some());
+    let element = custom.element.is_some();
+    built.any(|kind| !custom.pointers.is_empty() || element && kind.name == "netflow")
 }
 
 /// Bytes that its stores take.

@@ -13,8 +13,9 @@ mod agent;
 mod seen;
 mod text;
 
+use super::custom::Pointers;
 use super::packet::{HEADERS, HeaderPlan};
-use super::{Decoder, Emit, Setup};
+use super::{Decoder, Emit, Reading, Setup};
 use crate::base::addr::Ip;
 use crate::base::intern::Sym;
 use crate::base::ledger::Reason;
@@ -44,8 +45,8 @@ struct Want {
     link: bool,
     /// Fields of the datagram's header.
     export: bool,
-    /// Bytes are those of the frame, not of layer 3.
-    frame_bytes: bool,
+    /// How datagrams are taken.
+    reading: Reading,
 }
 
 /// A set of formats of extended records, as bits.
@@ -147,13 +148,13 @@ impl Want {
         let fields = setup.wanted;
         Self {
             fields,
-            header: HeaderPlan::new(fields),
+            header: HeaderPlan::new(fields).only_ip(setup.reading.only_ip),
             extended: Extended::giving(fields),
             labels: fields.has(Field::MplsLabelStack),
             whence: fields.any(WHENCE),
             link: fields.any(LINK),
             export: fields.any(EXPORT),
-            frame_bytes: setup.frame_bytes,
+            reading: setup.reading,
         }
     }
 }
@@ -208,15 +209,26 @@ pub struct SflowDecoder {
     want: Want,
     agents: Agents,
     text: Vec<u8>,
+    /// Primitives of the configuration.
+    pointers: Option<Pointers>,
+    /// The protocol of headers whose usual frames take the short way; none where the places of
+    /// headers are asked for.
+    short: u32,
 }
 
 impl SflowDecoder {
     /// Takes all the memory it will ever take.
     pub fn new(setup: &Setup) -> Self {
+        let pointers = Pointers::new(setup);
         Self {
             want: Want::new(setup),
+            short: match pointers {
+                None => protocol::ETHERNET,
+                Some(_) => u32::MAX,
+            },
             agents: Agents::new(setup.exporters_max),
             text: Vec::with_capacity(Sym::LEN_MAX),
+            pointers,
         }
     }
 
@@ -252,7 +264,7 @@ impl SflowDecoder {
             None => return self.rich(context, sample, out),
         };
         let length = header.frame_length.saturating_sub(header.stripped);
-        if header.protocol == protocol::ETHERNET
+        if header.protocol == self.short
             && (self.usual::<V4>(context, sample, &header, length, out)
                 || self.usual::<V6>(context, sample, &header, length, out))
         {
@@ -268,7 +280,7 @@ impl SflowDecoder {
                 None
             };
             let record = out.slot();
-            let bytes = if want.frame_bytes {
+            let bytes = if want.reading.frame_bytes {
                 header.frame_length
             } else {
                 packet.bytes
@@ -281,6 +293,9 @@ impl SflowDecoder {
                 export(record, context, sample);
             }
             want.header.fill(record, packet, stack);
+            if let Some(pointers) = &self.pointers {
+                pointers.put(start, header.header, packet, out);
+            }
             return Ok(());
         }
         self.rich(context, sample, out)
@@ -301,7 +316,7 @@ impl SflowDecoder {
             return false;
         };
         let record = out.slot();
-        let bytes = if want.frame_bytes {
+        let bytes = if want.reading.frame_bytes {
             header.frame_length
         } else {
             plain.bytes()
@@ -336,17 +351,26 @@ impl SflowDecoder {
         };
         let texts = self.texts(&seen, out);
         let record = out.slot();
-        count(record, sample, seen.bytes(&described, want.frame_bytes));
+        count(
+            record,
+            sample,
+            seen.bytes(&described, want.reading.frame_bytes),
+        );
         whence(record, context, sample);
         if want.export {
             export(record, context, sample);
         }
-        seen.put_extended(record);
+        seen.put_extended(record, want.reading.use_next_hop);
         texts.put(record);
         match &described {
             Described::Packet(packet) => want.header.fill(record, packet, stack),
             Described::Inet(inet) => seen::put_inet(record, inet),
             Described::Ethernet(ethernet) => seen::put_ethernet(record, ethernet),
+        }
+        if let (Some(pointers), Described::Packet(packet)) = (&self.pointers, &described)
+            && let Some((start, bytes)) = seen.sampled()
+        {
+            pointers.put(start, bytes, packet, out);
         }
         Ok(())
     }
@@ -408,7 +432,10 @@ impl Decoder for SflowDecoder {
         }
         let context = Context {
             frame,
-            agent,
+            agent: match self.want.reading.ignore_exporter_address {
+                true => frame.from.ip.into(),
+                false => agent,
+            },
             id: gap.agent,
             sub_agent,
             sequence,

@@ -4,10 +4,12 @@
 
 use super::Symbols;
 use super::compile::{Item, PEN_TAGS, find};
+use super::custom::{self, Piece};
 use super::options::{About, Domain, Options};
 use super::packet::HeaderPlan;
 use super::plan::{Loc, Row, number, store};
-use crate::base::addr::Ip;
+use super::vrf::Vrfs;
+use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Sym;
 use crate::base::time::Nanos;
 use crate::record::{Field, FieldSet, FlowRecord};
@@ -22,10 +24,6 @@ const LABELS_MAX: usize = 10;
 const STACK_TEXT: usize = 80;
 /// Segments of an SRv6 list that are shown.
 const SEGMENTS: usize = 16;
-
-/// Type in the two high bytes of a route distinguisher that is no such thing but the number of
-/// a VRF (elements 234, 235); 65535 is reserved in the IANA registry of types.
-pub const RD_VRF: u64 = 0xffff << 48;
 
 /// Where a record says how it was sampled.
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,12 +92,14 @@ enum Step {
     Rate(Box<Rate>),
     /// layer2SegmentId: which fields it may set.
     Segment(Loc, FieldSet),
-    /// The number of a VRF in place of a route distinguisher.
-    Vrf(Loc),
+    /// Names and route distinguishers of VRFs, and which of their fields are wanted.
+    Vrfs(Vrfs, FieldSet),
     /// A sum of delays, of which the mean is wanted.
     Delay(Loc),
     /// The VLAN of the egress side, for flows that a place of its own says were seen there.
     Egress(Loc, Loc),
+    /// MAC addresses behind the device, source and destination, likewise.
+    Macs([Option<Loc>; 2], Loc),
 }
 
 /// The first bytes of an observed packet, exported as they were (elements 315, 104, 313).
@@ -164,9 +164,7 @@ impl Slow {
     pub(super) fn new(items: &[Item], wanted: FieldSet) -> Option<Self> {
         let steps = steps(items, wanted);
         let slow = Self {
-            asks: steps
-                .iter()
-                .all(|step| matches!(step, Step::Name(..) | Step::Sampled(..))),
+            asks: steps.iter().all(Step::asks),
             steps,
             section: Section::new(items, wanted).map(Box::new),
         };
@@ -196,6 +194,12 @@ impl Slow {
         if let Some(section) = &self.section {
             section.fill(row, rec, symbols);
         }
+    }
+
+    /// The packet in the record with its bytes, for primitives of the configuration.
+    pub fn packet<'a, R: Row<'a>>(&self, row: R) -> Option<(Start, &'a [u8], Packet)> {
+        let section = self.section.as_ref()?;
+        Some((section.start, row.value(section.bytes), section.parse(row)?))
     }
 
     /// Does the rest, after the copies. Most exporters send no options: there is nothing to ask
@@ -243,10 +247,6 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
             .and(loc)
             .map(|loc| Step::Sampled(about, loc))
     };
-    let vrf = |loc: Option<Loc>| {
-        let other = want(F::MplsVpnRd).filter(|_| one(90).is_none());
-        other.and(loc).map(Step::Vrf)
-    };
     let (input, output) = (one(10).or(one(252)), one(14).or(one(253)));
     let label = items.iter().find(|i| i.pen == PEN_TAGS && i.id == 3);
     let vlan = one(59).or(one(254)).zip(one(61));
@@ -255,10 +255,7 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
         text(F::Class, one(96)),
         name(F::InIfaceName, About::Interface, input),
         name(F::OutIfaceName, About::Interface, output),
-        name(F::IngressVrfName, About::Vrf, one(234)),
-        name(F::EgressVrfName, About::Vrf, one(235)),
-        name(F::VrfName, About::Vrf, one(235)),
-        name(F::VrfName, About::Vrf, one(234)),
+        vrfs(items, wanted),
         text(F::VrfName, one(236)),
         text(F::Label, label.map(|i| i.loc)),
         want(F::Srv6SegmentList).and(one(497)).map(Step::Segments),
@@ -271,8 +268,6 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
         one(351)
             .filter(|_| wanted.any(FieldSet::of(&[F::Vxlan, F::Nvgre])))
             .map(|loc| Step::Segment(loc, wanted)),
-        vrf(one(235)),
-        vrf(one(234)),
         want(F::PathDelayAvg)
             .filter(|_| one(600).is_none())
             .and(one(603))
@@ -280,6 +275,7 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
         want(F::Vlan)
             .and(vlan)
             .map(|(egress, direction)| Step::Egress(egress, direction)),
+        macs(items, wanted),
     ];
     all.into_iter().flatten().collect()
 }
@@ -295,7 +291,38 @@ fn labels(items: &[Item], wanted: FieldSet) -> Option<Step> {
     any.then_some(Step::Labels(labels, wanted))
 }
 
+fn vrfs(items: &[Item], wanted: FieldSet) -> Option<Step> {
+    let wanted = wanted.intersection(FieldSet::of(&[
+        Field::VrfName,
+        Field::IngressVrfName,
+        Field::EgressVrfName,
+        Field::MplsVpnRd,
+    ]));
+    let vrfs = Vrfs {
+        ingress: find(items, 234, 0),
+        egress: find(items, 235, 0),
+    };
+    (vrfs.is_some() && !wanted.is_empty()).then_some(Step::Vrfs(vrfs, wanted))
+}
+
+fn macs(items: &[Item], wanted: FieldSet) -> Option<Step> {
+    let want = |field, id| find(items, id, 0).filter(|_| wanted.has(field));
+    let behind = [want(Field::SrcMac, 81), want(Field::DstMac, 57)];
+    let direction = find(items, 61, 0).filter(|_| behind.iter().any(Option::is_some));
+    direction.map(|direction| Step::Macs(behind, direction))
+}
+
 impl Step {
+    /// Whether it only asks for what options told.
+    fn asks(&self) -> bool {
+        match self {
+            Self::Name(..) | Self::Sampled(..) => true,
+            // The number of a VRF stands in for its distinguisher.
+            Self::Vrfs(_, wanted) => !wanted.has(Field::MplsVpnRd),
+            _ => false,
+        }
+    }
+
     fn run<'a, R: Row<'a>>(
         &self,
         row: R,
@@ -330,10 +357,7 @@ impl Step {
                 }
             }
             Self::Segment(loc, wanted) => set_segment(get(loc), *wanted, rec),
-            Self::Vrf(loc) => match get(loc) {
-                0 => {}
-                vrf => rec.set_mpls_vpn_rd(RD_VRF | vrf & 0xffff_ffff),
-            },
+            Self::Vrfs(vrfs, wanted) => vrfs.run(row, origin, options, *wanted, rec),
             Self::Delay(loc) => {
                 if let Some(mean) = get(loc).checked_div(rec.packets) {
                     rec.set_path_delay_avg(u32::try_from(mean).unwrap_or(u32::MAX));
@@ -344,8 +368,24 @@ impl Step {
                     rec.set_vlan(get(egress) as u16);
                 }
             }
+            Self::Macs([src, dst], direction) => {
+                if get(direction) == 1 {
+                    if let Some(mac) = mac(row, *src) {
+                        rec.set_src_mac(mac);
+                    }
+                    if let Some(mac) = mac(row, *dst) {
+                        rec.set_dst_mac(mac);
+                    }
+                }
+            }
         }
     }
+}
+
+/// A MAC address that is not all zero.
+fn mac<'a, R: Row<'a>>(row: R, loc: Option<Loc>) -> Option<Mac> {
+    let mac = <[u8; 6]>::try_from(row.value(loc?)).ok()?;
+    (mac != [0; 6]).then_some(Mac(mac))
 }
 
 /// layer2SegmentId: the type of encapsulation in the top byte (RFC 7133 §3.1).
@@ -358,7 +398,7 @@ fn set_segment(value: u64, wanted: FieldSet, rec: &mut FlowRecord) {
     }
 }
 
-fn set_text(rec: &mut FlowRecord, field: Field, sym: Sym) {
+pub(super) fn set_text(rec: &mut FlowRecord, field: Field, sym: Sym) {
     store(rec, field.info().offset as u16, sym.0.to_ne_bytes());
     rec.present.insert(field);
 }
@@ -474,8 +514,11 @@ pub struct OptionPlan {
     pub(super) iface_name: Option<Loc>,
     pub(super) app_name: Option<Loc>,
     pub(super) vrf_name: Option<Loc>,
+    pub(super) rd: Option<Loc>,
     pub(super) boot: Option<Loc>,
     pub(super) peer: Option<Loc>,
+    /// Primitives of the configuration that hold for all records of the domain.
+    pub(super) customs: Box<[Piece]>,
 }
 
 /// What one options record says about the exporter itself.
@@ -490,6 +533,12 @@ pub struct Told {
 }
 
 impl OptionPlan {
+    /// Bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        let customs = self.customs.len().saturating_mul(size_of::<Piece>());
+        customs.saturating_add(size_of::<Self>())
+    }
+
     /// Takes in one options record.
     pub fn run<'a, R: Row<'a>>(
         &self,
@@ -534,6 +583,14 @@ impl OptionPlan {
                 let sym = intern(row.value(name), symbols);
                 full |= !options.set_name(domain, about(n), sym, now);
             }
+        }
+        if wanted.any(FieldSet::of(&[F::MplsVpnRd, F::VrfName]))
+            && let (Some(vrf), Some(rd)) = (id(self.vrf), id(self.rd))
+        {
+            full |= !options.set_rd(domain, vrf, rd, now);
+        }
+        if !self.customs.is_empty() {
+            full |= !custom::learn(&self.customs, row, (domain, now), options, symbols);
         }
         let boot = id(self.boot)
             .and_then(|ms| ms.checked_mul(1_000_000))

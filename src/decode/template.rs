@@ -4,13 +4,13 @@
 //! affair of [`Guard`]: templates in use stay, spoofed ones push out each other. Not for what a
 //! template means: that is compiled once by [`Compiled`].
 
+use super::Setup;
 use super::compile::Compiled;
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
 use crate::base::addr::Ip;
 use crate::base::cursor::{Cursor, Short};
 use crate::base::time::Nanos;
-use crate::record::FieldSet;
 use crate::wire::flowset::{Format, Template};
 
 /// Memory the store may take for each template it may hold, in bytes, on average.
@@ -64,17 +64,17 @@ pub enum Learned {
 /// The store.
 pub struct Templates {
     guard: Guard<Key, Entry>,
-    wanted: FieldSet,
+    setup: Setup,
     bytes: usize,
     news: u64,
 }
 
 impl Templates {
-    /// A store of at the most `max` templates, compiled for `wanted`.
-    pub fn new(max: usize, wanted: FieldSet) -> Self {
+    /// A store of as many templates as `setup` says, compiled for what it wants.
+    pub fn new(setup: &Setup) -> Self {
         Self {
-            guard: Guard::new(max),
-            wanted,
+            guard: Guard::new(setup.templates_max),
+            setup: setup.clone(),
             bytes: 0,
             news: 0,
         }
@@ -95,7 +95,7 @@ impl Templates {
         {
             return Learned::Known;
         }
-        let Some(compiled) = Compiled::new(t, self.wanted) else {
+        let Some(compiled) = Compiled::new(t, &self.setup) else {
             // The exporter means this layout from now on; the old one would misread its data.
             self.forget(&key);
             return Learned::Useless;
@@ -303,7 +303,11 @@ mod tests {
 
     #[test]
     fn templates_that_grow_by_being_defined_again_stay_within_the_bound_too() {
-        let mut store = Templates::new(8, FieldSet::of(&[crate::record::Field::SrcPort]));
+        let wanted = crate::record::FieldSet::of(&[crate::record::Field::SrcPort]);
+        let mut store = Templates::new(&Setup {
+            templates_max: 8,
+            ..Setup::new(wanted)
+        });
         let domain = Domain {
             exporter: Ip([0; 16]),
             id: 1,

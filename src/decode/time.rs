@@ -19,6 +19,9 @@ pub struct Clock {
     pub uptime: Option<u32>,
     /// When the uptime was zero, in nanoseconds since 1970; zero when not known.
     pub boot: u64,
+    /// Uptimes are whole seconds before the export; where the header has none and the record does
+    /// not say when it began, the export itself.
+    pub whole: bool,
 }
 
 impl Clock {
@@ -31,15 +34,19 @@ impl Clock {
     #[inline]
     pub fn at_uptime(&self, at: u32, boot: u64) -> u64 {
         if let Some(uptime) = self.uptime {
-            let ago = match uptime.checked_sub(at) {
+            let millis = match uptime.checked_sub(at) {
                 Some(ago) if ago <= u32::MAX.wrapping_sub(MOMENT) => i64::from(ago),
                 _ => i64::from(uptime.wrapping_sub(at) as i32),
             };
-            let ago = ago.wrapping_mul(MILLI as i64);
+            let ago = match self.whole {
+                true => (millis / 1000).wrapping_mul(SECOND as i64),
+                false => millis.wrapping_mul(MILLI as i64),
+            };
             return self.export.0.saturating_sub_signed(ago);
         }
         let since = u64::from(at).saturating_mul(MILLI);
         match (boot, self.boot) {
+            (0, _) if self.whole => self.export.0,
             (0, 0) => 0,
             (0, boot) | (boot, _) => boot.saturating_add(since),
         }
@@ -92,7 +99,7 @@ mod tests {
         let clock = Clock {
             export,
             uptime: Some(5),
-            boot: 0,
+            ..Clock::default()
         };
         assert_eq!(clock.at_uptime(u32::MAX - 4, 0), export.0 - 10 * MILLI);
         assert_eq!(clock.at_uptime(7, 0), export.0 + 2 * MILLI);
@@ -111,12 +118,27 @@ mod tests {
             at(u32::MAX - MOMENT).at_uptime(0, 0),
             export.0 - turn + u64::from(MOMENT) * MILLI
         );
+        let whole = Clock {
+            whole: true,
+            uptime: Some(5000),
+            ..clock
+        };
+        assert_eq!(whole.at_uptime(3001, 0), export.0 - SECOND);
+        assert_eq!(whole.at_uptime(4001, 0), export.0);
+        assert_eq!(whole.at_uptime(6000, 0), export.0 + SECOND);
         let clock = Clock {
             export,
             uptime: None,
-            boot: 0,
+            ..Clock::default()
         };
         assert_eq!(clock.at_uptime(7, 0), 0);
+        let export = Clock {
+            whole: true,
+            boot: SECOND,
+            ..clock
+        };
+        assert_eq!(export.at_uptime(7, 0), clock.export.0);
+        assert_eq!(export.at_uptime(7, SECOND), SECOND + 7 * MILLI);
         let clock = Clock {
             boot: SECOND,
             ..clock

@@ -9,7 +9,7 @@
 
 pub mod container;
 
-use super::json::{self, Frame, Json, Part};
+use super::json::{self, Frame, Json, Part, Parts};
 use super::list;
 use super::order::{AVRO_ORDER, Out};
 use super::pen::Pen;
@@ -38,18 +38,20 @@ enum Kind {
 }
 
 /// One field of the record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
-    key: &'static str,
+    key: Box<str>,
     kind: Kind,
     /// Whether it is a union with null.
     optional: bool,
+    /// Whether it is a counter.
+    counts: bool,
     /// Where its value comes from; none is null in every row.
     part: Option<Part>,
 }
 
 impl Slot {
-    fn new(key: &'static str, part: Part) -> Self {
+    fn new(key: &str, part: Part) -> Self {
         let what = match part {
             Part::Plain(entry) => Some(entry.column.what),
             _ => None,
@@ -67,9 +69,10 @@ impl Slot {
         let stitched = [Field::Bin, Field::TimestampMin, Field::TimestampMax];
         let stamp = stitched.map(|field| Some(What::Field(field)));
         Self {
-            key,
+            key: key.into(),
             kind,
             optional: matches!(part, Part::Updated) || stamp.contains(&what),
+            counts: false,
             part: Some(part),
         }
     }
@@ -83,7 +86,7 @@ impl Slot {
             Kind::Array => "{\"type\":\"array\",\"items\":\"string\"}",
             Kind::Map => "{\"type\":\"map\",\"values\":\"string\"}",
         };
-        let key = self.key;
+        let key = &self.key;
         if self.optional {
             format!("{{\"name\":\"{key}\",\"type\":[\"null\",{kind}]}}")
         } else {
@@ -100,9 +103,10 @@ fn slots(schema: &Schema, style: &Style) -> Vec<Slot> {
     for what in [What::Packets, What::Flows, What::Bytes] {
         let column = schema.column(what).filter(|_| style.counters);
         slots.push(Slot {
-            key: Out::Row(what).json(),
+            key: Out::Row(what).json(schema).into(),
             kind: Kind::Long,
             optional: true,
+            counts: true,
             part: column.map(|column| Part::Plain(Entry::new(*column, style))),
         });
     }
@@ -142,8 +146,13 @@ pub fn describe(schema: &Schema, style: &Style) -> Option<String> {
 /// Rows as lines of JSON in Avro's encoding: a value of a union is wrapped in the name of its
 /// type.
 pub fn json(schema: Arc<Schema>, style: &Style) -> Option<Json> {
+    Some(Json::of(schema, style, object))
+}
+
+/// What stands around the values of a row in Avro's encoding.
+fn object(schema: &Schema, style: &Style) -> Parts {
     let mut frame = Frame::default();
-    for slot in slots(&schema, style) {
+    for slot in slots(schema, style) {
         let Some(part) = slot.part else {
             frame.lead.push_str(&format!("\"{}\":null,", slot.key));
             continue;
@@ -154,17 +163,13 @@ pub fn json(schema: Arc<Schema>, style: &Style) -> Option<Json> {
             _ => "{\"string\":",
         };
         if slot.optional {
-            frame.add(
-                slot.key,
-                &format!("{wrap}{open}"),
-                part,
-                &format!("{close}}}"),
-            );
+            let (before, behind) = (format!("{wrap}{open}"), format!("{close}}}"));
+            frame.add(&slot.key, &before, part, &behind);
         } else {
-            frame.add(slot.key, open, part, close);
+            frame.add(&slot.key, open, part, close);
         }
     }
-    Some(frame.end(schema, style))
+    frame.end()
 }
 
 /// Writes the rows of one schema as an object container file.
@@ -243,8 +248,10 @@ impl Avro {
                 pen.byte(0);
             }
             *count += 1;
+            // Counters of what is no traffic mean nothing.
+            let counts = schema.counts(row);
             for slot in slots.iter() {
-                let Some(part) = slot.part else {
+                let Some(part) = slot.part.filter(|_| counts || !slot.counts) else {
                     pen.byte(0); // null
                     continue;
                 };
@@ -326,7 +333,7 @@ fn value(
             show.stamp(pen, flushed);
             close(pen, place);
         }
-        Part::Origin(entry) => text(pen, json::origin(schema, entry, row).as_bytes()),
+        Part::Origin(entry) => text(pen, json::origin(entry, row).as_bytes()),
         Part::Real(entry) => {
             let real = show.real(schema, entry, row);
             pen.raw(&real.to_le_bytes());

@@ -45,7 +45,7 @@ impl Csv {
             if n > 0 {
                 pen.byte(self.separator);
             }
-            self.text(&mut pen, column.heading().as_bytes());
+            self.text(&mut pen, column.heading(&self.schema).as_bytes());
         }
         pen.byte(b'\n');
     }
@@ -259,6 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn primitives_of_the_configuration_stand_before_the_counters() {
+        let (schema, row) = sample::customs(false, sample::values);
+        let mut csv = Csv::new(schema, &Style::default());
+        let mut out = Vec::new();
+        csv.header(&mut out);
+        csv.rows(&row, Nanos(1), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "DST_PORT,number,hex,ip4,ip6,mac,word,text,octets,raw,odd,PACKETS,FLOWS,BYTES\n\
+             443,1610612736,ab,192.0.2.1,2001:db8::9,00:01:02:03:04:05,\"ab\"\"\",\
+             \"caf\u{e9}\n\",01-00-FF,09-A0,,12,1,9000\n"
+        );
+    }
+
+    #[test]
     fn the_unspecified_address_is_told_from_none() {
         let (schema, mut row) = sample::rows(&[SrcHost, DstHost], false);
         let style = Style {
@@ -276,6 +291,12 @@ mod tests {
         assert_eq!(line(&row), b"::,2001:db8::1,12,1,9000\n");
         row[..4].fill(0);
         assert_eq!(line(&row), b",,12,1,9000\n");
+        // A prefix of no length, of an IPv6 host.
+        let (schema, mut row) = sample::rows(&[DstHost, DstNet, SrcNet], false);
+        row[2..].fill(0);
+        let mut out = Vec::new();
+        Csv::new(schema, &style).rows(&row, Nanos(1), &mut out);
+        assert_eq!(out, b"::,2001:db8::1,::,0,0,0\n");
     }
 
     /// The values of one line, as RFC 4180 reads them.

@@ -8,7 +8,7 @@ use super::pen::Pen;
 use super::value::{Entry, Show, Style};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
-use crate::record::{Field, Schema, Value};
+use crate::record::{Field, Rd, Schema};
 use std::sync::Arc;
 
 /// What a value becomes, and what stands around it.
@@ -43,20 +43,21 @@ impl Part {
 }
 
 /// What the columns of `schema` become, in `order`: key and value.
-pub(super) fn parts(
-    schema: &Schema,
+pub(super) fn parts<'a>(
+    schema: &'a Schema,
     order: &'static [Out],
     style: &Style,
-) -> Vec<(&'static str, Part)> {
+) -> Vec<(&'a str, Part)> {
     let mut parts = Vec::new();
     let arrays = style.arrays;
     for (out, column) in arrange(schema, order, style) {
+        let key = out.json(schema);
         let Some(entry) = column.map(|column| Entry::part(out, column, style)) else {
-            parts.push((out.json(), Part::Updated));
+            parts.push((key, Part::Updated));
             continue;
         };
         let Some(What::Field(field)) = out.what() else {
-            parts.push((out.json(), Part::Plain(entry)));
+            parts.push((key, Part::Plain(entry)));
             continue;
         };
         use Field::*;
@@ -74,7 +75,7 @@ pub(super) fn parts(
             _ if entry.is_real() => Part::Real(entry),
             _ => Part::Plain(entry),
         };
-        parts.push((out.json(), part));
+        parts.push((key, part));
         if field == MplsVpnRd {
             parts.push(("mpls_vpn_rd_origin", Part::Origin(entry)));
         }
@@ -82,40 +83,73 @@ pub(super) fn parts(
     parts
 }
 
+/// The parts of one kind of rows, put together once.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    /// What stands before each value: end of the one before, key, beginning.
+    parts: Box<[(Box<[u8]>, Part)]>,
+    tail: Box<[u8]>,
+}
+
 /// Writes the rows of one schema as JSON lines.
 #[derive(Clone, Debug)]
 pub struct Json {
     schema: Arc<Schema>,
-    /// What stands before each value: end of the one before, key, beginning.
-    parts: Box<[(Box<[u8]>, Part)]>,
-    tail: Box<[u8]>,
+    traffic: Parts,
+    /// Of rows whose counters mean nothing, where kinds are told apart.
+    others: Option<Parts>,
     show: Show,
 }
 
 impl Json {
     /// For rows of `schema`, as `style` says.
     pub fn new(schema: Arc<Schema>, style: &Style) -> Self {
-        let mut text = Frame::default();
-        if style.event_type {
-            text.lead.push_str("\"event_type\":\"purge\",");
+        Self::of(schema, style, |schema, style| {
+            let mut text = Frame::default();
+            if style.event_type {
+                text.lead.push_str("\"event_type\":\"purge\",");
+            }
+            for (key, part) in parts(schema, JSON_ORDER, style) {
+                let (open, close) = part.ends();
+                text.add(key, open, part, close);
+            }
+            text.end()
+        })
+    }
+
+    /// Rows as `build` puts them together: those with counters, and where kinds are told apart
+    /// those without.
+    pub(super) fn of(
+        schema: Arc<Schema>,
+        style: &Style,
+        build: impl Fn(&Schema, &Style) -> Parts,
+    ) -> Self {
+        let bare = Style {
+            counters: false,
+            ..style.clone()
+        };
+        Self {
+            traffic: build(&schema, style),
+            others: schema.kind.map(|_| build(&schema, &bare)),
+            schema,
+            show: Show::new(style),
         }
-        for (key, part) in parts(&schema, JSON_ORDER, style) {
-            let (open, close) = part.ends();
-            text.add(key, open, part, close);
-        }
-        text.end(schema, style)
     }
 
     /// Rows that lie one behind the other.
     pub fn rows(&mut self, words: &[u64], flushed: Nanos, out: &mut Vec<u8>) {
         let Self {
             schema,
-            parts,
-            tail,
+            traffic,
+            others,
             show,
         } = self;
         let mut pen = Pen::new(out);
         for row in words.chunks_exact(schema.row_words().max(1)) {
+            let Parts { parts, tail } = match others {
+                Some(others) if !schema.counts(row) => others,
+                _ => &*traffic,
+            };
             for (lead, part) in parts.iter() {
                 pen.raw(lead);
                 match part {
@@ -131,7 +165,7 @@ impl Json {
                     }
                     Part::Updated => show.stamp(&mut pen, flushed),
                     Part::Origin(entry) => {
-                        pen.raw(origin(schema, entry, row).as_bytes());
+                        pen.raw(origin(entry, row).as_bytes());
                     }
                     Part::Flags(entry) => flags(&mut pen, entry.column.number(row)),
                     Part::Pairs(entry) => {
@@ -169,24 +203,19 @@ impl Frame {
     }
 
     /// Ends the object.
-    pub(super) fn end(mut self, schema: Arc<Schema>, style: &Style) -> Json {
+    pub(super) fn end(mut self) -> Parts {
         self.lead.pop(); // the comma
         let before = if self.parts.is_empty() { "{" } else { "" };
-        Json {
+        Parts {
             parts: self.parts.into(),
             tail: format!("{before}{}}}\n", self.lead).into_bytes().into(),
-            schema,
-            show: Show::new(style),
         }
     }
 }
 
 /// Where the route distinguisher of a row came from.
-pub(super) fn origin(schema: &Schema, entry: &Entry, row: &[u64]) -> &'static str {
-    match schema.value(&entry.column, row) {
-        Value::Number(0) => "unknown",
-        _ => "flow",
-    }
+pub(super) fn origin(entry: &Entry, row: &[u64]) -> &'static str {
+    Rd(entry.column.number(row)).origin().name()
 }
 
 /// Items joined by underscores as elements of an array, each with its position if `counted`.
@@ -293,7 +322,62 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"mpls_vpn_rd\":\"0:0:0\",\"mpls_vpn_rd_origin\":\"unknown\",\
-             \"srv6_seg_ipv6_list\":[],\"ip_proto\":\"ip\",\"flows\":0,\"packets\":0,\"bytes\":0}\n"
+             \"srv6_seg_ipv6_list\":[],\"ip_proto\":\"0\",\"flows\":0,\"packets\":0,\"bytes\":0}\n"
+        );
+    }
+
+    #[test]
+    fn primitives_of_the_configuration_are_texts() {
+        let style = Style {
+            event_type: false,
+            ..Style::default()
+        };
+        let line = |(schema, row): (Arc<Schema>, Vec<u64>)| {
+            let mut out = Vec::new();
+            Json::new(schema, &style).rows(&row, Nanos(1), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            line(sample::customs(false, sample::values)),
+            "{\"port_dst\":443,\"number\":\"1610612736\",\"hex\":\"ab\",\
+             \"ip4\":\"192.0.2.1\",\"ip6\":\"2001:db8::9\",\"mac\":\"00:01:02:03:04:05\",\
+             \"word\":\"ab\\\"\",\"text\":\"caf\u{e9}\\n\",\"octets\":\"01-00-FF\",\
+             \"raw\":\"09-A0\",\"odd\":\"\",\"flows\":1,\"packets\":12,\"bytes\":9000}\n"
+        );
+        // What a record does not have is its form's nothing; an event has no counters.
+        assert_eq!(
+            line(sample::customs(true, |_, _| ())),
+            "{\"port_dst\":443,\"number\":\"0\",\"hex\":\"0\",\"ip4\":\"0.0.0.0\",\
+             \"ip6\":\"::\",\"mac\":\"00:00:00:00:00:00\",\"word\":\"\",\"text\":\"\",\
+             \"octets\":\"\",\"raw\":\"\",\"odd\":\"\"}\n"
+        );
+    }
+
+    #[test]
+    fn events_leave_out_their_counters_wherever_those_stand() {
+        let symbols = Arc::new(crate::base::intern::Interner::new(64));
+        let options = crate::record::schema::Options {
+            flows: true,
+            binned: true,
+            kinds: true,
+            ..Default::default()
+        };
+        let schema = Arc::new(Schema::new("t", &[VrfName], options, symbols));
+        let mut json = Json::new(schema.clone(), &Style::default());
+        let mut row = vec![0; schema.row_words()];
+        let mut lines = Vec::new();
+        for kind in 0..3 {
+            schema.kind.unwrap().set_number(&mut row, kind);
+            json.rows(&row, Nanos::new(7, 0), &mut lines);
+        }
+        let stamps = "\"stamp_inserted\":\"0000-00-00 00:00:00\",\
+                      \"stamp_updated\":\"1970-01-01 00:00:07\"";
+        let head = format!("{{\"event_type\":\"purge\",{stamps}");
+        let bare = format!("{head},\"vrf_name\":\"\"}}\n");
+        let full = format!("{head},\"flows\":0,\"vrf_name\":\"\",\"packets\":0,\"bytes\":0}}\n");
+        assert_eq!(
+            String::from_utf8(lines).unwrap(),
+            format!("{full}{bare}{bare}")
         );
     }
 

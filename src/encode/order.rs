@@ -3,7 +3,7 @@
 
 use super::value::Style;
 use crate::record::schema::What;
-use crate::record::{Column, Field, Schema};
+use crate::record::{Column, Field, Kind, Schema};
 
 /// A column of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Out {
     Longitude(Field),
     /// When the row left the table; follows [`Field::Bin`].
     Updated,
+    /// Where the primitives of the configuration stand.
+    Customs,
 }
 
 const fn field(field: Field) -> Out {
@@ -32,6 +34,7 @@ macro_rules! order {
     (@ SrcHostLon) => { Out::Longitude(Field::SrcHostCoords) };
     (@ DstHostLat) => { Out::Latitude(Field::DstHostCoords) };
     (@ DstHostLon) => { Out::Longitude(Field::DstHostCoords) };
+    (@ Customs) => { Out::Customs };
     (@ $id:ident) => { field(Field::$id) };
 }
 
@@ -48,7 +51,7 @@ pub static JSON_ORDER: &[Out] = order! {
     MplsLabelTop MplsLabelBottom TunnelSrcMac TunnelDstMac TunnelSrcHost TunnelDstHost
     TunnelProto TunnelTos TunnelFlowLabel TunnelSrcPort TunnelDstPort TunnelTcpFlags Vxlan Nvgre
     TimestampStart TimestampEnd TimestampArrival TimestampMin TimestampMax
-    ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport
+    ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport Customs
     Bin Updated Flows VrfName IngressVrfName EgressVrfName InIfaceName OutIfaceName
     IngressVrfId EgressVrfId NextHop Packets Bytes
 };
@@ -68,7 +71,7 @@ pub static AVRO_ORDER: &[Out] = order! {
     TunnelSrcMac TunnelDstMac TunnelSrcHost TunnelDstHost
     TunnelProto TunnelTos TunnelFlowLabel TunnelSrcPort TunnelDstPort TunnelTcpFlags Vxlan Nvgre
     TimestampStart TimestampEnd TimestampArrival TimestampMin TimestampMax
-    ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport Bin Updated
+    ExportProtoSeqno ExportProtoVersion ExportProtoSysid TimestampExport Customs Bin Updated
 };
 
 /// Order of the columns of CSV and tables.
@@ -87,7 +90,7 @@ pub static CSV_ORDER: &[Out] = order! {
     TunnelProto TunnelTos TunnelFlowLabel TunnelSrcPort TunnelDstPort TunnelTcpFlags Vxlan Nvgre
     TimestampStart TimestampEnd TimestampArrival TimestampExport TimestampMin TimestampMax
     ExportProtoSeqno ExportProtoVersion ExportProtoSysid PathDelayAvg PathDelayMin PathDelayMax
-    Bin Updated Packets Flows Bytes
+    Customs Bin Updated Packets Flows Bytes
 };
 
 impl Out {
@@ -96,7 +99,7 @@ impl Out {
         match self {
             Self::Row(what) => Some(what),
             Self::Latitude(field) | Self::Longitude(field) => Some(What::Field(field)),
-            Self::Updated => None,
+            Self::Updated | Self::Customs => None,
         }
     }
 
@@ -105,47 +108,52 @@ impl Out {
         matches!(self, Self::Row(What::Packets | What::Flows | What::Bytes))
     }
 
-    /// Its key in JSON and Avro.
-    pub fn json(self) -> &'static str {
+    /// Its key in JSON and Avro, in rows of `schema`.
+    pub fn json(self, schema: &Schema) -> &str {
         match self {
             Self::Longitude(Field::SrcHostCoords) => "lon_ip_src",
             Self::Longitude(_) => "lon_ip_dst",
-            Self::Updated => "stamp_updated",
-            Self::Row(What::Packets) => "packets",
-            Self::Row(What::Flows) => "flows",
-            Self::Row(What::Bytes) => "bytes",
-            Self::Row(What::Field(field)) | Self::Latitude(field) => field.info().json,
+            Self::Updated | Self::Customs => "stamp_updated",
+            Self::Row(what) => schema.json_name(what),
+            Self::Latitude(field) => field.info().json,
         }
     }
 
-    /// Its heading in CSV and tables.
-    pub fn heading(self) -> &'static str {
+    /// Its heading in CSV and tables of rows of `schema`.
+    pub fn heading(self, schema: &Schema) -> &str {
         match self {
             Self::Longitude(Field::SrcHostCoords) => "SH_LON",
             Self::Longitude(_) => "DH_LON",
-            Self::Updated => "STAMP_UPDATED",
-            Self::Row(What::Packets) => "PACKETS",
-            Self::Row(What::Flows) => "FLOWS",
-            Self::Row(What::Bytes) => "BYTES",
-            Self::Row(What::Field(field)) | Self::Latitude(field) => field.info().csv,
+            Self::Updated | Self::Customs => "STAMP_UPDATED",
+            Self::Row(what) => schema.csv_name(what),
+            Self::Latitude(field) => field.info().csv,
         }
     }
 }
 
 /// The columns of `schema` in `order`, as far as `style` wants them: stamps only where the schema
-/// has bins. [`Out::Updated`] has no column.
-pub fn arrange<'a>(
-    schema: &'a Schema,
+/// has bins. [`Out::Updated`] has no column, and the primitives of the configuration come as rows.
+pub fn arrange(
+    schema: &Schema,
     order: &'static [Out],
     style: &Style,
-) -> impl Iterator<Item = (Out, Option<Column>)> + use<'a> {
-    let (stamps, counters) = (style.stamps, style.counters);
-    order.iter().filter_map(move |out| match out.what() {
-        None => (stamps && schema.binned).then_some((*out, None)),
-        Some(What::Field(Field::Bin)) if !stamps => None,
-        Some(_) if !counters && out.counts() => None,
-        Some(what) => schema.column(what).map(|c| (*out, Some(*c))),
-    })
+) -> std::vec::IntoIter<(Out, Option<Column>)> {
+    let mut columns = Vec::with_capacity(schema.columns.len() + 1);
+    for out in order {
+        match out.what() {
+            None if *out == Out::Customs => {
+                let own = schema.columns.iter();
+                let own = own.filter(|c| c.kind == Kind::Custom);
+                columns.extend(own.map(|c| (Out::Row(c.what), Some(*c))));
+            }
+            None if style.stamps && schema.binned => columns.push((*out, None)),
+            None => {}
+            Some(What::Field(Field::Bin)) if !style.stamps => {}
+            Some(_) if !style.counters && out.counts() => {}
+            Some(what) => columns.extend(schema.column(what).map(|c| (*out, Some(*c)))),
+        }
+    }
+    columns.into_iter()
 }
 
 #[cfg(test)]
@@ -170,6 +178,7 @@ mod tests {
                 Out::Row(What::Flows),
                 Out::Row(What::Bytes),
                 Out::Updated,
+                Out::Customs,
             ]);
             let mut count = 0;
             for out in all {

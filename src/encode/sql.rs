@@ -9,7 +9,7 @@ use super::pen::Pen;
 use super::value::{Entry, Show, Style, Times};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
-use crate::record::{Column, Kind, Merge, Schema, Value};
+use crate::record::{Column, Form, Kind, Merge, Schema, Value};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ impl Table {
         };
         for (out, column) in arrange(&schema, JSON_ORDER, style) {
             match column {
-                Some(column) => push(&mut columns, out, column, style),
+                Some(column) => push(&schema, &mut columns, out, column, style),
                 None => columns.push(SqlColumn {
                     name: "stamp_updated".into(),
                     kind: time(style),
@@ -264,7 +264,10 @@ impl Table {
 
     /// Whether this table suits another schema's rows as well, so that it need not be made anew.
     pub fn suits(&self, schema: &Schema, style: &Style) -> bool {
-        let same = |(a, b): (&Column, &Column)| a.what == b.what;
+        let name = |of: &Schema, column: &Column| of.sql_name(column.what).to_string();
+        let same = |(a, b): (&Column, &Column)| {
+            (a.what, a.form) == (b.what, b.form) && name(schema, a) == name(&self.schema, b)
+        };
         style.times == self.times
             && style.proto_numbers == self.numbers
             && style.dscp == self.dscp
@@ -311,12 +314,12 @@ fn time(style: &Style) -> Type {
     }
 }
 
-fn push(columns: &mut Vec<SqlColumn>, out: Out, column: Column, style: &Style) {
+fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, out: Out, column: Column, style: &Style) {
     let what = column.what;
     let (name, merge) = match (out, what) {
-        (Out::Longitude(field), _) => (out.json(), field.info().merge),
-        (_, What::Field(field)) => (field.info().sql, field.info().merge),
-        _ => (out.json(), Merge::Add),
+        (Out::Longitude(field), _) => (out.json(schema), field.info().merge),
+        (_, What::Field(field)) => (schema.sql_name(what), field.info().merge),
+        _ => (schema.sql_name(what), Merge::Add),
     };
     if name.is_empty() {
         return;
@@ -325,6 +328,7 @@ fn push(columns: &mut Vec<SqlColumn>, out: Out, column: Column, style: &Style) {
     let kind = match column.kind {
         _ if entry.is_real() => Type::Real,
         Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => Type::Integer,
+        Kind::Custom if column.form == Form::Number => Type::Integer,
         Kind::Proto if style.proto_numbers => Type::Integer,
         Kind::Time => time(style),
         _ => Type::Text,
@@ -502,6 +506,42 @@ mod tests {
              timestamp_min_residual=7 stamp_inserted='1970-01-01 00:05:00' \
              stamp_updated='1970-01-01 00:06:40' flows=1 packets=3 bytes=9223372036854775807"
         );
+    }
+
+    #[test]
+    fn primitives_of_the_configuration_are_columns() {
+        let (schema, row) = crate::encode::sample::customs(true, crate::encode::sample::values);
+        let mut table = Table::new(schema, &Style::default()).unwrap();
+        let create = table.create("t");
+        for column in [
+            "\"number\" INTEGER NOT NULL DEFAULT 0,",
+            "\"hex\" TEXT NOT NULL DEFAULT '',",
+            "\"ip6\" TEXT NOT NULL DEFAULT '',",
+        ] {
+            assert!(create.contains(column), "{create}");
+        }
+        assert!(!create.contains("record_kind"), "{create}");
+        let mut got = Vec::new();
+        let mut bind = |_, cell: Cell<'_>| {
+            got.push(match cell {
+                Cell::Integer(n) => n.to_string(),
+                Cell::Text(text) => text.into(),
+                Cell::Real(real) => real.to_string(),
+            });
+            Ok::<_, ()>(())
+        };
+        table.row(&row, Nanos(1), &mut bind).unwrap();
+        assert_eq!(
+            got[1..6],
+            [
+                "1610612736",
+                "ab",
+                "192.0.2.1",
+                "2001:db8::9",
+                "00:01:02:03:04:05"
+            ]
+        );
+        assert_eq!(got[6..11], ["ab\"", "caf\u{e9}\n", "01-00-FF", "09-A0", ""]);
     }
 
     #[test]

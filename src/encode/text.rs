@@ -45,7 +45,7 @@ impl Text {
                 out,
                 entry,
                 right: entry.is_some_and(|e| e.leans_right()),
-                width: out.heading().len(),
+                width: out.heading(&schema).len(),
             }
         });
         Self {
@@ -82,7 +82,7 @@ impl Text {
         self.words.clear();
         self.headed = false;
         for column in &mut self.columns {
-            column.width = column.out.heading().len();
+            column.width = column.out.heading(&self.schema).len();
         }
     }
 
@@ -102,7 +102,8 @@ impl Text {
             self.headed = true;
             for n in 0..self.columns.len() {
                 self.cell.clear();
-                let heading = self.columns.get(n).map_or("", |c| c.out.heading());
+                let column = self.columns.get(n);
+                let heading = column.map_or("", |c| c.out.heading(&self.schema));
                 self.cell.extend_from_slice(heading.as_bytes());
                 self.put(&mut pen, n, self.cell.len());
             }

@@ -5,14 +5,14 @@
 use super::order::Out;
 use super::pen::Pen;
 use super::{forwarding, list, proto};
-use crate::base::addr::Ip;
+use crate::base::addr::{Ip, Mac};
 use crate::base::civil::Civil;
 use crate::base::intern::Sym;
 use crate::base::offset::{Span, Wall};
 use crate::base::time::Nanos;
 use crate::base::zone::Zone;
 use crate::record::schema::What;
-use crate::record::{Column, Field, Kind, Schema};
+use crate::record::{Column, Field, Form as Own, Kind, Rd, Schema};
 
 /// How times are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -214,6 +214,8 @@ enum Form {
     Degree {
         second: bool,
     },
+    /// A primitive of the configuration.
+    Own(Own),
 }
 
 /// A column, and how its values are written in one style.
@@ -238,6 +240,7 @@ impl Entry {
             Kind::Time if column.what == What::Field(Field::Bin) => Form::Stamp,
             Kind::Time => Form::Time,
             Kind::Text => Form::Text,
+            Kind::Custom => Form::Own(column.form),
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => match column.what {
                 What::Field(Field::Tos | Field::TunnelTos) if style.dscp => Form::Dscp,
                 What::Field(Field::FwdStatus) if style.forwarding => Form::Forwarding,
@@ -272,13 +275,20 @@ impl Entry {
 
     /// Whether people read values from the right.
     pub fn leans_right(&self) -> bool {
-        matches!(self.form, Form::Number | Form::Dscp | Form::Degree { .. })
-            && self.column.kind != Kind::Proto
+        match self.form {
+            Form::Number | Form::Dscp => self.column.kind != Kind::Proto,
+            Form::Degree { .. } | Form::Own(Own::Number) => true,
+            _ => false,
+        }
     }
 
     /// Whether values are texts from outside, which [`Show::value`] does not write.
     pub fn is_text(&self) -> bool {
-        self.form == Form::Text
+        match self.form {
+            Form::Text => true,
+            Form::Own(form) => form == Own::ShortText || form.is_symbol(),
+            _ => false,
+        }
     }
 
     /// Whether this is one of two real numbers that a column holds.
@@ -340,7 +350,7 @@ impl Show {
             Form::Proto => proto(pen, column.number(row) as u8),
             Form::Mac => pen.mac(column.mac(row)),
             Form::Hex => pen.hex(column.number(row) as u16),
-            Form::Rd => distinguisher(pen, column.number(row)),
+            Form::Rd => distinguisher(pen, Rd(column.number(row))),
             Form::Letter => pen.byte(letter(column.number(row))),
             Form::Time => self.watch.time(pen, Nanos(column.number(row))),
             Form::Stamp => self.watch.stamp(pen, Nanos(column.number(row))),
@@ -354,6 +364,53 @@ impl Show {
                 self.read(schema, column, row);
                 return true;
             }
+            Form::Own(form) => return self.custom(pen, form, schema, column, row),
+        }
+        false
+    }
+
+    /// A primitive of the configuration; likewise. What is absent is the zero of its form.
+    #[inline(never)]
+    fn custom(
+        &mut self,
+        pen: &mut Pen<'_>,
+        form: Own,
+        schema: &Schema,
+        column: &Column,
+        row: &[u64],
+    ) -> bool {
+        let number = column.number(row);
+        let bytes = number.to_be_bytes();
+        match form {
+            Own::Number => pen.number(number),
+            Own::Hex => pen.raw(format!("{number:x}").as_bytes()),
+            Own::Ip4 => pen.ip(Ip::v4((number as u32).to_be_bytes())),
+            Own::Ip6 => match column.ip(row) {
+                ip if ip == Ip::default() => pen.raw(b"::"),
+                ip => pen.ip(ip),
+            },
+            Own::Mac => {
+                let [_, _, mac @ ..] = bytes;
+                pen.mac(Mac(mac));
+            }
+            Own::ShortText => {
+                let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+                self.text.clear();
+                self.text.extend_from_slice(&bytes[..end]);
+                self.clean();
+                return true;
+            }
+            Own::ShortRaw(_) if number == 0 => {}
+            Own::ShortRaw(len) => dump(pen, bytes.get(..usize::from(len)).unwrap_or(&bytes)),
+            Own::Text => {
+                self.read(schema, column, row);
+                return true;
+            }
+            Own::Raw => {
+                self.read_raw(schema, Sym(number as u32));
+                return true;
+            }
+            Own::Nothing => {}
         }
         false
     }
@@ -371,13 +428,32 @@ impl Show {
         if sym != Sym::EMPTY {
             schema.symbols.read(sym, &mut self.text);
         }
+        self.clean();
+        if self.text.is_empty() && column.what == What::Field(Field::Class) {
+            self.text.extend_from_slice(b"unknown");
+        }
+    }
+
+    /// Bytes, as the digits that they are shown as.
+    fn read_raw(&mut self, schema: &Schema, sym: Sym) {
+        let mut bytes = Vec::new();
+        if sym != Sym::EMPTY {
+            schema.symbols.read(sym, &mut bytes);
+        }
+        self.text.clear();
+        match sym {
+            // It stands for bytes that found no room, and has none.
+            Sym::OVERFLOW => self.text = bytes,
+            _ => dump(&mut Pen::new(&mut self.text), &bytes),
+        }
+    }
+
+    /// Makes the text UTF-8.
+    fn clean(&mut self) {
         if let Err(_invalid) = std::str::from_utf8(&self.text) {
             self.text = String::from_utf8_lossy(&self.text)
                 .into_owned()
                 .into_bytes();
-        }
-        if self.text.is_empty() && column.what == What::Field(Field::Class) {
-            self.text.extend_from_slice(b"unknown");
         }
     }
 }
@@ -398,9 +474,24 @@ fn letter(n: u64) -> u8 {
     }
 }
 
-/// A route distinguisher as `type:administrator:number` (RFC 4364 §4.2).
-fn distinguisher(pen: &mut Pen<'_>, rd: u64) {
-    let (kind, low) = (rd >> 48, rd & 0xffff_ffff_ffff);
+/// Bytes as hex digits in capitals, joined by `-`.
+fn dump(pen: &mut Pen<'_>, bytes: &[u8]) {
+    for (n, byte) in bytes.iter().enumerate() {
+        let digits = [byte >> 4, byte & 15].map(|d| b"0123456789ABCDEF"[usize::from(d)]);
+        if n > 0 {
+            pen.byte(b'-');
+        }
+        pen.raw(&digits);
+    }
+}
+
+/// A route distinguisher as `type:administrator:number` (RFC 4364 §4.2), or the number of a VRF.
+fn distinguisher(pen: &mut Pen<'_>, rd: Rd) {
+    if let Some(vrf) = rd.as_vrf() {
+        pen.raw(b"vrfid:");
+        return pen.number(vrf.into());
+    }
+    let (kind, low) = rd.parts();
     let (admin, number) = match kind {
         0 => (low >> 32, low & 0xffff_ffff),
         1 | 2 => (low >> 16, low & 0xffff),
@@ -417,18 +508,22 @@ fn distinguisher(pen: &mut Pen<'_>, rd: u64) {
     pen.number(number);
 }
 
-/// Whether an address of zeros is IPv6's unspecified one rather than none: where the other end is
-/// an IPv6 address. Hosts that look for their own address send from it.
+/// Whether an address of zeros is IPv6's unspecified one rather than none: where another address
+/// of the row is IPv6. Hosts that look for their own address send from it, and the prefix of all
+/// addresses is written so.
 #[cold]
 fn is_six(schema: &Schema, column: &Column, row: &[u64]) -> bool {
-    let other = match column.what {
-        What::Field(Field::SrcHost) => Field::DstHost,
-        What::Field(Field::DstHost) => Field::SrcHost,
-        What::Field(Field::TunnelSrcHost) => Field::TunnelDstHost,
-        What::Field(Field::TunnelDstHost) => Field::TunnelSrcHost,
+    let others: &[Field] = match column.what {
+        What::Field(Field::SrcHost) => &[Field::DstHost],
+        What::Field(Field::DstHost) => &[Field::SrcHost],
+        What::Field(Field::SrcNet) => &[Field::SrcHost, Field::DstHost, Field::DstNet],
+        What::Field(Field::DstNet) => &[Field::DstHost, Field::SrcHost, Field::SrcNet],
+        What::Field(Field::TunnelSrcHost) => &[Field::TunnelDstHost],
+        What::Field(Field::TunnelDstHost) => &[Field::TunnelSrcHost],
         _ => return false,
     };
-    schema.column(What::Field(other)).is_some_and(|other| {
+    let mut others = others.iter().filter_map(|f| schema.column(What::Field(*f)));
+    others.any(|other| {
         let ip = other.ip(row);
         ip != Ip::default() && ip.as_v4().is_none()
     })
@@ -490,14 +585,21 @@ mod tests {
 
     #[test]
     fn distinguishers_of_all_types_and_letters() {
-        assert_eq!(written(|p| distinguisher(p, 0)), "0:0:0");
-        let rd = u64::from_be_bytes([0, 0, 0xfd, 0xe8, 0, 0, 0, 100]);
-        assert_eq!(written(|p| distinguisher(p, rd)), "0:65000:100");
-        let rd = u64::from_be_bytes([0, 1, 192, 0, 2, 1, 0, 7]);
-        assert_eq!(written(|p| distinguisher(p, rd)), "1:192.0.2.1:7");
-        let rd = u64::from_be_bytes([0, 2, 0, 1, 0, 0, 0, 9]);
-        assert_eq!(written(|p| distinguisher(p, rd)), "2:65536:9");
-        assert_eq!(written(|p| distinguisher(p, u64::MAX)), "unknown");
+        use crate::record::Origin;
+        for (wire, want) in [
+            ([0; 8], "0:0:0"),
+            ([0, 0, 0xfd, 0xe8, 0, 0, 0, 100], "0:65000:100"),
+            ([0, 1, 192, 0, 2, 1, 0, 7], "1:192.0.2.1:7"),
+            ([0, 2, 0, 1, 0, 0, 0, 9], "2:65536:9"),
+            ([0xff; 8], "unknown"),
+        ] {
+            for origin in [Origin::Unknown, Origin::Flow, Origin::Map] {
+                let rd = Rd::new(u64::from_be_bytes(wire), origin);
+                assert_eq!(written(|p| distinguisher(p, rd)), want);
+            }
+        }
+        let rd = Rd::vrf(1_610_612_736, Origin::Flow);
+        assert_eq!(written(|p| distinguisher(p, rd)), "vrfid:1610612736");
         assert_eq!(
             (letter(0), letter(b'i'.into()), letter(b'"'.into())),
             (b'u', b'i', b'u')

@@ -3,6 +3,7 @@
 pub mod list;
 pub mod net;
 pub mod networks;
+pub mod seconds;
 
 use crate::record::{Batch, FieldSet};
 

@@ -242,6 +242,7 @@ impl Pipeline {
             decoder,
             frame_filters: planned.frame_filters.clone(),
             record_filters: planned.record_filters.clone(),
+            gate: planned.gate.clone(),
             must_pass: planned.must_pass,
             stage: Default::default(),
             ledger,
@@ -315,9 +316,13 @@ impl Pipeline {
             for (worker, tray) in planned.workers.iter().zip(trays) {
                 let table = Aggregator::table(&settings);
                 let (settings, bins) = (settings.clone(), planned.bins.clone());
+                let pace = planned.pace.clone();
                 let tray = Box::new(tray);
                 let patient = self.mode.patient;
                 let mut aggregator = Aggregator::new(settings, bins, table, tray, patient);
+                if let Some(pace) = pace {
+                    aggregator = aggregator.paced(pace);
+                }
                 aggregator.resume(std::mem::take(&mut account));
                 mine[*worker].push((at, aggregator));
             }
@@ -500,6 +505,11 @@ impl Pipeline {
     pub fn rules(&self) -> Arc<Rules> {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         rules.clone()
+    }
+
+    /// Lets sources read again what they have from files beside their settings.
+    pub fn refresh_sources(&self) {
+        self.tell(|| Command::Refresh);
     }
 
     /// Remembers that maps could not be read again.

@@ -17,7 +17,7 @@ use crate::base::zone::Zone;
 use crate::config::{Aggregate, Config, Decode, Input, setting};
 use crate::decode::{self, Setup};
 use crate::record::schema::{Options, Schema};
-use crate::record::{Batch, Field, FieldSet, FlowRecord};
+use crate::record::{Batch, Customs, Field, FieldSet, FlowRecord};
 use crate::rule::filter::Filter;
 use crate::sink;
 use crate::source::{self, Link, Opener};
@@ -59,6 +59,8 @@ pub struct InputPlan {
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters that judge its records.
     pub record_filters: Vec<(u32, Arc<Filter>)>,
+    /// What all its frames must pass, with a bit that means nothing; empty for nothing.
+    pub gate: Vec<(u32, Arc<Filter>)>,
     /// Bits of which a frame must pass one; zero when some aggregation takes all.
     pub must_pass: u32,
     /// Threads that share it.
@@ -78,6 +80,8 @@ pub struct AggregatePlan {
     pub settings: Settings,
     /// Its time bins.
     pub bins: Option<Bins>,
+    /// When its rows are handed out, where that is not with each bin.
+    pub pace: Option<Bins>,
     /// Places of its outputs.
     pub outputs: Vec<usize>,
     /// What becomes of rows on their way there, and places of the outputs for those that do not
@@ -169,8 +173,9 @@ impl Plan {
         problems.append(&mut loader.problems);
         let mut inputs = Vec::new();
         for (at, opener) in openers.into_iter().enumerate() {
+            let gate = gate(&config.inputs[at], &mut problems);
             let planned = opener.map(|opener| plan_input(config, at, opener, &bits, &rules));
-            inputs.extend(planned);
+            inputs.extend(planned.map(|planned| InputPlan { gate, ..planned }));
         }
         mixed(config, &inputs, &mut problems);
         if inputs.len() == config.inputs.len() {
@@ -392,6 +397,10 @@ fn counted(settings: &Settings) -> FieldSet {
         RecordTime::Start => FieldSet::of(&[Field::TimestampStart]),
         RecordTime::End => FieldSet::of(&[Field::TimestampEnd]),
     });
+    if settings.prorate {
+        wanted.insert(Field::TimestampStart);
+        wanted.insert(Field::TimestampEnd);
+    }
     if settings.renormalise {
         wanted.insert(Field::SamplingRate);
     }
@@ -438,8 +447,14 @@ fn plan_aggregate(
             .is_some_and(sieve::Rules::wants_flows),
         both_ends: aggregate.both_ends,
         binned: aggregate.every.is_some(),
+        kinds: aggregate.kinds,
     };
-    let schema = Schema::new(&aggregate.name, &aggregate.by, options, symbols.clone());
+    let mut by = aggregate.by.clone();
+    if aggregate.stitch {
+        by.extend([Field::TimestampMin, Field::TimestampMax]);
+    }
+    let customs = Arc::new(config.primitives.customs());
+    let schema = Schema::with_customs(&aggregate.name, &by, options, symbols.clone(), customs);
     let places = |names: &[String]| -> Vec<usize> {
         let outputs = config.outputs.iter().enumerate();
         let meant = outputs.filter(|(_, o)| names.contains(&o.name));
@@ -456,13 +471,17 @@ fn plan_aggregate(
         memory: 0,
         full: aggregate.full,
         time: aggregate.time,
+        prorate: aggregate.prorate,
         renormalise: aggregate.renormalise,
         filter: None,
         seed: 0,
     };
     AggregatePlan {
         settings,
-        bins: aggregate.every.map(|every| Bins::new(every, zone.clone())),
+        bins: aggregate
+            .every
+            .map(|every| Bins::new(every, zone.clone()).placed(aggregate.align, aggregate.offset)),
+        pace: aggregate.flush.map(|every| Bins::new(every, zone.clone())),
         outputs: places(&aggregate.to),
         sieve: rules.map(|rules| (rules, places(&aggregate.rejects))),
         workers: workers
@@ -519,14 +538,34 @@ fn plan_input(
             exporters_max: config.limits.exporters as usize,
             options_max: config.limits.options as usize,
             fragments_max: config.limits.fragments as usize,
-            ..Setup::new(wanted)
+            reading: input.reading,
+            customs: Arc::new(customs(config, wanted)),
         },
         feeds,
         touched,
         frame_filters,
         record_filters,
+        gate: Vec::new(),
         must_pass: if all { 0 } else { must_pass },
         workers: input.workers.max(1) as usize,
+    }
+}
+
+/// The filter that all frames of an input must pass.
+fn gate(input: &Input, problems: &mut Vec<Problem>) -> Vec<(u32, Arc<Filter>)> {
+    if input.filter.is_empty() {
+        return Vec::new();
+    }
+    match Filter::everywhere(&input.filter) {
+        Ok(filter) if filter.is_all() => Vec::new(),
+        Ok(filter) => vec![(1, Arc::new(filter))],
+        Err(why) => {
+            problems.push(Problem {
+                place: input.options.place_of("filter"),
+                message: format!("input.{}: {why}", input.name),
+            });
+            Vec::new()
+        }
     }
 }
 
@@ -585,10 +624,23 @@ fn ungiven(config: &Config, inputs: &[InputPlan], rules: &Rules, problems: &mut 
                 message,
             });
         }
+        let customs = config.primitives.customs();
         for field in aggregate.by.iter().filter(|field| !given.has(**field)) {
-            let name = field.info().name;
+            let what = match customs.of(*field) {
+                Some(custom) => {
+                    let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
+                    if fed.any(|i| decode::gives_custom(i.decode, i.opener.datagrams(), custom)) {
+                        continue;
+                    }
+                    format!("the primitive `{}`", custom.name)
+                }
+                None => {
+                    let name = field.info().name;
+                    format!("`{name}`; `weir fields {name}` tells what does")
+                }
+            };
             let message = format!(
-                "aggregate.{}: none of its inputs gives `{name}`; `weir fields {name}` tells what does",
+                "aggregate.{}: none of its inputs gives {what}",
                 aggregate.name
             );
             problems.push(Problem {
@@ -597,4 +649,11 @@ fn ungiven(config: &Config, inputs: &[InputPlan], rules: &Rules, problems: &mut 
             });
         }
     }
+}
+
+/// The primitives of the configuration that are among the fields `wanted` of an input.
+fn customs(config: &Config, wanted: FieldSet) -> Customs {
+    let all = config.primitives.customs();
+    let wanted = all.iter().filter(|custom| wanted.has(custom.field));
+    Customs::new(wanted.cloned().collect())
 }

@@ -11,11 +11,13 @@ use crate::config::rules::{AggregateRules, InputRules, Method, ONLY};
 use crate::config::{Aggregate, Config};
 use crate::enrich::list::{Fixed, List, Listed, Of};
 use crate::enrich::networks::{Hidden, Located, Networks, Settings};
+use crate::enrich::seconds::Seconds;
 use crate::enrich::{Enricher, Enrichment, net};
 use crate::record::{Batch, Field, FieldSet};
 use crate::rule::lookup::{Distinguishers, Lookup, Rates};
 use crate::rule::map::kind;
 use crate::rule::tag::{TagMap, Tagger};
+use crate::rule::unlabel::Unlabel;
 use crate::rule::verdict::Verdict;
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub struct InputRule {
     sampling_rate: u32,
     rd: Option<Arc<Lookup>>,
     tags: Option<Arc<TagMap>>,
+    /// Whether the first record of each exporter has no label.
+    unlabel: bool,
     /// Fields that its records can have, rules included; tags that only a map gives are not.
     given: FieldSet,
     /// Aggregations that it feeds.
@@ -85,7 +89,13 @@ impl Reach {
 }
 
 /// Fields that the engine sets itself.
-const ENGINE: FieldSet = FieldSet::of(&[Field::Bin, Field::SrcNet, Field::DstNet]);
+const ENGINE: FieldSet = FieldSet::of(&[
+    Field::Bin,
+    Field::SrcNet,
+    Field::DstNet,
+    Field::TimestampMin,
+    Field::TimestampMax,
+]);
 
 /// Fields that maps of tags are for.
 const TAGGED: FieldSet = FieldSet::of(&[Field::Tag, Field::Tag2, Field::Label]);
@@ -175,6 +185,10 @@ impl Rules {
         if let Some(map) = &tags {
             reach.before = reach.before.union(map.needs());
         }
+        let unlabel = rule.unlabel && tags.is_some();
+        if unlabel {
+            reach.before = reach.before.union(Unlabel::needs());
+        }
         let (enrichment, before) = Enrichment::plan(rule.enrichers(), reach.before);
         reach.touched = reach.touched.union(reach.before).union(before);
         reach.before = before;
@@ -185,6 +199,7 @@ impl Rules {
                 .filter(|map| map.copies())
                 .map(|_| Batch::new(FieldSet::EMPTY)),
             tags: tags.map(|map| Tagger::new(map, seat.worker, seat.workers)),
+            unlabel: unlabel.then(Unlabel::default),
             early: first,
             late: last,
         };
@@ -229,6 +244,7 @@ impl InputRule {
     ) -> Self {
         let mut rule = Self {
             sampling_rate: config.sampling_rate,
+            unlabel: config.first_unlabelled,
             given: given.union(ENGINE),
             feeds,
             ..Self::default()
@@ -346,6 +362,9 @@ impl AggregateRule {
         }
         for list in &self.only {
             all.push(Box::new(Listed(list.clone())));
+        }
+        if self.config.whole_seconds {
+            all.push(Box::new(Seconds));
         }
         all
     }

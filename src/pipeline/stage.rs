@@ -7,6 +7,7 @@ use crate::enrich::{Enricher, Enrichment};
 use crate::record::{Batch, FlowRecord, Kept};
 use crate::rule::filter::Filter;
 use crate::rule::tag::Tagger;
+use crate::rule::unlabel::Unlabel;
 use crate::rule::verdict::Verdict;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct InputStage {
     pub enrichment: Enrichment,
     /// Tags.
     pub tags: Option<Tagger>,
+    /// Takes the label off the first record of each exporter.
+    pub unlabel: Option<Unlabel>,
     /// Room for records of which there are two.
     pub out: Option<Batch>,
     /// Aggregations with a map of tags of their own, which do not see the input's tags; then
@@ -33,7 +36,8 @@ impl InputStage {
     /// Bytes it takes beside its maps.
     pub fn bytes(&self) -> usize {
         let tagger = self.tags.as_ref().map_or(0, Tagger::bytes);
-        tagger + self.out.as_ref().map_or(0, |_| BATCH)
+        let unlabel = self.unlabel.as_ref().map_or(0, |_| Unlabel::BYTES);
+        tagger + unlabel + self.out.as_ref().map_or(0, |_| BATCH)
     }
 }
 
@@ -148,6 +152,7 @@ impl Stage<'_> {
         let InputStage {
             enrichment,
             tags,
+            unlabel,
             out,
             early,
             late,
@@ -166,6 +171,9 @@ impl Stage<'_> {
             }
             (Some(tagger), None) => {
                 tagger.enrich(batch);
+                if let Some(unlabel) = unlabel {
+                    unlabel.run(batch);
+                }
                 count(self.aggregates, late, batch, now);
             }
             (None, _) => count(self.aggregates, late, batch, now),

@@ -35,7 +35,16 @@ struct Message {
     worker: usize,
     drained: Drained,
     cause: Cause,
+    when: When,
+}
+
+/// Times of a flush.
+#[derive(Clone, Copy, Default)]
+struct When {
     now: Nanos,
+    /// When the time began that the rows belong to, where they have no bins and nothing but time
+    /// hands them out.
+    began: Nanos,
 }
 
 /// A worker's end.
@@ -45,16 +54,24 @@ pub struct WorkerTray {
     waiting: Arc<AtomicUsize>,
     back: Receiver<Table>,
     spare: Option<Table>,
+    began: Nanos,
 }
 
 impl Tray for WorkerTray {
+    fn began(&mut self, start: Nanos) {
+        self.began = start;
+    }
+
     fn put(&mut self, drained: Drained, cause: Cause, now: Nanos) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let message = Message {
             worker: self.worker,
             drained,
             cause,
-            now,
+            when: When {
+                now,
+                began: self.began,
+            },
         };
         if self.to.send(message).is_err() {
             log::error!("an aggregation's thread is gone; its rows are lost");
@@ -133,6 +150,7 @@ pub fn drain(
             waiting: count,
             back: take,
             spare: Some(spare),
+            began: Nanos(0),
         });
     }
     let (sieve, rejects) = match sifting {
@@ -174,7 +192,7 @@ impl Drain {
     fn run(mut self) -> BTreeSet<Nanos> {
         let workers = self.back.len();
         let mut met: Vec<Option<Table>> = (0..workers).map(|_| None).collect();
-        let mut now = Nanos(0);
+        let mut when = When::default();
         loop {
             let some = met.iter().any(Option::is_some);
             let message = if some {
@@ -182,7 +200,7 @@ impl Drain {
                     Ok(message) => Some(message),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => {
-                        self.deliver(&mut met, Cause::Bin, now);
+                        self.deliver(&mut met, Cause::Bin, when);
                         return self.unfinished;
                     }
                 }
@@ -193,27 +211,27 @@ impl Drain {
                 }
             };
             let Some(message) = message else {
-                self.deliver(&mut met, Cause::Bin, now);
+                self.deliver(&mut met, Cause::Bin, when);
                 continue;
             };
             if let Some(waiting) = self.waiting.get(message.worker) {
                 waiting.fetch_sub(1, Ordering::Relaxed);
             }
             match (message.drained, message.cause) {
-                (Drained::Rows(rows), _) => self.rows(&rows, message.now),
+                (Drained::Rows(rows), _) => self.rows(&rows, message.when),
                 (Drained::Table(table), Cause::Early) => {
                     let mut one: Vec<Option<Table>> = (0..workers).map(|_| None).collect();
                     one[message.worker] = Some(table);
-                    self.deliver(&mut one, Cause::Early, message.now);
+                    self.deliver(&mut one, Cause::Early, message.when);
                 }
                 (Drained::Table(table), Cause::Bin) => {
-                    now = message.now;
+                    when = message.when;
                     if met[message.worker].is_some() {
-                        self.deliver(&mut met, Cause::Bin, now);
+                        self.deliver(&mut met, Cause::Bin, when);
                     }
                     met[message.worker] = Some(table);
                     if met.iter().all(Option::is_some) {
-                        self.deliver(&mut met, Cause::Bin, now);
+                        self.deliver(&mut met, Cause::Bin, when);
                     }
                 }
             }
@@ -221,7 +239,7 @@ impl Drain {
     }
 
     /// Merges what met, hands the rows out, and gives the tables back.
-    fn deliver(&mut self, met: &mut [Option<Table>], cause: Cause, now: Nanos) {
+    fn deliver(&mut self, met: &mut [Option<Table>], cause: Cause, when: When) {
         let mut tables: Vec<(usize, Table)> = Vec::new();
         for (worker, slot) in met.iter_mut().enumerate() {
             tables.extend(slot.take().map(|table| (worker, table)));
@@ -239,7 +257,7 @@ impl Drain {
             }
             let words = self.schema.row_words();
             let all = || into.rows().chain(left.chunks_exact(words));
-            self.cut(&all, cause, now);
+            self.cut(&all, cause, when);
         }
         for (worker, mut table) in tables {
             table.clear();
@@ -250,9 +268,9 @@ impl Drain {
         }
     }
 
-    fn rows(&mut self, rows: &[u64], now: Nanos) {
+    fn rows(&mut self, rows: &[u64], when: When) {
         let words = self.schema.row_words();
-        self.cut(&|| rows.chunks_exact(words), Cause::Early, now);
+        self.cut(&|| rows.chunks_exact(words), Cause::Early, when);
     }
 
     /// Rows by bin, in order of bins and within one in order of arrival, in batches.
@@ -260,14 +278,17 @@ impl Drain {
         &mut self,
         all: &dyn Fn() -> I,
         cause: Cause,
-        now: Nanos,
+        When { now, began }: When,
     ) {
         let schema = self.schema.clone();
         let column = schema
             .column(What::Field(Field::Bin))
             .filter(|_| schema.binned);
         let Some(column) = column else {
-            let bin = *self.unbinned.get_or_insert(now);
+            let bin = match began {
+                Nanos(0) => *self.unbinned.get_or_insert(now),
+                began => began,
+            };
             self.bin(bin, all, cause, now);
             if cause == Cause::Bin {
                 self.unbinned = None;

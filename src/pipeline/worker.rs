@@ -44,6 +44,8 @@ pub struct Intaker {
     pub frame_filters: Vec<(u32, Arc<Filter>)>,
     /// Filters on records, each with its bit.
     pub record_filters: Vec<(u32, Arc<Filter>)>,
+    /// What all frames must pass.
+    pub gate: Vec<(u32, Arc<Filter>)>,
     /// Bits of which a frame must pass one; zero when some aggregation takes every frame.
     pub must_pass: u32,
     /// What is done to its records before they are counted, and where they are.
@@ -97,6 +99,8 @@ pub enum Command {
     Stop,
     /// Publish a snapshot now.
     Publish,
+    /// Let sources read again what they have from files.
+    Refresh,
     /// Go on with these rules, for the same inputs and aggregations.
     Rules(Arc<Rules>),
 }
@@ -296,6 +300,10 @@ impl Worker {
                     }
                 }
                 Command::Publish => {}
+                Command::Refresh => {
+                    let sources = self.inputs.iter_mut().filter_map(|i| i.source.as_mut());
+                    sources.for_each(|source| source.refresh());
+                }
                 Command::Rules(rules) => self.follow(&rules),
             }
             self.obeyed = self.obeyed.wrapping_add(1);
@@ -375,7 +383,7 @@ impl Worker {
         let mut run = |batch: &mut Batch, ledger: &mut Intake| stage.run(batch, ledger);
         let mut emit = Emit::new(batch, &mut run, &mut input.ledger, symbols, cache);
         let (decoder, must) = (&mut input.decoder, input.must_pass);
-        let filters = &mut input.frame_filters;
+        let (filters, gate) = (&mut input.frame_filters, &mut input.gate);
         let mut progress = Ok(Progress::More);
         for _ in 0..ROUNDS {
             progress = source.read(&mut |frame| {
@@ -383,6 +391,10 @@ impl Worker {
                 let bytes = u64::from(frame.wire_len);
                 emit.ledger.frame_bytes = emit.ledger.frame_bytes.wrapping_add(bytes);
                 emit.time = frame.time;
+                if !gate.is_empty() && Intaker::judge(gate, frame) == 0 {
+                    emit.drop(Reason::Filter, frame.wire_len as usize);
+                    return;
+                }
                 if !filters.is_empty() {
                     emit.pass = Intaker::judge(filters, frame);
                     if emit.pass & must == 0 && must != 0 {

@@ -15,6 +15,8 @@ struct Merged {
     field: Field,
     how: Merge,
     slot: Slot,
+    /// Where the record does not say, it is when it arrived.
+    or_arrival: bool,
 }
 
 /// The counters behind each key, as words of eight bytes: packets, bytes, flows if wanted, then
@@ -36,6 +38,7 @@ impl CounterPlan {
                     field: *field,
                     how: info.merge,
                     slot: Slot::at(info.offset, info.kind.size()),
+                    or_arrival: matches!(field, Field::TimestampMin | Field::TimestampMax),
                 });
             }
         }
@@ -91,7 +94,10 @@ impl CounterPlan {
         }
         for (plan, slot) in self.merged.iter().zip(rest) {
             let word = record.words().get(plan.slot.word).copied();
-            let value = plan.slot.cut(u64::from_ne_bytes(word.unwrap_or_default()));
+            let value = match plan.slot.cut(u64::from_ne_bytes(word.unwrap_or_default())) {
+                0 if plan.or_arrival => record.time.0,
+                value => value,
+            };
             *slot = meet(plan.how, *slot, value);
         }
     }
@@ -145,8 +151,13 @@ mod tests {
             plan.add(&r, &mut counters);
         }
         assert_eq!(counters, [3, 300, 3, 19, 40, 90]);
+        // A flow without times began and ended when it came.
+        let mut late = FlowRecord::new();
+        (late.packets, late.time) = (0, Nanos(95));
+        plan.add(&late, &mut counters);
+        assert_eq!(counters, [3, 300, 3, 19, 40, 95]);
         let other = [1, 1, 1, 32, 10, 20];
         plan.merge(&other, &mut counters);
-        assert_eq!(counters, [4, 301, 4, 51, 10, 90]);
+        assert_eq!(counters, [4, 301, 4, 51, 10, 95]);
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! The configuration parser, copy plans, key plans, writers, filters, help and documentation are
 //! derived from [`FIELDS`]. Adding a primitive is one row here and the line in a decoder or
-//! enricher that sets it. Not for values: those live in [`FlowRecord`].
+//! enricher that sets it. Primitives that the configuration defines have slots here and nothing
+//! else, see [`custom`](super::custom). Not for values: those live in [`FlowRecord`].
 
+use super::custom::SLOTS;
 use super::flow::FlowRecord;
 use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Sym;
@@ -38,6 +40,9 @@ pub enum Kind {
     Letter,
     /// Number of one byte that is shown as text in JSON (forwarding status, inner TCP flags).
     NumberText,
+    /// A primitive that the configuration defines. Columns alone have this kind, beside a
+    /// [`Form`](super::Form): in the table such a slot is a number of eight bytes.
+    Custom,
 }
 
 impl Kind {
@@ -47,7 +52,7 @@ impl Kind {
             Self::U8 | Self::Proto | Self::Letter => 1,
             Self::U16 | Self::EtherType => 2,
             Self::U32 | Self::Text | Self::NumberText => 4,
-            Self::U64 | Self::Time | Self::Rd => 8,
+            Self::U64 | Self::Time | Self::Rd | Self::Custom => 8,
             Self::Mac => 6,
             Self::Ip => 16,
         }
@@ -86,13 +91,15 @@ pub enum Giver {
     Geo,
     /// Deep packet inspection.
     Dpi,
+    /// A `[primitive.NAME]` of the configuration says what it is and where it comes from.
+    Custom,
 }
 
 impl Giver {
     /// Why this build can not supply such a field, if it can not.
     pub fn missing(self) -> Option<&'static str> {
         match self {
-            Self::Wire | Self::Engine => None,
+            Self::Wire | Self::Engine | Self::Custom => None,
             Self::Route => Some("needs routes from BGP, BMP or MRT; weir has no routing plane yet"),
             Self::Rpki => Some("needs RPKI validation; weir has no RPKI client yet"),
             Self::Geo => Some("needs a GeoIP database; weir has no GeoIP enricher yet"),
@@ -101,7 +108,7 @@ impl Giver {
     }
 }
 
-/// One row of [`FIELDS`].
+/// One row of [`TABLE`].
 #[derive(Clone, Copy, Debug)]
 pub struct Info {
     /// The field.
@@ -179,8 +186,8 @@ macro_rules! fields {
         #[repr(u8)]
         pub enum Field { $(#[doc = $doc] $id),* }
 
-        /// The table of all primitives, indexed by `Field as usize`.
-        pub static FIELDS: &[Info] = &[$(Info {
+        /// All fields, indexed by `Field as usize`: the [`FIELDS`], then [`HIDDEN`] ones.
+        pub static TABLE: &[Info] = &[$(Info {
             field: Field::$id, name: $name, json: $json, csv: $csv, sql: $sql, kind: Kind::$kind,
             offset: $off, merge: Merge::$merge, giver: Giver::$giver, elements: &[$($ie),*],
             doc: $doc,
@@ -243,14 +250,32 @@ wrapper_slots! {
 
 include!("table.rs");
 
+/// Rows at the end of the [`TABLE`] that nobody can ask for by name: the kind of a record, and the
+/// slots of the configuration's own primitives.
+pub const HIDDEN: usize = 1 + SLOTS;
+
+/// The table of the primitives that have names, indexed by `Field as usize`.
+pub static FIELDS: &[Info] = TABLE.split_at(TABLE.len() - HIDDEN).0;
+
 impl Field {
     /// How many there are.
-    pub const COUNT: usize = FIELDS.len();
+    pub const COUNT: usize = TABLE.len();
 
     /// The row of the table.
     #[inline]
     pub fn info(self) -> &'static Info {
-        &FIELDS[self as usize]
+        &TABLE[self as usize]
+    }
+
+    /// The field of slot `n` for primitives of the configuration.
+    pub fn custom(n: usize) -> Option<Self> {
+        TABLE.get(TABLE.len() - SLOTS..)?.get(n).map(|i| i.field)
+    }
+
+    /// The slot of a primitive of the configuration.
+    #[inline]
+    pub fn slot(self) -> Option<usize> {
+        (self as usize).checked_sub(Self::COUNT - SLOTS)
     }
 
     /// By the name used in configurations.
@@ -338,7 +363,7 @@ impl FieldSet {
 
     /// The fields, in the order of the table.
     pub fn iter(self) -> impl Iterator<Item = Field> {
-        FIELDS.iter().map(|i| i.field).filter(move |f| self.has(*f))
+        TABLE.iter().map(|i| i.field).filter(move |f| self.has(*f))
     }
 }
 
@@ -362,7 +387,7 @@ mod tests {
 
     #[test]
     fn slots_lie_inside_one_or_two_words_and_do_not_overlap() {
-        for a in FIELDS {
+        for a in TABLE {
             let size = a.kind.size();
             assert!(a.offset + size <= FlowRecord::DATA, "{}", a.name);
             if size <= 8 {
@@ -375,7 +400,7 @@ mod tests {
             } else {
                 assert_eq!(a.offset % 8, 0, "{} is not aligned", a.name);
             }
-            for b in FIELDS.iter().filter(|b| b.field > a.field) {
+            for b in TABLE.iter().filter(|b| b.field > a.field) {
                 let apart = a.offset + size <= b.offset || b.offset + b.kind.size() <= a.offset;
                 let alias = ALIASES.contains(&(a.field, b.field));
                 assert!(apart || alias, "{} and {} overlap", a.name, b.name);
@@ -386,13 +411,31 @@ mod tests {
     #[test]
     fn names_are_unique_and_rows_in_order() {
         const { assert!(Field::COUNT <= 128) };
-        for (n, a) in FIELDS.iter().enumerate() {
+        for (n, a) in TABLE.iter().enumerate() {
             assert_eq!(a.field as usize, n);
+        }
+        for (n, a) in FIELDS.iter().enumerate() {
             assert_eq!(Field::by_name(a.name), Some(a.field));
             for b in &FIELDS[n + 1..] {
                 assert_ne!(a.csv, b.csv, "{} {}", a.name, b.name);
             }
         }
+    }
+
+    #[test]
+    fn slots_of_the_configuration_are_fields_without_a_name() {
+        for n in 0..SLOTS {
+            let field = Field::custom(n).unwrap();
+            assert_eq!((field.slot(), field.info().giver), (Some(n), Giver::Custom));
+            assert_eq!(field.info().offset, Field::Custom0.info().offset + 8 * n);
+            assert_eq!(Field::by_name(field.info().name), None);
+        }
+        assert_eq!(Field::custom(SLOTS), None);
+        assert_eq!(
+            (Field::RecordKind.slot(), Field::SrcHost.slot()),
+            (None, None)
+        );
+        assert_eq!(Field::by_name("record_kind"), None);
     }
 
     #[test]

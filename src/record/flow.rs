@@ -1,7 +1,19 @@
 //! [`FlowRecord`]: one packet or one exported flow, as every stage of the data path sees it.
 
-use super::field::FieldSet;
+use super::field::{Field, FieldSet};
 use crate::base::time::Nanos;
+
+/// What a record tells of; [`Field::RecordKind`] holds it as a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordKind {
+    /// Traffic: its counters mean something.
+    #[default]
+    Traffic,
+    /// Something that happened: its template has no counter of bytes and no part of a packet.
+    Event,
+    /// What an exporter says of itself.
+    Options,
+}
 
 /// Plain data without pointers, one layout in every build.
 ///
@@ -31,7 +43,7 @@ pub struct FlowRecord {
 
 impl FlowRecord {
     /// Bytes of the key zones.
-    pub const DATA: usize = 512;
+    pub const DATA: usize = 640;
     /// Words of eight bytes in the key zones.
     pub const WORDS: usize = Self::DATA / 8;
     /// Bytes that are zeroed at once: a line of most caches.
@@ -85,6 +97,16 @@ impl FlowRecord {
         self.data.get_mut(offset..offset + len).unwrap_or_default()
     }
 
+    /// Sets a number of eight bytes, by field.
+    #[inline]
+    pub fn set_word(&mut self, field: Field, word: u64) {
+        let offset = field.info().offset;
+        if let Some(slot) = self.slot(offset, 8).first_chunk_mut() {
+            *slot = word.to_ne_bytes();
+            self.present.insert(field);
+        }
+    }
+
     /// Reads bytes at `offset`; empty where they do not fit.
     #[inline]
     pub fn bytes_at(&self, offset: usize, len: usize) -> &[u8] {
@@ -98,4 +120,4 @@ impl Default for FlowRecord {
     }
 }
 
-const _: () = assert!(size_of::<FlowRecord>().is_multiple_of(64) && size_of::<FlowRecord>() <= 576);
+const _: () = assert!(size_of::<FlowRecord>().is_multiple_of(64) && size_of::<FlowRecord>() <= 704);

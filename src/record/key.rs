@@ -173,9 +173,11 @@ impl KeyPlan {
         for (src, dst) in &self.swap {
             let (src, dst) = (src.info(), dst.info());
             let len = src.kind.size();
-            other
-                .slot(src.offset, len)
-                .copy_from_slice(record.bytes_at(dst.offset, len));
+            for (to, from) in [(src, dst), (dst, src)] {
+                other
+                    .slot(to.offset, len)
+                    .copy_from_slice(record.bytes_at(from.offset, len));
+            }
         }
         other
     }
@@ -354,6 +356,9 @@ mod tests {
         r.set_src_host(Ip::v4([192, 0, 2, 1]));
         r.set_dst_host(Ip::v4([198, 51, 100, 2]));
         assert_eq!(plan.swapped(&r).src_host(), Ip::v4([198, 51, 100, 2]));
+        let twice = plan.swapped(&plan.swapped(&r));
+        let ends = (Ip::v4([192, 0, 2, 1]), Ip::v4([198, 51, 100, 2]));
+        assert_eq!((twice.src_host(), twice.dst_host()), ends);
         assert!(plan.needs().has(Field::DstHost));
     }
 }

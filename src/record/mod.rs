@@ -4,16 +4,20 @@
 
 pub mod batch;
 pub mod counter;
+pub mod custom;
 pub mod field;
 pub mod flow;
 pub mod kept;
 pub mod key;
+pub mod rd;
 pub mod schema;
 
 pub use batch::Batch;
 pub use counter::CounterPlan;
-pub use field::{FIELDS, Field, FieldSet, Giver, Info, Kind, Merge};
-pub use flow::FlowRecord;
+pub use custom::{Custom, Customs, Form};
+pub use field::{FIELDS, Field, FieldSet, Giver, Info, Kind, Merge, TABLE};
+pub use flow::{FlowRecord, RecordKind};
 pub use kept::Kept;
 pub use key::{KeyLines, KeyPlan};
+pub use rd::{Origin, Rd};
 pub use schema::{Column, Schema, Value};

@@ -1,7 +1,8 @@
 //! [`Schema`]: what the rows of an aggregation contain, and typed values back from a row.
 
 use super::counter::{self, CounterPlan};
-use super::field::{Field, Kind};
+use super::custom::{Custom, Customs, Form};
+use super::field::{Field, Info, Kind};
 use super::key::KeyPlan;
 use crate::base::addr::{Ip, Mac};
 use crate::base::intern::{Interner, Sym};
@@ -28,6 +29,8 @@ pub struct Column {
     pub what: What,
     /// How it is to be read and shown.
     pub kind: Kind,
+    /// The same of a primitive of the configuration; of others [`Form::Nothing`].
+    pub form: Form,
     slot: Slot,
 }
 
@@ -81,7 +84,16 @@ impl Column {
         self.slot.cut(word)
     }
 
-    /// The value in `row` of a column of kind [`Kind::Ip`].
+    /// Writes a number where [`number`](Self::number) reads it.
+    pub fn set_number(&self, row: &mut [u64], number: u64) {
+        let Slot { word, left, right } = self.slot;
+        let mask = u64::MAX >> right << (right - left);
+        if let Some(word) = row.get_mut(word) {
+            *word = *word & !mask | (number << (right - left)) & mask;
+        }
+    }
+
+    /// The value in `row` of a column that holds an address of 16 bytes.
     #[inline]
     pub fn ip(&self, row: &[u64]) -> Ip {
         let mut bytes = [0; 16];
@@ -90,6 +102,19 @@ impl Column {
             bytes[8..].copy_from_slice(&low.to_ne_bytes());
         }
         Ip(bytes)
+    }
+
+    /// Whether the value is a symbol.
+    pub fn is_symbol(&self) -> bool {
+        self.kind == Kind::Text || self.form.is_symbol()
+    }
+
+    /// Bytes the value takes in a key.
+    pub fn size(&self) -> usize {
+        match self.kind {
+            Kind::Custom => self.form.size(),
+            kind => kind.size(),
+        }
     }
 
     /// The value in `row` of a column of kind [`Kind::Mac`].
@@ -132,19 +157,42 @@ pub struct Schema {
     pub counter: CounterPlan,
     /// Whether rows belong to time bins; then [`Field::Bin`] is among the columns.
     pub binned: bool,
+    /// What tells traffic, events and options apart, where that is wanted.
+    pub kind: Option<Column>,
     /// Key fields in table order, then merged fields, then packets, flows, bytes.
     pub columns: Vec<Column>,
     /// Where symbols become text again.
     pub symbols: Arc<Interner>,
+    /// The primitives of the configuration.
+    pub customs: Arc<Customs>,
 }
 
 impl Schema {
     /// The schema of an aggregation by `fields`, which may hold keys and merged fields.
     pub fn new(name: &str, fields: &[Field], options: Options, symbols: Arc<Interner>) -> Self {
+        Self::with_customs(name, fields, options, symbols, Arc::default())
+    }
+
+    /// The same where the configuration has primitives of its own, which are among the `fields`
+    /// by their first slots.
+    pub fn with_customs(
+        name: &str,
+        fields: &[Field],
+        options: Options,
+        symbols: Arc<Interner>,
+        customs: Arc<Customs>,
+    ) -> Self {
         let mut all = fields.to_vec();
         if options.binned {
             all.push(Field::Bin);
         }
+        if options.kinds {
+            all.push(Field::RecordKind);
+        }
+        let slots = customs.iter().filter(|c| fields.contains(&c.field));
+        let seconds = slots.flat_map(|c| c.fields().skip(1));
+        let seconds: Vec<Field> = seconds.collect();
+        all.extend(&seconds);
         let mut key = KeyPlan::compile(&all);
         if options.both_ends {
             key = key.both_ends();
@@ -153,22 +201,30 @@ impl Schema {
         all.sort();
         all.dedup();
         let mut columns: Vec<Column> = Vec::new();
-        for field in all {
-            let slot = match (key.position(field), counter.position(field)) {
-                (Some(at), _) => Slot::at(at, field.info().kind.size()),
+        for field in all.into_iter().filter(|field| !seconds.contains(field)) {
+            let mut column = Column {
+                what: What::Field(field),
+                kind: field.info().kind,
+                form: Form::Nothing,
+                slot: Slot::word(0),
+            };
+            if let Some(custom) = customs.of(field) {
+                (column.kind, column.form) = (Kind::Custom, custom.form);
+            }
+            column.slot = match (key.position(field), counter.position(field)) {
+                (Some(at), _) => Slot::at(at, column.size()),
                 (None, Some(at)) => Slot::word(key.len() + at),
                 (None, None) => continue,
             };
-            columns.push(Column {
-                what: What::Field(field),
-                kind: field.info().kind,
-                slot,
-            });
+            columns.push(column);
         }
+        let is_kind = |column: &mut Column| column.what == What::Field(Field::RecordKind);
+        let kind = columns.extract_if(.., is_kind).next();
         let mut count = |what, at| {
             columns.push(Column {
                 what,
                 kind: Kind::U64,
+                form: Form::Nothing,
                 slot: Slot::word(key.len() + at),
             });
         };
@@ -182,9 +238,60 @@ impl Schema {
             key,
             counter,
             binned: options.binned,
+            kind,
             columns,
             symbols,
+            customs,
         }
+    }
+
+    /// The key of `what` in JSON.
+    pub fn json_name(&self, what: What) -> &str {
+        self.name_of(what, ["packets", "flows", "bytes"], |info| info.json)
+    }
+
+    /// The heading of `what` in CSV and tables.
+    pub fn csv_name(&self, what: What) -> &str {
+        self.name_of(what, ["PACKETS", "FLOWS", "BYTES"], |info| info.csv)
+    }
+
+    /// The column of `what` in SQL; empty where it has none.
+    pub fn sql_name(&self, what: What) -> &str {
+        self.name_of(what, ["packets", "flows", "bytes"], |info| info.sql)
+    }
+
+    /// The name of `what` in the configuration.
+    pub fn field_name(&self, what: What) -> &str {
+        self.name_of(what, ["packets", "flows", "bytes"], |info| info.name)
+    }
+
+    fn name_of(
+        &self,
+        what: What,
+        [packets, flows, bytes]: [&'static str; 3],
+        of: impl Fn(&'static Info) -> &'static str,
+    ) -> &str {
+        match what {
+            What::Packets => packets,
+            What::Flows => flows,
+            What::Bytes => bytes,
+            What::Field(field) => match self.custom(field) {
+                Some(custom) => &custom.name,
+                None => of(field.info()),
+            },
+        }
+    }
+
+    /// The primitive of the configuration that has a field's slot.
+    pub fn custom(&self, field: Field) -> Option<&Custom> {
+        field.slot().and_then(|_| self.customs.of(field))
+    }
+
+    /// Whether the counters of `row` mean something: it is traffic, not events or options, where
+    /// those are kept apart.
+    #[inline]
+    pub fn counts(&self, row: &[u64]) -> bool {
+        self.kind.is_none_or(|column| column.number(row) == 0)
     }
 
     /// Words of one row: key, then counters.
@@ -205,6 +312,8 @@ impl Schema {
             Kind::Mac => Value::Mac(column.mac(row)),
             Kind::Text => Value::Text(Sym(column.number(row) as u32)),
             Kind::Time => Value::Time(Nanos(column.number(row))),
+            Kind::Custom if column.form == Form::Ip6 => Value::Ip(column.ip(row)),
+            Kind::Custom if column.is_symbol() => Value::Text(Sym(column.number(row) as u32)),
             _ => Value::Number(column.number(row)),
         }
     }
@@ -221,6 +330,8 @@ pub struct Options {
     pub both_ends: bool,
     /// Split rows by time bin.
     pub binned: bool,
+    /// Keep traffic, events and options apart.
+    pub kinds: bool,
 }
 
 #[cfg(test)]

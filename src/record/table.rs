@@ -51,7 +51,7 @@ fields! {
     PeerSrcIp / set_peer_src_ip / peer_src_ip: Ip @ 80, "peer_src_ip", "peer_ip_src", "PEER_SRC_IP", "peer_ip_src",
         Key, Wire, [130, 131], "Exporter or agent that reported the flow.";
     PeerDstIp / set_peer_dst_ip / peer_dst_ip: Ip @ 96, "peer_dst_ip", "peer_ip_dst", "PEER_DST_IP", "peer_ip_dst",
-        Key, Wire, [18, 63, 15, 62], "BGP next hop, else IP next hop.";
+        Key, Wire, [18, 63, 47, 140, 15, 62], "BGP next hop, else that of MPLS, else that of IP.";
 
     // Prefixes, rates, classes.
     SrcNet / set_src_net / src_net: Ip @ 112, "src_net", "net_src", "SRC_NET", "net_src",
@@ -230,4 +230,40 @@ fields! {
         Key, Wire, [15, 62], "IP next hop.";
     EgressVrfId / set_egress_vrf_id / egress_vrf_id: U32 @ 504, "egress_vrf_id", "egress_vrf_id", "EGRESS_VRF_ID", "vrf_id_egress",
         Key, Wire, [235], "Number of the egress VRF.";
+    // Not primitives by name, see `HIDDEN`: what kind of record it is, and the slots of primitives
+    // that the configuration defines, whose names, forms and sources only it knows.
+    RecordKind / set_record_kind / record_kind: U8 @ 147, "record_kind", "record_kind", "RECORD_KIND", "",
+        Key, Engine, [], "0 traffic, 1 an event without byte counter, 2 options data.";
+    Custom0 / set_custom_0 / custom_0: U64 @ 512, "primitive 0", "primitive 0", "primitive 0", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom1 / set_custom_1 / custom_1: U64 @ 520, "primitive 1", "primitive 1", "primitive 1", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom2 / set_custom_2 / custom_2: U64 @ 528, "primitive 2", "primitive 2", "primitive 2", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom3 / set_custom_3 / custom_3: U64 @ 536, "primitive 3", "primitive 3", "primitive 3", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom4 / set_custom_4 / custom_4: U64 @ 544, "primitive 4", "primitive 4", "primitive 4", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom5 / set_custom_5 / custom_5: U64 @ 552, "primitive 5", "primitive 5", "primitive 5", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom6 / set_custom_6 / custom_6: U64 @ 560, "primitive 6", "primitive 6", "primitive 6", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom7 / set_custom_7 / custom_7: U64 @ 568, "primitive 7", "primitive 7", "primitive 7", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom8 / set_custom_8 / custom_8: U64 @ 576, "primitive 8", "primitive 8", "primitive 8", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom9 / set_custom_9 / custom_9: U64 @ 584, "primitive 9", "primitive 9", "primitive 9", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom10 / set_custom_10 / custom_10: U64 @ 592, "primitive 10", "primitive 10", "primitive 10", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom11 / set_custom_11 / custom_11: U64 @ 600, "primitive 11", "primitive 11", "primitive 11", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom12 / set_custom_12 / custom_12: U64 @ 608, "primitive 12", "primitive 12", "primitive 12", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom13 / set_custom_13 / custom_13: U64 @ 616, "primitive 13", "primitive 13", "primitive 13", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom14 / set_custom_14 / custom_14: U64 @ 624, "primitive 14", "primitive 14", "primitive 14", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
+    Custom15 / set_custom_15 / custom_15: U64 @ 632, "primitive 15", "primitive 15", "primitive 15", "",
+        Key, Custom, [], "A primitive that the configuration defines.";
 }

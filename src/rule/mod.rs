@@ -10,4 +10,5 @@ pub mod lookup;
 pub mod map;
 pub mod pattern;
 pub mod tag;
+pub mod unlabel;
 pub mod verdict;

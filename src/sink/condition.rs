@@ -49,11 +49,11 @@ impl Condition {
         let not = name.ends_with('!');
         let name = name.trim_end_matches('!').trim();
         let value = value.trim();
-        let what = What::Field(field(name)?);
-        let kind = match what {
-            What::Field(field) => field.info().kind,
-            _ => Kind::U64,
+        let (field, kind) = match schema.customs.named(&name.to_lowercase()) {
+            Some(custom) => (custom.field, Kind::Custom),
+            None => field(name).map(|field| (field, field.info().kind))?,
         };
+        let what = What::Field(field);
         let number = |text: &str| match text.strip_prefix("0x") {
             Some(hex) => u64::from_str_radix(hex, 16).ok(),
             None => text.parse().ok(),
@@ -62,6 +62,7 @@ impl Condition {
             Kind::Ip => prefix(value).ok_or_else(|| {
                 format!("`{value}` is no address or prefix; one is 192.0.2.0/24 or 2001:db8::1")
             })?,
+            Kind::Custom => Test::Text(value.to_lowercase().into()),
             Kind::EtherType => Test::Text(value.trim_start_matches("0x").to_lowercase().into()),
             _ => match number(value) {
                 Some(number) if kind != Kind::Text => Test::Number(number),

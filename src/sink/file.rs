@@ -10,12 +10,14 @@
 //! - `path`: the name, a [`Pattern`]: `"/var/log/weir/%Y%m%d-%H%M.csv"`, with the start of the
 //!   bin as its time, and `$peer_src_ip`-like values of primitives of the rows, or `$aggregate`.
 //! - `format`: default `"csv"`.
+//! - `underscores`: whether dots and colons of values in names are `_`; default false.
 //! - `append`: whether rows are appended to the file; default true where `path` has no time.
 //! - `existing`: what becomes of a file of that name, when not appended to: `"continue"` (default;
 //!   the new file holds its rows too), `"replace"` (if it is from an earlier run), or
 //!   `"overwrite"` (each flush begins the file anew).
 //! - `empty_files`: whether a flush without rows makes a file; default false.
-//! - `mode`, `owner`, `group`: see [`access`].
+//! - `mode`: permissions in octal, like `"0640"`; `owner`, `group`: whose files are, by name or
+//!   number.
 //! - `latest`: a symbolic link that always leads to the file completed last; a [`Pattern`] with
 //!   variables of `path`.
 //! - `trigger`: a command for `sh -c`, run when a file is complete, with its name in `WEIR_FILE`.
@@ -70,6 +72,7 @@ enum Existing {
 #[derive(Clone, Debug)]
 struct Settings {
     path: Pattern,
+    underscores: bool,
     shape: Shape,
     append: bool,
     existing: Existing,
@@ -120,6 +123,7 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
             options.wrong("latest", message);
         }
     }
+    let underscores = options.flag("underscores").unwrap_or(false);
     let append = options.flag("append");
     let existing = [
         ("continue", Existing::Continue),
@@ -153,6 +157,7 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
         empty,
         access,
         path,
+        underscores,
         shape,
         latest,
         sync,
@@ -194,7 +199,10 @@ impl FileSink {
         while at < rows.words.len() {
             let end = (at + step).min(rows.words.len());
             let row = rows.words.get(at..end).unwrap_or_default();
-            let values = variables.of(&mut self.show, &rows.schema, row, false);
+            let mut values = variables.of(&mut self.show, &rows.schema, row, false);
+            if self.settings.underscores {
+                values.iter_mut().for_each(|value| name::underscored(value));
+            }
             if current.as_ref().is_some_and(|c| *c != values) || at - start >= size * 256 {
                 self.run(rows, start..at, current.take().unwrap_or_default())?;
                 start = at;

@@ -43,6 +43,13 @@ enum Variable {
     Absent,
 }
 
+/// Values without dots and colons, where that is wanted: as parts of names they are in the way.
+pub fn underscored(value: &mut [u8]) {
+    for byte in value.iter_mut().filter(|b| b".:".contains(b)) {
+        *byte = b'_';
+    }
+}
+
 /// What the variables of a pattern stand for in the rows of one schema.
 pub struct Variables(Vec<Variable>);
 

@@ -141,6 +141,7 @@ impl Source for Again {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 mod tests {
     use super::super::savefile::SavefileSource;
     use super::*;

@@ -16,6 +16,7 @@
 use super::{Frame, Link, Loss, Opener, Peer, Progress, Source, SourceError};
 use crate::base::options::Options;
 use crate::base::time::Nanos;
+use crate::sys::plain::Plain;
 use crate::sys::ring::{self, Packet, Ring};
 use std::io;
 use std::sync::Arc;
@@ -101,9 +102,25 @@ fn place(interface: &str) -> Result<(u32, Link), SourceError> {
     ))
 }
 
+/// Where the frames come from.
+enum Tap {
+    Ring(Ring),
+    /// A system call for each frame, where the kernel has no ring.
+    Plain(Plain),
+}
+
+impl Tap {
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Ring(ring) => ring.is_ready(),
+            Self::Plain(plain) => plain.is_ready(),
+        }
+    }
+}
+
 /// An interface that is listened to.
 pub struct CaptureSource {
-    ring: Ring,
+    tap: Tap,
     link: Link,
     direction: Direction,
     index: Option<u32>,
@@ -117,9 +134,31 @@ impl CaptureSource {
     /// When the interface is not there or is down, or the system refuses; the message says what
     /// to do about a refusal. Trying again later is in order.
     pub fn open(config: &CaptureConfig) -> Result<Self, SourceError> {
+        Self::with(config, |options| match Ring::open(options) {
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+                let name = &config.interface;
+                log::warn!("capture on {name}: no packet ring here ({e}); frame by frame instead");
+                Plain::open(options).map(Tap::Plain)
+            }
+            opened => opened.map(Tap::Ring),
+        })
+    }
+
+    /// As [`Self::open`], as on a kernel that has no rings.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_plain(config: &CaptureConfig) -> Result<Self, SourceError> {
+        Self::with(config, |options| Plain::open(options).map(Tap::Plain))
+    }
+
+    fn with(
+        config: &CaptureConfig,
+        open: impl Fn(&ring::Options<'_>) -> io::Result<Tap>,
+    ) -> Result<Self, SourceError> {
         let (interface, link) = place(&config.interface)?;
         let cooked = link != Link::Ethernet;
-        let ring = Ring::open(&ring::Options {
+        let tap = open(&ring::Options {
             interface,
             cooked,
             promiscuous: config.promiscuous,
@@ -132,7 +171,7 @@ impl CaptureSource {
         .map_err(|e| explain(&config.interface, &e))?;
         let name = config.interface.clone();
         Ok(Self {
-            ring,
+            tap,
             link,
             direction: config.direction,
             index: config.index,
@@ -145,9 +184,12 @@ impl CaptureSource {
         self.link
     }
 
-    /// Memory of the ring, in bytes.
+    /// Memory that is shared with the kernel or read into, in bytes.
     pub fn memory(&self) -> usize {
-        self.ring.memory()
+        match &self.tap {
+            Tap::Ring(ring) => ring.memory(),
+            Tap::Plain(plain) => plain.memory(),
+        }
     }
 }
 
@@ -165,7 +207,10 @@ fn explain(interface: &str, e: &io::Error) -> io::Error {
 
 impl Source for CaptureSource {
     fn fd(&self) -> Option<i32> {
-        Some(self.ring.fd())
+        Some(match &self.tap {
+            Tap::Ring(ring) => ring.fd(),
+            Tap::Plain(plain) => plain.fd(),
+        })
     }
 
     fn read(&mut self, to: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
@@ -196,8 +241,12 @@ impl Source for CaptureSource {
                 from,
             });
         };
-        match self.ring.read(hand_out) {
-            Ok(true) if self.ring.is_ready() => Ok(Progress::More),
+        let read = match &mut self.tap {
+            Tap::Ring(ring) => ring.read(hand_out),
+            Tap::Plain(plain) => plain.read(hand_out),
+        };
+        match read {
+            Ok(true) if self.tap.is_ready() => Ok(Progress::More),
             Ok(_) => Ok(Progress::Idle),
             Err(e) => Err(explain(&self.name, &e).into()),
         }
@@ -205,7 +254,10 @@ impl Source for CaptureSource {
 
     fn loss(&self) -> Loss {
         Loss {
-            kernel: self.ring.dropped(),
+            kernel: match &self.tap {
+                Tap::Ring(ring) => ring.dropped(),
+                Tap::Plain(plain) => plain.dropped(),
+            },
             ..Loss::default()
         }
     }

@@ -208,6 +208,8 @@ pub trait Source: Send {
     fn read(&mut self, to: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError>;
     /// What was lost before us, in total since opening.
     fn loss(&self) -> Loss;
+    /// Reads again what it has from files beside its settings, when maps are read again.
+    fn refresh(&mut self) {}
     /// Bytes of the input consumed so far and its size where known, for a progress display.
     fn position(&self) -> Option<(u64, Option<u64>)> {
         None

@@ -39,6 +39,8 @@ pub struct UdpConfig {
     pub batch: usize,
     /// Who may send: addresses and prefixes; empty is everybody.
     pub allow: Allow,
+    /// A file with more of them.
+    pub allow_file: Option<String>,
 }
 
 impl Default for UdpConfig {
@@ -52,6 +54,7 @@ impl Default for UdpConfig {
             datagram: 16_384,
             batch: 32,
             allow: Allow::default(),
+            allow_file: None,
         }
     }
 }
@@ -60,6 +63,9 @@ impl Default for UdpConfig {
 pub struct UdpSource {
     socket: Socket,
     batch: Batch,
+    /// Who may send, without and with those of the file.
+    fixed: Allow,
+    file: Option<String>,
     allow: Allow,
     refused: u64,
     oversize: u64,
@@ -90,7 +96,7 @@ impl UdpSource {
             let at = format!("{}{}", config.listen, device.unwrap_or_default());
             io::Error::new(e.kind(), format!("cannot listen on {at}: {e}"))
         })?;
-        Ok(Self::with(socket, config))
+        Self::with(socket, config)
     }
 
     /// Takes over an open socket, as from [`crate::sys::notify::inherited`]; `config.listen` and
@@ -99,19 +105,23 @@ impl UdpSource {
     /// # Errors
     /// When the descriptor is no bound UDP socket.
     pub fn adopt(fd: OwnedFd, config: &UdpConfig) -> Result<Self, SourceError> {
-        Ok(Self::with(Socket::adopt(fd, &options(config))?, config))
+        Self::with(Socket::adopt(fd, &options(config))?, config)
     }
 
-    fn with(socket: Socket, config: &UdpConfig) -> Self {
+    fn with(socket: Socket, config: &UdpConfig) -> Result<Self, SourceError> {
+        let file = config.allow_file.clone();
+        let allow = allowed(&config.allow, file.as_deref()).map_err(io::Error::other)?;
         // An adopted socket may have dropped something before it was ours; that counts as well.
-        Self {
+        Ok(Self {
             socket,
             batch: Batch::new(config.batch, config.datagram),
-            allow: config.allow.clone(),
+            fixed: config.allow.clone(),
+            file,
+            allow,
             refused: 0,
             oversize: 0,
             kernel: Drops::default(),
-        }
+        })
     }
 
     /// The address and port listened on.
@@ -138,6 +148,16 @@ impl UdpSource {
 }
 
 impl Source for UdpSource {
+    fn refresh(&mut self) {
+        if self.file.is_none() {
+            return;
+        }
+        match allowed(&self.fixed, self.file.as_deref()) {
+            Ok(allow) => self.allow = allow,
+            Err(why) => log::error!("{why}; who might send before may go on"),
+        }
+    }
+
     fn fd(&self) -> Option<i32> {
         Some(self.socket.fd())
     }
@@ -186,6 +206,22 @@ impl Source for UdpSource {
             oversize: self.oversize,
         }
     }
+}
+
+/// Who may send, those of a file among them; rows that are wrong are told of.
+fn allowed(fixed: &Allow, file: Option<&str>) -> Result<Allow, String> {
+    let Some(path) = file else {
+        return Ok(fixed.clone());
+    };
+    let (listed, complaints) = Allow::read(path)?;
+    for problem in complaints.problems() {
+        let (line, column) = (problem.place.line, problem.place.column);
+        log::warn!(
+            "{path}:{line}:{column}: {}; the row is left out",
+            problem.message
+        );
+    }
+    Ok(fixed.and(&listed))
 }
 
 fn options(config: &UdpConfig) -> udp::Options {
@@ -272,7 +308,7 @@ impl Opener for Listener {
 
 /// Reads the settings of an input of kind `udp`: `listen` (address and port, or a port alone for
 /// all addresses) or `socket` (a name, from the service manager), `device`, `only_ipv6`, `allow`,
-/// `receive_buffer`, `datagram`, `batch`.
+/// `allow_file`, `receive_buffer`, `datagram`, `batch`.
 pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
     let socket = options.text("socket");
     let usual = UdpConfig::default();
@@ -295,6 +331,7 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
             }
         })
         .collect();
+    let allow_file = options.text("allow_file").filter(|f| !f.is_empty());
     let receive_buffer = options
         .size("receive_buffer")
         .and_then(|n| usize::try_from(n).ok());
@@ -313,6 +350,7 @@ pub fn parse(options: &mut Options, workers: usize) -> Option<Arc<dyn Opener>> {
         datagram: datagram.unwrap_or(usual.datagram),
         batch: batch.unwrap_or(usual.batch),
         allow: Allow::parse(&allow).ok()?,
+        allow_file,
     };
     Some(Arc::new(Listener { config, socket }))
 }
@@ -451,6 +489,10 @@ mod tests {
             ..at("127.0.0.1:0")
         };
         let mut source = UdpSource::open(&config).unwrap();
+        if source.socket.drops().is_none() {
+            println!("what_the_kernel_dropped_is_known skipped: this system does not tell");
+            return;
+        }
         assert_eq!(source.receive_buffer().unwrap(), 16_384);
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = source.local().unwrap();

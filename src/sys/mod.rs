@@ -6,6 +6,8 @@ pub mod fifo;
 pub mod memory;
 pub mod notify;
 pub mod pcap;
+#[cfg(target_os = "linux")]
+pub mod plain;
 pub mod poll;
 pub mod process;
 #[cfg(target_os = "linux")]

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes in front of every frame that the kernel leaves to us, beside its own gap.
-const RESERVE: u32 = 32;
+pub(super) const RESERVE: u32 = 32;
 
 /// A block is handed over when it is full or this many milliseconds after its first frame.
 pub const RETIRE_MS: u32 = 100;
@@ -140,23 +140,13 @@ impl Ring {
     ///
     /// # Errors
     /// What the system says; `PermissionDenied` without CAP_NET_RAW, `ENETDOWN` when the
-    /// interface is down.
+    /// interface is down, `Unsupported` when the system has no such rings.
     pub fn open(options: &Options<'_>) -> io::Result<Self> {
-        let kind = if options.cooked {
-            libc::SOCK_DGRAM
-        } else {
-            libc::SOCK_RAW
-        };
-        // Protocol 0: nothing arrives before the filter is in place and the socket is bound.
-        // SAFETY: no memory involved.
-        let fd =
-            super::check(unsafe { libc::socket(libc::AF_PACKET, kind | libc::SOCK_CLOEXEC, 0) })?;
-        // SAFETY: just opened, nobody else has it.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        let socket = open(options)?;
+        let fd = socket.as_raw_fd();
         let version = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
-        super::set_option(fd, libc::SOL_PACKET, libc::PACKET_VERSION, &version)?;
-        super::set_option(fd, libc::SOL_PACKET, libc::PACKET_RESERVE, &RESERVE)?;
-        attach(fd, &program(options.filter, options.snap))?;
+        super::set_option(fd, libc::SOL_PACKET, libc::PACKET_VERSION, &version).map_err(absent)?;
+        super::set_option(fd, libc::SOL_PACKET, libc::PACKET_RESERVE, &RESERVE).map_err(absent)?;
 
         let (block, count) = shape(options.memory, super::memory::page());
         let frame = 2048.min(block);
@@ -169,12 +159,9 @@ impl Ring {
             tp_sizeof_priv: 0,
             tp_feature_req_word: 0,
         };
-        super::set_option(fd, libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
-        let map = Map::new(fd, block * count)?;
-        if options.promiscuous && options.interface != 0 {
-            promiscuous(fd, options.interface)?;
-        }
-        bind(fd, options.interface)?;
+        super::set_option(fd, libc::SOL_PACKET, libc::PACKET_RX_RING, &request).map_err(absent)?;
+        let map = Map::new(fd, block * count).map_err(absent)?;
+        start(fd, options)?;
         let ring = Self {
             map,
             socket,
@@ -184,13 +171,6 @@ impl Ring {
             drops: Cell::new(0),
             failed: None,
         };
-        if let Some(error) = ring.error()? {
-            return Err(error);
-        }
-        if let Some(group) = options.fanout {
-            let argument = u32::from(group) | (libc::PACKET_FANOUT_HASH << 16);
-            super::set_option(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)?;
-        }
         ring.dropped();
         Ok(ring)
     }
@@ -214,7 +194,7 @@ impl Ring {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            self.failed = self.error()?;
+            self.failed = error(self.fd())?;
             if self.failed.is_none() {
                 return Ok(false);
             }
@@ -243,30 +223,70 @@ impl Ring {
 
     /// Frames the kernel has dropped for want of room, since opening.
     pub fn dropped(&self) -> u64 {
-        // Reading sets the kernel's numbers back to zero.
-        let mut stats = libc::tpacket_stats_v3 {
-            tp_packets: 0,
-            tp_drops: 0,
-            tp_freeze_q_cnt: 0,
-        };
-        if super::get_option(
-            self.fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_STATISTICS,
-            &mut stats,
-        )
-        .is_ok()
-        {
-            self.drops
-                .set(self.drops.get().saturating_add(u64::from(stats.tp_drops)));
-        }
+        let news = drops(self.fd());
+        self.drops.set(self.drops.get().saturating_add(news));
         self.drops.get()
     }
+}
 
-    fn error(&self) -> io::Result<Option<io::Error>> {
-        let mut error = 0_i32;
-        super::get_option(self.fd(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error)?;
-        Ok((error != 0).then(|| io::Error::from_raw_os_error(error)))
+/// A packet socket that receives nothing yet.
+pub(super) fn open(options: &Options<'_>) -> io::Result<OwnedFd> {
+    let kind = if options.cooked {
+        libc::SOCK_DGRAM
+    } else {
+        libc::SOCK_RAW
+    };
+    // Protocol 0: nothing arrives before the filter is in place and the socket is bound.
+    // SAFETY: no memory involved.
+    let fd = super::check(unsafe { libc::socket(libc::AF_PACKET, kind | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: just opened, nobody else has it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    attach(fd, &program(options.filter, options.snap))?;
+    Ok(socket)
+}
+
+/// Lets it receive.
+pub(super) fn start(fd: RawFd, options: &Options<'_>) -> io::Result<()> {
+    if options.promiscuous && options.interface != 0 {
+        promiscuous(fd, options.interface)?;
+    }
+    bind(fd, options.interface)?;
+    if let Some(error) = error(fd)? {
+        return Err(error);
+    }
+    if let Some(group) = options.fanout {
+        let argument = u32::from(group) | (libc::PACKET_FANOUT_HASH << 16);
+        super::set_option(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)?;
+    }
+    Ok(())
+}
+
+/// An error that waits at the socket.
+fn error(fd: RawFd) -> io::Result<Option<io::Error>> {
+    let mut error = 0_i32;
+    super::get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR, &mut error)?;
+    Ok((error != 0).then(|| io::Error::from_raw_os_error(error)))
+}
+
+/// Frames dropped for want of room since this was asked last: reading sets the kernel's numbers
+/// back to zero.
+pub(super) fn drops(fd: RawFd) -> u64 {
+    let mut stats = libc::tpacket_stats_v3 {
+        tp_packets: 0,
+        tp_drops: 0,
+        tp_freeze_q_cnt: 0,
+    };
+    let known = super::get_option(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS, &mut stats);
+    known.map_or(0, |_| u64::from(stats.tp_drops))
+}
+
+/// What is said of a ring, or of its third version, by a system that has none.
+fn absent(e: io::Error) -> io::Error {
+    match e.raw_os_error() {
+        Some(libc::EINVAL | libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::ENOSYS | libc::ENODEV) => {
+            io::Error::new(io::ErrorKind::Unsupported, e)
+        }
+        _ => e,
     }
 }
 

@@ -2,7 +2,8 @@
 //! kernel's drop counter, and many datagrams in one system call. Receiving only.
 //!
 //! On systems other than Linux a batch is filled by one recvfrom(2) per datagram and the kernel's
-//! drops are not known.
+//! drops are not known. A Linux that has no recvmmsg(2), or a sandbox that does not know it, is
+//! asked with one recvmsg(2) per datagram.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -108,8 +109,9 @@ impl Socket {
         if let Some(bytes) = receive_buffer {
             set_receive_buffer(fd, bytes)?;
         }
+        // A system that does not count along still receives.
         #[cfg(target_os = "linux")]
-        super::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &1_i32)?;
+        let _ = super::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &1_i32);
         Ok(Self { inner })
     }
 
@@ -167,7 +169,7 @@ fn reuse_port(fd: RawFd) -> io::Result<()> {
 }
 
 /// Beyond `net.core.rmem_max` where we have CAP_NET_ADMIN, else up to it.
-fn set_receive_buffer(fd: RawFd, bytes: usize) -> io::Result<()> {
+pub(super) fn set_receive_buffer(fd: RawFd, bytes: usize) -> io::Result<()> {
     let size = i32::try_from(bytes).unwrap_or(i32::MAX);
     #[cfg(target_os = "linux")]
     if super::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &size).is_ok() {
@@ -245,6 +247,8 @@ mod linux {
         bytes: Box<[u8]>,
         size: usize,
         count: usize,
+        /// The system knows no way to receive several at once.
+        single: bool,
     }
 
     // SAFETY: the pointers in the headers and vectors go to the boxes beside them, which move
@@ -292,6 +296,7 @@ mod linux {
                 bytes,
                 size,
                 count: 0,
+                single: false,
             }
         }
 
@@ -303,13 +308,17 @@ mod linux {
         /// Receives what is there, up to the capacity, without waiting; zero when there is nothing.
         ///
         /// # Errors
-        /// What recvmmsg(2) says, other than that there is nothing or that it was interrupted.
+        /// What recvmmsg(2) or recvmsg(2) says, other than that there is nothing or that it was
+        /// interrupted.
         pub fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
             self.count = 0;
             for header in &mut self.headers {
                 header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
                 header.msg_hdr.msg_controllen = size_of::<Control>() as _;
                 header.msg_hdr.msg_flags = 0;
+            }
+            if self.single {
+                return self.one_by_one(socket);
             }
             loop {
                 // SAFETY: every header points to a name, a control buffer and a vector of the
@@ -330,9 +339,45 @@ mod linux {
                     }
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                    // recvmmsg(2) itself knows no EPERM: that is a sandbox older than the call.
+                    Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                        self.single = true;
+                        return self.one_by_one(socket);
+                    }
                     Err(e) => return Err(e),
                 }
             }
+        }
+
+        /// As on a system that can not receive several at once.
+        #[cfg(test)]
+        pub(super) fn single(&mut self) {
+            self.single = true;
+        }
+
+        /// As [`Self::receive`], a system call for each datagram; the headers are prepared.
+        fn one_by_one(&mut self, socket: &Socket) -> io::Result<usize> {
+            for header in &mut self.headers {
+                let length = loop {
+                    let message = &raw mut header.msg_hdr;
+                    // SAFETY: as in `receive`, for one header.
+                    let n = unsafe { libc::recvmsg(socket.fd(), message, libc::MSG_DONTWAIT) };
+                    let failed = match u32::try_from(n) {
+                        Ok(length) => break length,
+                        Err(_) => io::Error::last_os_error(),
+                    };
+                    match failed.kind() {
+                        io::ErrorKind::Interrupted => {}
+                        io::ErrorKind::WouldBlock => return Ok(self.count),
+                        // What was received before is handed out first; the error comes again.
+                        _ if self.count > 0 => return Ok(self.count),
+                        _ => return Err(failed),
+                    }
+                };
+                header.msg_len = length;
+                self.count += 1;
+            }
+            Ok(self.count)
         }
 
         /// The datagrams of the last [`Self::receive`], in order of arrival.
@@ -474,5 +519,49 @@ mod portable {
         pub fn memory(&self) -> usize {
             self.bytes.len() + self.capacity * size_of::<(usize, SocketAddr)>()
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// What a batch holds: bytes, sender's port, cut off.
+    fn held(batch: &Batch) -> Vec<(Vec<u8>, u16, bool)> {
+        let all = batch.iter().map(|d| {
+            let from = d.from.expect("a sender");
+            (d.bytes.to_vec(), from.port(), d.truncated)
+        });
+        all.collect()
+    }
+
+    #[test]
+    fn one_by_one_is_the_same_as_many_at_once() {
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = Socket::bind(local, &Options::default()).unwrap();
+        let sender = UdpSocket::bind(local).unwrap();
+        let send = || {
+            for length in [4_usize, 0, 9, 8] {
+                let bytes = vec![length as u8; length];
+                sender.send_to(&bytes, socket.local().unwrap()).unwrap();
+            }
+        };
+        let mut many = Batch::new(3, 8);
+        let mut one = Batch::new(3, 8);
+        one.single();
+        send();
+        assert_eq!(many.receive(&socket).unwrap(), 3);
+        let first = held(&many);
+        assert_eq!(many.receive(&socket).unwrap(), 1);
+        let second = held(&many);
+        assert_eq!(many.receive(&socket).unwrap(), 0);
+        assert!(first[2].2 && first[2].0.len() == 8 && first[1].0.is_empty());
+        send();
+        assert_eq!(one.receive(&socket).unwrap(), 3);
+        assert_eq!(held(&one), first);
+        assert_eq!(one.receive(&socket).unwrap(), 1);
+        assert_eq!(held(&one), second);
+        assert_eq!(one.receive(&socket).unwrap(), 0);
+        assert_eq!(first[0].1, sender.local_addr().unwrap().port());
     }
 }

@@ -84,6 +84,8 @@ pub fn open(bytes: &[u8]) -> Result<(Header, Sets<'_>), Error> {
         Sets {
             rest: Cursor::new(rest),
             format,
+            cut: false,
+            short: false,
         },
     ))
 }
@@ -116,6 +118,10 @@ pub struct Set<'a> {
 pub struct Sets<'a> {
     rest: Cursor<'a>,
     format: Format,
+    /// The message is longer than what there is of it.
+    cut: bool,
+    /// The last set was handed out in part; the error is still to come.
+    short: bool,
 }
 
 impl<'a> Iterator for Sets<'a> {
@@ -123,6 +129,9 @@ impl<'a> Iterator for Sets<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if std::mem::take(&mut self.short) {
+            return Some(Err(Error::Truncated));
+        }
         let left = self.rest.rest();
         // Fewer bytes than a set header can only be padding; some exporters pad with more.
         if left.len() < 4 || is_padding(left) {
@@ -143,13 +152,26 @@ fn is_padding(bytes: &[u8]) -> bool {
 }
 
 impl<'a> Sets<'a> {
+    /// The same for a message of which the capture has the begin only: the set that is not all
+    /// there is handed out as far as it goes, and `Truncated` behind it. Of a whole message that
+    /// would be wrong, since then it is the length that lies, and what follows are other sets.
+    pub fn cut(self) -> Self {
+        Self { cut: true, ..self }
+    }
+
     #[inline]
     fn set(&mut self) -> Result<Set<'a>, Error> {
         let id = self.rest.u16()?;
         let length = usize::from(self.rest.u16()?)
             .checked_sub(4)
             .ok_or(Error::Length)?;
-        let body = self.rest.take(length)?;
+        let body = match self.rest.take(length) {
+            Err(_) if self.cut => {
+                self.short = true;
+                self.rest.take(self.rest.left())?
+            }
+            body => body?,
+        };
         let kind = match (self.format, id) {
             (_, 256..) => Kind::Data(id),
             (Format::V9, 0) | (Format::Ipfix, 2) => Kind::Templates,
@@ -485,6 +507,13 @@ mod tests {
         m[23] = 200; // a set longer than the datagram
         let (_, mut sets) = open(&m).unwrap();
         assert_eq!(sets.next().unwrap().unwrap_err(), Error::Truncated);
+        // Of a message that was cut, what is there of it comes before the error.
+        let (_, sets) = open(&m).unwrap();
+        let mut sets = sets.cut();
+        let set = sets.next().unwrap().unwrap();
+        assert_eq!((set.kind, set.body.len()), (Kind::Templates, 24));
+        assert_eq!(sets.next().unwrap().unwrap_err(), Error::Truncated);
+        assert!(sets.next().is_none());
         let liar = [1, 4, 0xff, 0xff, 0, 8, 0, 4];
         let mut walk = templates(&liar, Format::V9, false);
         assert_eq!(walk.next(), Some(Err(Error::Truncated)));

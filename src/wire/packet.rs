@@ -241,6 +241,35 @@ impl Packet {
     };
 }
 
+/// Where the headers below IP begin, in bytes from the begin of the frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The first Ethernet header.
+    pub mac: Option<u32>,
+    /// The first VLAN tag, behind the EtherType that announces it.
+    pub vlan: Option<u32>,
+    /// The first entry of the MPLS label stack.
+    pub mpls: Option<u32>,
+    /// What is above all link headers.
+    pub network: Option<u32>,
+}
+
+/// The places of a frame's headers, as far as they can be read.
+pub fn places(start: Start, frame: &[u8]) -> Places {
+    let mut places = Places::default();
+    let (mut c, mut link) = (Cursor::new(frame), LinkLayer::EMPTY);
+    let walked = link::walk_with(start, &mut c, &mut link, |header, at| {
+        let at = offset(at);
+        match header {
+            link::Header::Mac => places.mac.get_or_insert(at),
+            link::Header::Vlan => places.vlan.get_or_insert(at),
+            link::Header::Mpls => places.mpls.get_or_insert(at),
+        };
+    });
+    places.network = walked.ok().map(|_| offset(c.offset()));
+    places
+}
+
 /// Reads `frame`, which had `wire_len` bytes on the wire; `inside` asks for tunnels too.
 ///
 /// # Errors

@@ -1,8 +1,7 @@
 //! A data path to drive by hand: a decoder, aggregations behind it, and the checks that must hold
 //! whatever was fed. Shared by tests and fuzz targets. Not for timing: nothing is threaded here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use weir::agg::full::Full;
 use weir::agg::window::{Cause, RecordTime, Tray};
@@ -12,33 +11,31 @@ use weir::base::intern::{Interner, SymCache};
 use weir::base::ledger::{Intake, Sum};
 use weir::base::time::Nanos;
 use weir::base::zone::Zone;
-use weir::decode::{self, Decode, Decoder, Emit, Setup};
+use weir::decode::{self, Decode, Decoder, Emit, Reading, Setup};
+use weir::record::custom::{Element, Layer, Pointer, Shape};
 use weir::record::schema::{Options, Schema};
-use weir::record::{Batch, FIELDS, Field, FieldSet};
+use weir::record::{Batch, Custom, Customs, FIELDS, Field, FieldSet, Form};
 use weir::source::Frame;
 
 /// Sums of what one aggregation handed out: rows, packets, bytes.
 #[derive(Default)]
-pub struct Out([AtomicU64; 3]);
+pub struct Out(Mutex<Sum>);
 
 impl Out {
     fn add(&self, schema: &Schema, rows: &[u64]) {
+        let mut sum = self.0.lock().unwrap();
         for row in rows.chunks_exact(schema.row_words()) {
             let counters = &row[schema.key.len()..];
-            self.0[0].fetch_add(1, Ordering::Relaxed);
-            self.0[1].fetch_add(counters[0], Ordering::Relaxed);
-            self.0[2].fetch_add(counters[1], Ordering::Relaxed);
+            // What strangers claim goes round, as in the counters it is compared with.
+            sum.records += 1;
+            sum.packets = sum.packets.wrapping_add(counters[0]);
+            sum.bytes = sum.bytes.wrapping_add(counters[1]);
         }
     }
 
     /// Rows, packets and bytes handed out so far.
     pub fn sum(&self) -> Sum {
-        let [records, packets, bytes] = [0, 1, 2].map(|at| self.0[at].load(Ordering::Relaxed));
-        Sum {
-            records,
-            packets,
-            bytes,
-        }
+        *self.0.lock().unwrap()
     }
 }
 
@@ -82,6 +79,8 @@ pub struct Want {
     pub every: Option<u32>,
     /// Whether both ends count.
     pub both_ends: bool,
+    /// Whether flows are split over bins.
+    pub prorate: bool,
 }
 
 impl Want {
@@ -94,16 +93,52 @@ impl Want {
             full,
             every: None,
             both_ends: false,
+            prorate: false,
         }
     }
 
-    /// By every field that a decoder can give.
+    /// By every field that a decoder can give, and the primitives of [`customs`].
     pub fn everything() -> Self {
         let wire = FIELDS
             .iter()
             .filter(|info| info.giver == weir::record::field::Giver::Wire);
-        Self::by(&wire.map(|info| info.field).collect::<Vec<_>>())
+        let wire = wire.map(|info| info.field);
+        let customs = customs();
+        let own = customs.iter().map(|custom| custom.field);
+        Self::by(&wire.chain(own).collect::<Vec<_>>())
     }
+}
+
+/// Shape, length, element and places of a primitive.
+type Given = (Shape, Option<u16>, u16, &'static [(Layer, u16)]);
+
+/// Primitives of a configuration: elements that exporters send, places in every layer.
+pub fn customs() -> Customs {
+    use Layer::{L3, L4, Mac, Mpls, Payload, Vlan};
+    let pointer = |(layer, offset): &(Layer, u16)| Pointer {
+        layer: *layer,
+        proto: None,
+        offset: *offset,
+    };
+    let list: [Given; 6] = [
+        (Shape::Number, Some(8), 1, &[(L3, 8)]),
+        (Shape::Ip, Some(4), 8, &[(L3, 12)]),
+        (Shape::Text, None, 82, &[(Payload, 0)]),
+        (Shape::Raw, Some(3), 4, &[(Vlan, 0), (Mpls, 0)]),
+        (Shape::Raw, Some(20), 315, &[(L4, 0)]),
+        (Shape::Mac, Some(6), 56, &[(Mac, 6)]),
+    ];
+    let custom = |(n, (shape, length, id, places)): (usize, Given)| Custom {
+        name: format!("p{n}"),
+        shape,
+        form: Form::new(shape, length).unwrap(),
+        length,
+        element: Some(Element { pen: 0, id }),
+        options: true,
+        pointers: places.iter().map(pointer).collect(),
+        field: Field::custom(n).unwrap(),
+    };
+    Customs::new(list.into_iter().enumerate().map(custom).collect())
 }
 
 /// Bytes of texts that a rig keeps.
@@ -129,6 +164,11 @@ impl Rig {
             exporters_max: 8,
             options_max: 64,
             fragments_max: 16,
+            customs: Arc::new(customs()),
+            reading: Reading {
+                account_options: true,
+                ..Reading::default()
+            },
             ..Setup::new(FieldSet::EMPTY)
         };
         Self::with_stores(decode, datagrams, wants, small)
@@ -155,6 +195,7 @@ impl Rig {
                 memory: want.memory,
                 full: want.full,
                 time: RecordTime::Start,
+                prorate: want.prorate,
                 renormalise: true,
                 filter: None,
                 seed: 7,

@@ -160,21 +160,8 @@ impl Report {
         }
     }
 
-    /// Writes what is ready; what went wrong is noted once, and nothing is written any more. Who
-    /// reads a pipe may have seen enough: that is no failure.
     fn write_out(&mut self) -> Result<(), SinkError> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.trouble.is_none()
-            && let Err(error) = self.to.write_all(&self.out)
-        {
-            told.trouble = Some(error);
-        }
-        self.out.clear();
-        match &told.trouble {
-            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Some(error) => Err(SinkError::Refused(error.to_string())),
-            None => Ok(()),
-        }
+        deliver(&mut *self.to, &self.told, &mut self.out)
     }
 
     /// Keeps rows to be sorted. When there is no more room, those that sort first stay, as far as
@@ -228,6 +215,14 @@ impl Report {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.beyond = self.beyond.rows;
         drop(told);
+        let (to, told) = (&mut *self.to, &self.told);
+        // Else all rows would lie in memory once more, as text.
+        let mut spill = |out: &mut Vec<u8>| {
+            if out.len() >= CHUNK {
+                // What fails is noted, and told at the end.
+                let _ = deliver(to, told, out);
+            }
+        };
         match (&mut self.writer, self.wanted.format) {
             (_, Format::Table) | (None, _) => {
                 let page = table::Page {
@@ -236,11 +231,12 @@ impl Report {
                     rest,
                     total,
                 };
-                page.write(rows(), &mut self.out);
+                page.write(rows(), &mut self.out, &mut spill);
             }
             (Some(writer), format) => {
                 for row in rows() {
                     writer.rows(row, self.flushed, &mut self.out);
+                    spill(&mut self.out);
                 }
                 if ends && format != Format::Formatted {
                     table::ends(&schema, format, rest, total, &mut self.out);
@@ -279,6 +275,26 @@ impl Sink for Report {
             told.trouble.get_or_insert(error);
         }
         self.write_out()
+    }
+}
+
+/// Text that is written in one go, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// Writes what is ready; what went wrong is noted once, and nothing is written any more. Who
+/// reads a pipe may have seen enough: that is no failure.
+fn deliver(to: &mut dyn Write, told: &Told, out: &mut Vec<u8>) -> Result<(), SinkError> {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.trouble.is_none()
+        && let Err(error) = to.write_all(out)
+    {
+        told.trouble = Some(error);
+    }
+    out.clear();
+    match &told.trouble {
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Some(error) => Err(SinkError::Refused(error.to_string())),
+        None => Ok(()),
     }
 }
 

@@ -28,58 +28,70 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Writes heading, rows, the others and the total.
-    pub fn write<'a>(&self, rows: impl Iterator<Item = &'a [u64]>, out: &mut Vec<u8>) {
+    /// Writes heading, rows, the others and the total. Rows are gone through twice, for the widths
+    /// and for the text, of which `spill` is given what is ready.
+    pub fn write<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a [u64]> + Clone,
+        out: &mut Vec<u8>,
+        spill: &mut dyn FnMut(&mut Vec<u8>),
+    ) {
         let style = &self.wanted.style;
         let columns: Vec<(Out, Entry)> = arrange(self.schema, CSV_ORDER, style)
             .filter_map(|(out, column)| Some((out, Entry::part(out, column?, style))))
             .collect();
-        let mut show = Show::new(&self.wanted.style);
-        let bytes_at = self.schema.key.len() + BYTES;
-        let mut lines: Vec<(Vec<String>, u64)> = Vec::new();
-        for row in rows {
-            let cells = columns
-                .iter()
-                .map(|(_, entry)| cell(self.schema, &mut show, entry, row));
-            lines.push((cells.collect(), row.get(bytes_at).copied().unwrap_or(0)));
-        }
-        // Without a key all there is is the total.
-        if self.schema.key.is_empty() {
-            lines.clear();
-        }
-        let shown = lines.len();
-        if self.rest.rows > 0 {
-            let name = format!("other ({} rows)", self.rest.rows);
-            lines.push((self.sums(&columns, name, self.rest), self.rest.bytes));
-        }
         let name = if self.wanted.both_ends {
             "total (both ends)"
         } else {
             "total"
         };
-        let total = self.sums(&columns, name.into(), self.total);
-        lines.push((total, self.total.bytes));
-        let mut head: Vec<String> = columns.iter().map(|(o, _)| o.heading().into()).collect();
-        let mut numbers: Vec<bool> = columns.iter().map(|(_, e)| e.leans_right()).collect();
-        if !columns
+        // Without a key all there is is the total; without fields its name has no column.
+        let keyed = !self.schema.key.is_empty();
+        let named = columns
             .iter()
-            .any(|(_, e)| matches!(e.column.what, What::Field(_)))
-        {
-            head.insert(0, String::new());
-            numbers.insert(0, false);
-            for (cells, _) in &mut lines {
-                cells.insert(0, name.into());
-            }
-        }
-        let width = |n: usize| {
-            let cells = lines.iter().map(|(cells, _)| cells[n].chars().count());
-            cells.max().unwrap_or(0).max(head[n].len())
+            .any(|(_, e)| matches!(e.column.what, What::Field(_)));
+        let first = (!named).then(|| name.to_owned());
+        let mut show = Show::new(style);
+        let mut cells = |row: &[u64]| -> Vec<String> {
+            let of = |(_, entry): &(Out, Entry)| cell(self.schema, &mut show, entry, row);
+            first
+                .clone()
+                .into_iter()
+                .chain(columns.iter().map(of))
+                .collect()
         };
-        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        let rows = rows.filter(|_| keyed);
+        let mut sums: Vec<(Vec<String>, u64)> = Vec::new();
+        let mut sum = |label: String, sum: Total| {
+            let cells = self.sums(&columns, label, sum).into_iter();
+            sums.push((first.clone().into_iter().chain(cells).collect(), sum.bytes));
+        };
+        if self.rest.rows > 0 {
+            sum(format!("other ({} rows)", self.rest.rows), self.rest);
+        }
+        sum(name.into(), self.total);
+        let lead = usize::from(!named);
+        let mut head = vec![String::new(); lead];
+        head.extend(columns.iter().map(|(o, _)| o.heading(self.schema).into()));
+        let mut numbers = vec![false; lead];
+        numbers.extend(columns.iter().map(|(_, e)| e.leans_right()));
+        let mut widths: Vec<usize> = head.iter().map(String::len).collect();
+        let mut widen = |cells: &[String]| {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.chars().count().max(*width);
+            }
+        };
+        rows.clone().for_each(|row| widen(&cells(row)));
+        sums.iter().for_each(|(cells, _)| widen(cells));
         self.line(&numbers, &widths, &head, None, "1", out);
-        for (n, (cells, bytes)) in lines.iter().enumerate() {
-            let colour = if n < shown { "" } else { "2" };
-            self.line(&numbers, &widths, cells, Some(*bytes), colour, out);
+        let bytes_at = self.schema.key.len() + BYTES;
+        for row in rows {
+            let bytes = row.get(bytes_at).copied().unwrap_or(0);
+            self.line(&numbers, &widths, &cells(row), Some(bytes), "", out);
+            spill(out);
+        }
+        for (cells, bytes) in &sums {
+            self.line(&numbers, &widths, cells, Some(*bytes), "2", out);
         }
     }
 

@@ -20,7 +20,7 @@ pub fn read(given: &str) -> Option<Bins> {
     let (digits, unit) = given.split_at(end.unwrap_or(given.len()));
     let number: u64 = digits.parse().ok().filter(|n| *n > 0)?;
     let times = match unit.trim() {
-        "" | "s" if number > 60 && number % 60 != 0 => return None,
+        "" | "s" if number > 60 && !number.is_multiple_of(60) => return None,
         "" | "s" => 1,
         "m" => 60,
         "h" => 3_600,

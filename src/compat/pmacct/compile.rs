@@ -2,13 +2,15 @@
 //! has to do around them, and one line for each key that has no effect.
 
 use super::daemon::Daemon;
-use super::key::{Fate, Value};
+use super::key::{Fate, Key, Value};
 use super::parse::{Line, Lines};
+use super::rows::{self, Open};
 use super::settings::{self, Plugin, Settings, Values};
-use super::{input, output};
+use super::{input, output, primitives};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::config::tree::{File, Section, is_name};
 use crate::config::write::Remark;
+use crate::rule::map;
 
 /// Memory of everything but tables, in bytes: what fits the limits below, with room.
 const BASE: u64 = 24 << 20;
@@ -103,8 +105,9 @@ impl Compiled {
     }
 }
 
-/// Compiles the lines of a file and a command line for `daemon`.
-pub fn compile(daemon: Daemon, lines: Lines) -> Compiled {
+/// Compiles the lines of a file and a command line for `daemon`. `open` opens the files that become
+/// sections themselves; those that the engine reads are left to it.
+pub fn compile(daemon: Daemon, lines: Lines, open: &Open) -> Compiled {
     let (settings, problems, warnings) = Settings::read(daemon, lines);
     let mut compiler = Compiler {
         settings: &settings,
@@ -113,6 +116,8 @@ pub fn compile(daemon: Daemon, lines: Lines) -> Compiled {
         warnings,
         notes: Vec::new(),
         plugins: Vec::new(),
+        own: Vec::new(),
+        open,
     };
     compiler.run();
     let face = compiler.face();
@@ -143,6 +148,10 @@ pub struct Compiler<'a> {
     pub notes: Vec<Note>,
     /// Plugins that run.
     pub plugins: Vec<Runs>,
+    /// Names of primitives that the configuration defines.
+    pub own: Vec<String>,
+    /// What opens files.
+    pub open: &'a Open,
 }
 
 impl Compiler<'_> {
@@ -151,6 +160,7 @@ impl Compiler<'_> {
         if daemon.flows() {
             self.choose();
             self.top();
+            primitives::compile(self);
             input::compile(self);
             for at in 0..self.plugins.len() {
                 output::compile(self, at);
@@ -329,9 +339,30 @@ impl Compiler<'_> {
             return self.remark(line, text, false);
         }
         match line.key.fate {
+            Fate::Face(_) | Fate::To(..) if line.plugin.is_some() && whole(line.key) => {
+                let text = "it holds for the whole program, so it stands without a plugin's name";
+                self.remark(line, text.into(), true);
+            }
             Fate::Idle(why) if !off => self.remark(line, why.into(), false),
-            Fate::Absent(part) if !off => self.remark(line, part.why().into(), true),
+            Fate::Absent(part) if !off => {
+                self.remark(line, part.why().into(), true);
+                self.look(line);
+            }
             _ => {}
+        }
+    }
+
+    /// A map that has no effect yet is read all the same: its mistakes are better found now.
+    fn look(&mut self, line: &Line) {
+        let (Value::Text(path), Some(kind)) = (&line.value, map::kind(line.key.name)) else {
+            return;
+        };
+        let bad = match rows::read(path, kind, self.open) {
+            Ok((_, bad)) => bad,
+            Err(why) => vec![why],
+        };
+        for message in bad {
+            self.warn(line.value_at, message);
         }
     }
 
@@ -347,6 +378,17 @@ impl Compiler<'_> {
             missing,
         });
     }
+}
+
+/// Whether a key that may stand for one plugin sets something that all plugins share here.
+fn whole(key: &Key) -> bool {
+    let Fate::To(setting, _) = key.fate else {
+        return true;
+    };
+    let section = setting.split_once('.').map_or("", |(section, _)| section);
+    !matches!(section, "aggregate" | "output")
+        && !["pre_tag_map"].contains(&key.name)
+        && setting != "memory"
 }
 
 fn built(kind: &str) -> bool {

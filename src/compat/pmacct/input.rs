@@ -5,6 +5,7 @@ use super::daemon::Daemon;
 use super::parse::Line;
 use super::rows;
 use crate::base::options::{Options, Place, Raw};
+use crate::rule::map::{self, Value};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Adds the inputs.
@@ -47,6 +48,7 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
         pairs.extend([
             ("rd", "flow_to_rd_map"),
             ("sampling", "sampling_map"),
+            ("peer_as", "nfacctd_peer_as"),
             ("ignore_exporter_address", "nfacctd_ignore_exporter_address"),
         ]);
         if compiler.asks("peer_dst_ip") {
@@ -55,16 +57,27 @@ fn add(compiler: &mut Compiler<'_>, name: &str, mut options: Options) {
             options.push("use_next_hop", next_hop, place, place);
         }
     }
+    if settings.daemon == Daemon::Nfacctd {
+        // As nfacctd reckons times that are told by the uptime of the exporter.
+        options.set("uptime_seconds", Raw::Bool(true));
+    }
     match settings.daemon {
         Daemon::Nfacctd => pairs.extend([
             ("account_options", "nfacctd_account_options"),
             ("asa_biflow", "tmp_asa_bi_flow"),
         ]),
         // The length of a sampled frame has its layer 2 in it.
-        // Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
+        Daemon::Sfacctd => options.set("frame_bytes", Raw::Bool(true)),
         _ => {}
     }
+    if settings.daemon != Daemon::Nfacctd && !core.on("aggregate_unknown_etype") {
+        options.set("only_ip", Raw::Bool(true));
+    }
     copy(&mut options, core, &pairs);
+    if settings.daemon.collects() && options.has("tags") && options.has("sampling") {
+        // What is told of the sampling map takes the label with it there.
+        options.set("first_unlabelled", Raw::Bool(true));
+    }
     let mut input = section("input", name, options.place);
     input.options = options;
     compiler.file.inputs.push(input);
@@ -225,8 +238,10 @@ fn interfaces(compiler: &mut Compiler<'_>, line: &Line) {
         .core
         .text("pcap_interfaces_map")
         .unwrap_or_default();
-    let keys = ["ifname", "ifindex", "direction"];
-    let rows = match rows::read(path, &keys) {
+    let Some(kind) = map::kind("pcap_interfaces_map") else {
+        return;
+    };
+    let rows = match rows::read(path, kind, compiler.open) {
         Ok((rows, bad)) => {
             for message in bad {
                 compiler.warn(line.value_at, message);
@@ -237,9 +252,7 @@ fn interfaces(compiler: &mut Compiler<'_>, line: &Line) {
     };
     let mut taken = Vec::new();
     for row in rows {
-        let Some(interface) = row.get("ifname") else {
-            let message = format!("{path}:{}: a row needs `ifname`; passed over", row.line);
-            compiler.warn(line.value_at, message);
+        let Some(interface) = row.text("ifname") else {
             continue;
         };
         let name = super::compile::section_name(interface, &taken);
@@ -247,31 +260,13 @@ fn interfaces(compiler: &mut Compiler<'_>, line: &Line) {
         let mut options = Options::new(&format!("input.{name}"), line.place);
         let at = line.value_at;
         options.push("interface", Raw::Text(interface.into()), at, at);
-        match row.get("direction") {
-            Some(word @ ("in" | "out")) => {
-                options.push("direction", Raw::Text(word.into()), at, at);
-            }
-            Some(other) => {
-                let message = format!(
-                    "{path}:{}: `direction` is `{other}`; it takes `in` `out`",
-                    row.line
-                );
-                compiler.warn(at, message);
-            }
-            None => {}
+        if let Some(Value::Word(word)) = row.item("direction").map(|item| &item.value) {
+            options.push("direction", Raw::Text((*word).into()), at, at);
         }
         let mapped = core.text("pcap_ifindex") == Some("map");
-        if let Some(index) = row.get("ifindex").filter(|_| mapped) {
-            match index.parse::<u32>() {
-                Ok(index) => options.push("index", Raw::Number(index.into()), at, at),
-                Err(_) => {
-                    let message = format!(
-                        "{path}:{}: `ifindex` is `{index}`; it takes a whole number",
-                        row.line
-                    );
-                    compiler.warn(at, message);
-                }
-            }
+        let index = row.item("ifindex").filter(|_| mapped);
+        if let Some(Value::Number(index)) = index.map(|item| &item.value) {
+            options.push("index", Raw::Number(*index as i64), at, at);
         }
         capture(compiler, &mut options);
         add(compiler, &name, options);

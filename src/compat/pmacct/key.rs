@@ -91,16 +91,12 @@ pub enum Part {
     Inner,
     /// Kafka.
     Kafka,
-    /// A fixed mask.
-    Mask,
     /// Groups.
     Multicast,
     /// Packets from the kernel's packet filter.
     Nflog,
     /// Export by NetFlow.
     Nfprobe,
-    /// AS numbers of the exporter as those of the neighbours.
-    PeerAs,
     /// Redis.
     Redis,
     /// Origin validation.
@@ -138,11 +134,9 @@ impl Part {
             Self::Hosts => "addresses are text in databases",
             Self::Inner => "what is inside a tunnel has fields of its own, `tunnel_…`",
             Self::Kafka => "this build has no Kafka output yet",
-            Self::Mask => "a fixed mask is not built yet: addresses stay whole",
             Self::Multicast => "this build joins no multicast groups yet",
             Self::Nflog => "this build takes no packets from the kernel's packet filter yet",
             Self::Nfprobe => "this build exports no NetFlow or IPFIX yet",
-            Self::PeerAs => "AS numbers of the exporter stay in `src_as` and `dst_as`",
             Self::Redis => "weir does not register anywhere: each instance stands for itself",
             Self::Rpki => "this build does not validate origins yet: their fields are empty",
             Self::Sfprobe => "this build exports no sFlow yet",

@@ -4,13 +4,18 @@ pub mod args;
 pub mod bins;
 pub mod compile;
 pub mod daemon;
+pub mod doc;
 mod input;
 pub mod key;
 mod name;
 mod output;
 pub mod parse;
-mod rows;
+mod primitives;
+pub mod rows;
 pub mod settings;
 pub mod table;
 
 pub use daemon::Daemon;
+
+#[cfg(test)]
+mod test;

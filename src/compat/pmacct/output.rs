@@ -95,7 +95,9 @@ fn primitives(compiler: &mut Compiler<'_>, plugin: &Plugin) -> Vec<String> {
         let item = item.to_lowercase();
         let known = compiler.primitive(&item);
         if !known {
-            let near = nearest(&item, compiler.primitives());
+            let mut words: Vec<&str> = primitive::words().collect();
+            words.extend(compiler.own.iter().map(String::as_str));
+            let near = nearest(&item, words);
             let near = near.map(|near| format!("; did you mean `{near}`?"));
             let message = format!("no primitive `{item}`{}", near.unwrap_or_default());
             compiler.wrong(place, message);
@@ -182,7 +184,7 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
     }
     networks(compiler, options, plugin);
     if compiler.settings.daemon == Daemon::Nfacctd {
-        // options.set("kinds", Raw::Bool(true));
+        options.set("kinds", Raw::Bool(true));
     }
     let to = Raw::List(vec![(Raw::Text(name.into()), plugin.place)]);
     options.push("to", to, plugin.place, plugin.place);
@@ -204,6 +206,7 @@ fn times(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin) {
     let every = bins.and_then(Bins::every);
     if let (Some(line), Some(every)) = (&history, &every) {
         push(options, "every", line, Raw::Text(every.clone()));
+        copy(options, values, &[("offset", "print_history_offset")]);
     }
     if let (Some(line), None) = (&history, &every) {
         let text = "bins of several months are not built: rows have no bins";
@@ -258,17 +261,26 @@ fn networks(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin)
         values,
         &[
             ("networks", "networks_file"),
-            ("networks_filter", "networks_file_filter"),
-            ("networks_no_lpm", "networks_file_no_lpm"),
             ("networks_no_mask_if_zero", "networks_no_mask_if_zero"),
         ],
     );
+    if options.has("networks") {
+        let flags = [
+            ("networks_filter", "networks_file_filter"),
+            ("networks_no_lpm", "networks_file_no_lpm"),
+        ];
+        copy_flags(options, values, &flags);
+    }
     let file = values.line("networks_file").is_some();
+    let mask = values.line("networks_mask").is_some();
     for (name, key) in [("as_from", "nfacctd_as"), ("net_from", "nfacctd_net")] {
         let Some(line) = values.line(key).cloned() else {
-            // Packets say nothing of either, so a probe takes both from the file.
-            if file && !compiler.settings.daemon.collects() {
-                options.set(name, Raw::Text("file".into()));
+            // Packets say nothing of either, so a probe takes both from the file; a collector
+            // believes the exporter until it is told not to.
+            if file {
+                let collects = compiler.settings.daemon.collects();
+                let from = if collects { "exporter" } else { "file" };
+                options.set(name, Raw::Text(from.into()));
             }
             continue;
         };
@@ -283,7 +295,26 @@ fn networks(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin)
                 continue;
             }
         };
-        push(options, name, &line, Raw::Text(from.into()));
+        let needs = match from {
+            "file" | "longest" if !file => "networks_file",
+            "mask" if !mask => "networks_mask",
+            _ => "",
+        };
+        if needs.is_empty() {
+            push(options, name, &line, Raw::Text(from.into()));
+        } else {
+            let text = format!("it needs `{needs}`; what the exporter says is taken");
+            compiler.note(&line, &section, text);
+        }
+    }
+    if mask
+        && options
+            .given()
+            .any(|(n, raw)| n == "net_from" && *raw == Raw::Text("mask".into()))
+    {
+        copy(options, values, &[("networks_mask", "networks_mask")]);
+    } else if let Some(line) = values.line("networks_mask").cloned() {
+        compiler.note(&line, &section, "it needs `*_net: mask`");
     }
 }
 
@@ -438,6 +469,10 @@ fn file(
 ) {
     let values = &plugin.values;
     named(compiler, options, ("path", line), values, by);
+    let path = options.given().find(|(name, _)| *name == "path");
+    if matches!(path, Some((_, Raw::Text(text))) if text.contains("${peer_src_ip}")) {
+        options.set("underscores", Raw::Bool(true));
+    }
     let append = values.on("print_output_file_append");
     let place = values.place("print_output_file_append");
     options.push("append", Raw::Bool(append), place, place);
@@ -512,12 +547,7 @@ fn database(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin,
 impl Compiler<'_> {
     /// Whether a word is a primitive.
     fn primitive(&self, word: &str) -> bool {
-        self.primitives().any(|known| known == word)
-    }
-
-    /// All primitives that there are.
-    fn primitives(&self) -> impl Iterator<Item = &'static str> + use<> {
-        primitive::words()
+        primitive::words().any(|known| known == word) || self.own.iter().any(|own| own == word)
     }
 
     /// Which of the primitives have nobody to give them, so their columns stay empty.
@@ -543,7 +573,10 @@ impl Compiler<'_> {
     pub fn asks(&self, primitive: &str) -> bool {
         (0..self.plugins.len()).any(|at| {
             let plugin = self.plugin(at);
-            plugin.is_some_and(|p| items(&p.values, "aggregate").iter().any(|i| i == primitive))
+            plugin.is_some_and(|p| {
+                let mut items = items(&p.values, "aggregate").into_iter();
+                items.any(|i| i.eq_ignore_ascii_case(primitive))
+            })
         })
     }
 }

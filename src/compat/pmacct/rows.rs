@@ -1,95 +1,68 @@
-//! Rows of `key=value` in the small map files that become sections: interfaces, primitives.
+//! Map files that become sections, or that belong to parts this build has not got: read by the one
+//! reader of maps.
 
+use crate::base::lines::{self, Complaints};
+use crate::rule::map::{Kind, Row};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, BufRead, BufReader};
 
 /// Longest file that is read, in bytes.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: u64 = 16 << 20;
 
-/// One row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
-    /// Its line.
-    pub line: usize,
-    /// Keys with values, in order.
-    pub values: Vec<(String, String)>,
+/// Opens a file that a configuration names.
+pub type Open = dyn Fn(&str) -> io::Result<Box<dyn BufRead>>;
+
+/// Opens files of the system.
+///
+/// # Errors
+/// What the system says.
+pub fn open(path: &str) -> io::Result<Box<dyn BufRead>> {
+    Ok(Box::new(BufReader::new(File::open(path)?)))
 }
 
-impl Row {
-    /// The value of a key; of several, the first.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        let found = self.values.iter().find(|(known, _)| known == key);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// All values of a key.
-    pub fn all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
-        let found = self.values.iter().filter(move |(known, _)| known == key);
-        found.map(|(_, value)| value.as_str())
-    }
-}
-
-/// The rows of a file, and what is wrong with those that are passed over.
+/// The rows of a file that are right, and what is wrong with the others.
 ///
 /// # Errors
 /// Why the file can not be read.
-pub fn read(path: &str, keys: &[&str]) -> Result<(Vec<Row>, Vec<String>), String> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
-        .map_err(|e| format!("{path}: {e}"))?;
-    Ok(parse(path, &text, keys))
-}
-
-/// The rows of a text.
-pub fn parse(path: &str, text: &str, keys: &[&str]) -> (Vec<Row>, Vec<String>) {
-    let (mut rows, mut bad) = (Vec::new(), Vec::new());
-    for (n, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['!', '#']) {
-            continue;
-        }
-        match row(n + 1, line, keys) {
-            Ok(row) => rows.push(row),
-            Err(why) => bad.push(format!("{path}:{}: {why}; the row is passed over", n + 1)),
-        }
-    }
-    (rows, bad)
-}
-
-fn row(number: usize, line: &str, keys: &[&str]) -> Result<Row, String> {
-    let mut row = Row {
-        line: number,
-        values: Vec::new(),
+pub fn read(path: &str, kind: &Kind, open: &Open) -> Result<(Vec<Row>, Vec<String>), String> {
+    let named = |e: io::Error| format!("{path}: {e}");
+    let mut from = open(path).map_err(named)?;
+    let (mut rows, mut complaints) = (Vec::new(), Complaints::default());
+    let mut take = |line, column, text: &str, complaints: &mut Complaints| {
+        rows.extend(kind.row(line, column, text, complaints));
     };
-    for item in line.split_whitespace() {
-        let Some((key, value)) = item.split_once('=') else {
-            return Err(format!("`{item}` is no `key=value`"));
-        };
-        let key = key.to_lowercase();
-        if !keys.contains(&key.as_str()) {
-            let near = crate::base::text::nearest(&key, keys.iter().copied());
-            let near = near.map(|near| format!("; did you mean `{near}`?"));
-            return Err(format!("no key `{key}`{}", near.unwrap_or_default()));
-        }
-        row.values.push((key, value.into()));
+    let whole = lines::each(&mut *from, LONGEST, &mut complaints, &mut take).map_err(named)?;
+    if !whole {
+        return Err(format!("{path}: it is longer than {LONGEST} bytes"));
     }
-    Ok(row)
+    let bad = complaints.problems().iter().map(|problem| {
+        let (line, column) = (problem.place.line, problem.place.column);
+        format!(
+            "{path}:{line}:{column}: {}; the row is left out",
+            problem.message
+        )
+    });
+    Ok((rows, bad.collect()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::map;
 
     #[test]
-    fn rows_are_read_and_bad_ones_passed_over() {
+    fn rows_are_read_and_bad_ones_left_out() {
+        let path = "interfaces.map";
         let text = "! interfaces\nifname=eth0 ifindex=100\n\nifname=eth1 driection=in\nx\n";
-        let (rows, bad) = parse("m", text, &["ifname", "ifindex", "direction"]);
-        assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].line, rows[0].get("ifindex")), (2, Some("100")));
-        assert_eq!(rows[0].all("ifname").count(), 1);
-        assert!(bad[0].starts_with("m:4: no key `driection`; did you mean `direction`?"));
-        assert!(bad[1].starts_with("m:5: `x` is no `key=value`"));
-        assert!(read("/nonexistent", &[]).is_err());
+        let there = move |_: &str| Ok(Box::new(text.as_bytes()) as Box<dyn BufRead>);
+        let kind = map::kind("pcap_interfaces_map").unwrap();
+        let (rows, bad) = read(path, kind, &there).unwrap();
+        assert_eq!((rows.len(), rows[0].line), (1, 2));
+        assert_eq!((rows[0].text("ifname"), bad.len()), (Some("eth0"), 2));
+        assert!(
+            bad[0].contains("map:4:") && bad[0].contains("did you mean `direction`?"),
+            "{bad:?}"
+        );
+        assert!(read("/nonexistent", kind, &open).is_err());
     }
 }

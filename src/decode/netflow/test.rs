@@ -6,6 +6,7 @@
 )]
 
 mod bad;
+mod custom;
 mod option;
 mod value;
 
@@ -52,6 +53,11 @@ impl Rig {
 
     /// All records of one datagram.
     fn feed(&mut self, bytes: &[u8]) -> Vec<FlowRecord> {
+        self.feed_cut(bytes, bytes.len() as u32)
+    }
+
+    /// All records of the begin of a datagram that had `wire_len` bytes.
+    fn feed_cut(&mut self, bytes: &[u8], wire_len: u32) -> Vec<FlowRecord> {
         let mut all = Vec::new();
         let mut batch = Batch::new(self.wanted);
         let mut run = |batch: &mut Batch, _: &mut Intake| {
@@ -73,7 +79,7 @@ impl Rig {
         let (link, time) = (Link::Datagram, self.now);
         let frame = Frame {
             bytes,
-            wire_len: bytes.len() as u32,
+            wire_len,
             link,
             time,
             from,

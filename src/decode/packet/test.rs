@@ -10,8 +10,10 @@ use crate::base::addr::{Ip, Mac};
 use crate::base::intern::{Interner, SymCache};
 use crate::base::ledger::Intake;
 use crate::base::time::Nanos;
-use crate::record::{Batch, FIELDS};
+use crate::record::custom::{Layer, Pointer, Shape};
+use crate::record::{Batch, Custom, Customs, FIELDS, Form};
 use crate::source::Peer;
+use std::sync::Arc;
 
 const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 0xd, 2, 0, 0, 0, 0, 5];
 
@@ -62,9 +64,13 @@ struct Bench {
 
 impl Bench {
     fn new(wanted: FieldSet) -> Self {
+        Self::with(&Setup::new(wanted))
+    }
+
+    fn with(setup: &Setup) -> Self {
         Self {
-            decoder: PacketDecoder::new(&Setup::new(wanted)),
-            batch: Batch::new(wanted),
+            decoder: PacketDecoder::new(setup),
+            batch: Batch::new(setup.wanted),
             ledger: Intake::default(),
             symbols: Interner::new(4096),
             cache: SymCache::default(),
@@ -216,4 +222,150 @@ fn what_is_not_ip_is_counted_or_kept() {
         (r.etype(), r.present.has(Field::SrcHost), r.bytes),
         (0x806, false, 46)
     );
+}
+
+/// Primitives at these places, three bytes in hex each, of the usual layers.
+fn pointed(places: &[(Layer, Option<u16>, u16)]) -> (Setup, Vec<Field>) {
+    let customs = places
+        .iter()
+        .enumerate()
+        .map(|(n, (layer, proto, offset))| Custom {
+            name: format!("p{n}"),
+            shape: Shape::Raw,
+            form: Form::ShortRaw(3),
+            length: Some(3),
+            element: None,
+            options: false,
+            pointers: vec![Pointer {
+                layer: *layer,
+                proto: *proto,
+                offset: *offset,
+            }],
+            field: Field::custom(n).unwrap(),
+        });
+    let customs: Vec<Custom> = customs.collect();
+    let fields: Vec<Field> = customs.iter().map(|c| c.field).collect();
+    let setup = Setup {
+        customs: Arc::new(Customs::new(customs)),
+        ..Setup::new(fields.iter().copied().chain([Field::SrcPort]).collect())
+    };
+    (setup, fields)
+}
+
+/// Three bytes of a primitive, or nothing.
+fn three(record: &FlowRecord, field: Field) -> Option<[u8; 3]> {
+    let at = field.info().offset;
+    let word = u64::from_ne_bytes(record.bytes_at(at, 8).try_into().unwrap());
+    let [a, b, c, ..] = word.to_be_bytes();
+    record.present.has(field).then_some([a, b, c])
+}
+
+#[test]
+fn primitives_of_the_configuration_lie_in_layers() {
+    use Layer::*;
+    let (setup, fields) = pointed(&[
+        (Packet, None, 0),
+        (Mac, None, 6),
+        (Vlan, None, 0),
+        (Mpls, None, 0),
+        (L3, None, 8),
+        (L3, Some(0x86dd), 8),
+        (L4, None, 13),
+        (L4, Some(17), 4),
+        (Payload, Some(6), 0),
+        (L3, Some(0x800), 38),
+    ]);
+    let mut b = Bench::with(&setup);
+    let values = |r: &FlowRecord| fields.iter().map(|f| three(r, *f)).collect::<Vec<_>>();
+    let body = [&tcp()[..], b"weir"].concat();
+    let mut body = body;
+    body[3] = 44;
+    let labelled: &[&[u8]] = &[&[0x88, 0x47, 0, 6, 0x41, 64], &body];
+    let tagged: &[&[u8]] = &[&[0x81, 0, 0x20, 7, 8, 0], &body];
+    let r = b.one(&ethernet(tagged), Link::Ethernet);
+    assert_eq!(r.src_port(), 12345);
+    let some = |bytes: &[u8; 3]| Some(*bytes);
+    assert_eq!(
+        values(&r),
+        [
+            some(&[2, 0, 0]),
+            some(&[2, 0, 0]),
+            some(&[0x20, 7, 8]),
+            None,
+            some(&[64, 6, 0]),
+            None,
+            some(&[0x12, 1, 0]),
+            None,
+            some(b"wei"),
+            some(&[0, 0, b'w']),
+        ]
+    );
+    let r = b.one(&ethernet(labelled), Link::Ethernet);
+    let got = values(&r);
+    assert_eq!(
+        (got[2], got[3], got[4]),
+        (None, some(&[0, 6, 0x41]), some(&[64, 6, 0]))
+    );
+    // Without Ethernet there is no MAC header; a later fragment has no transport header.
+    let r = b.one(&v4(17, 0, &[0, 53, 0, 53, 0, 8, 9, 9]), Link::Raw);
+    let got = values(&r);
+    assert_eq!((got[1], got[7]), (None, some(&[0, 8, 9])));
+    let r = b.one(&v4(17, 1, &[0, 53, 0, 53, 0, 8, 9, 9]), Link::Raw);
+    let got = values(&r);
+    assert_eq!(
+        (got[4], got[6], got[7], got[8]),
+        (some(&[64, 17, 0]), None, None, None)
+    );
+    // Link padding is none of the packet's bytes.
+    let mut padded = ethernet(&[&[8, 0], &tcp(), &[7; 6]]);
+    padded[14 + 3] = 40;
+    assert_eq!(values(&b.one(&padded, Link::Ethernet))[9], None);
+}
+
+#[test]
+fn texts_in_packets_end_with_a_zero_or_the_packet() {
+    let (mut setup, _) = pointed(&[]);
+    let host = Custom {
+        name: "host".into(),
+        shape: Shape::Text,
+        form: Form::Text,
+        length: None,
+        element: None,
+        options: false,
+        pointers: vec![Pointer {
+            layer: Layer::Payload,
+            proto: None,
+            offset: 1,
+        }],
+        field: Field::Custom0,
+    };
+    setup.wanted.insert(Field::Custom0);
+    setup.customs = Arc::new(Customs::new(vec![host]));
+    let mut b = Bench::with(&setup);
+    for (payload, want) in [(&b"xweir\0y"[..], "weir"), (b"xweir", "weir"), (b"x", "")] {
+        let udp = [&[0, 53, 0, 53, 0, 8, 0, 0], payload].concat();
+        let r = b.one(&ethernet(&[&[8, 0], &v4(17, 0, &udp)]), Link::Ethernet);
+        let mut text = Vec::new();
+        b.symbols.read(Sym(r.custom_0() as u32), &mut text);
+        assert_eq!(text, want.as_bytes());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn places_never_lead_out_of_a_frame(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..120),
+        offset in 0u16..130,
+        plain: bool,
+    ) {
+        use Layer::*;
+        let all = [Packet, Mac, Vlan, Mpls, L3, L4, Payload];
+        let places: Vec<_> = all.iter().map(|layer| (*layer, None, offset)).collect();
+        let (setup, _) = pointed(&places);
+        let mut b = Bench::with(&setup);
+        let frame_bytes = if plain { ethernet(&[&[8, 0], &tcp(), &bytes]) } else { bytes };
+        for link in [Link::Ethernet, Link::Raw, Link::LinuxSll] {
+            let _ = b.decode(&frame(&frame_bytes, link));
+        }
+    }
 }

@@ -127,6 +127,12 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// The header of the sample, and where it begins.
+    pub fn sampled(&self) -> Option<(Start, &'a [u8])> {
+        let header = self.header.as_ref()?;
+        Some((start(header.protocol)?, header.header))
+    }
+
     /// Bytes to account: of layer 3, or of the frame as the agent counts it.
     pub fn bytes(&self, described: &Described, frame: bool) -> u32 {
         if frame {
@@ -159,14 +165,17 @@ impl<'a> Seen<'a> {
             .map(|entry| u32::from_be_bytes(*entry) >> 12)
     }
 
-    /// Sets the fields of the extended records, before those of the header.
-    pub fn put_extended(&self, record: &mut FlowRecord) {
+    /// Sets the fields of the extended records, before those of the header. The next hop of IP is
+    /// one where `next_hop` says so and BGP has none.
+    pub fn put_extended(&self, record: &mut FlowRecord, next_hop: bool) {
         self.put_tags(record);
         if let Some(router) = &self.router {
             record.set_src_mask(router.src_mask.min(128) as u8);
             record.set_dst_mask(router.dst_mask.min(128) as u8);
             if let Some(hop) = router.next_hop {
                 record.set_next_hop(hop);
+            }
+            if let Some(hop) = router.next_hop.filter(|_| next_hop) {
                 record.set_peer_dst_ip(hop);
             }
         }

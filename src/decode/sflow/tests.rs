@@ -184,10 +184,69 @@ fn a_raw_header_gives_the_flow() {
 fn bytes_of_the_frame_when_asked_for() {
     let fields = FieldSet::of(&[Field::SrcHost]);
     let mut rig = Rig::with(Setup {
-        frame_bytes: true,
+        reading: crate::decode::Reading {
+            frame_bytes: true,
+            ..Default::default()
+        },
         ..Setup::new(fields)
     });
     assert_eq!(rig.one(&[raw(&tcp(&[]), 1414)]).bytes, 1418);
+}
+
+#[test]
+fn places_in_sampled_headers() {
+    use crate::record::custom::{Layer, Pointer, Shape};
+    use crate::record::{Custom, Customs, Form};
+    let ttl = Custom {
+        name: "ttl".into(),
+        shape: Shape::Number,
+        form: Form::Number,
+        length: Some(1),
+        element: None,
+        options: false,
+        pointers: vec![Pointer {
+            layer: Layer::L3,
+            proto: Some(0x800),
+            offset: 8,
+        }],
+        field: Field::Custom0,
+    };
+    // With and without an extended record that somebody wants.
+    for others in [&[Field::SrcHost][..], &[Field::Vlan]] {
+        let mut wanted = FieldSet::of(others);
+        wanted.insert(Field::Custom0);
+        let mut rig = Rig::with(Setup {
+            customs: std::sync::Arc::new(Customs::new(vec![ttl.clone()])),
+            ..Setup::new(wanted)
+        });
+        let switch = (format::SWITCH, xdr(&[7, 0, 8, 0]));
+        let r = rig.one(&[raw(&tcp(&[]), 1414), switch]);
+        assert_eq!((r.custom_0(), r.packets), (64, 1));
+    }
+}
+
+#[test]
+fn agents_and_next_hops_may_be_left_aside() {
+    let fields = FieldSet::of(&[Field::PeerSrcIp, Field::PeerDstIp]);
+    let router = || (format::ROUTER, xdr(&[1, 0x0a00_0001, 24, 16]));
+    let mut plain = Rig::with(Setup::new(fields));
+    let r = plain.one(&[raw(&tcp(&[]), 1414), router()]);
+    let agent = Ip::v4([192, 0, 2, 7]);
+    assert_eq!(
+        (r.peer_src_ip(), r.peer_dst_ip()),
+        (agent, Ip::v4([10, 0, 0, 1]))
+    );
+    let mut strict = Rig::with(Setup {
+        reading: Reading {
+            ignore_exporter_address: true,
+            use_next_hop: false,
+            ..Reading::default()
+        },
+        ..Setup::new(fields)
+    });
+    let r = strict.one(&[raw(&tcp(&[]), 1414), router()]);
+    assert_eq!(r.peer_src_ip(), Ip::v4([198, 51, 100, 1]));
+    assert_eq!(r.peer_dst_ip(), Ip::default());
 }
 
 #[test]

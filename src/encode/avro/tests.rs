@@ -200,6 +200,55 @@ fn json_wraps_what_may_be_null() {
 }
 
 #[test]
+fn primitives_of_the_configuration_are_texts() {
+    let line = |(schema, row): (Arc<Schema>, Vec<u64>)| {
+        let read = read(&container(&schema, &Style::default(), &[&row]));
+        read.iter().map(shown).collect::<String>()
+    };
+    assert_eq!(
+        line(sample::customs(false, sample::values)),
+        "port_dst=443 number=\"1610612736\" hex=\"ab\" ip4=\"192.0.2.1\" ip6=\"2001:db8::9\" \
+         mac=\"00:01:02:03:04:05\" word=\"ab\\\"\" text=\"caf\u{e9}\\n\" octets=\"01-00-FF\" \
+         raw=\"09-A0\" odd=\"\" packets=1:12 flows=1:1 bytes=1:9000"
+    );
+    // Longer than a length of one byte says.
+    let long = |record: &mut crate::record::FlowRecord, symbols: &crate::base::intern::Interner| {
+        let sym = symbols.intern(&[0xab; 100]);
+        record.set_word(Field::custom(9).unwrap(), u64::from(sym.0));
+    };
+    let want = format!("raw=\"{}\" odd", vec!["AB"; 100].join("-"));
+    let got = line(sample::customs(false, long));
+    assert!(got.contains(&want), "{got}");
+}
+
+#[test]
+fn counters_of_events_are_null() {
+    let (schema, traffic) = sample::customs(false, sample::values);
+    let mut event = traffic.clone();
+    schema.kind.unwrap().set_number(&mut event, 1);
+    let read = read(&container(
+        &schema,
+        &Style::default(),
+        &[&traffic, &event, &traffic],
+    ));
+    let ends: Vec<String> = (read.iter().map(shown))
+        .map(|line| line.split_once("odd=\"\" ").unwrap().1.into())
+        .collect();
+    let full = "packets=1:12 flows=1:1 bytes=1:9000";
+    let bare = "packets=0:null flows=0:null bytes=0:null";
+    assert_eq!(ends, [full, bare, full]);
+    let mut out = Vec::new();
+    let mut lines = json(schema, &Style::default()).unwrap();
+    lines.rows(&[traffic, event].concat(), Nanos(1), &mut out);
+    let out = String::from_utf8(out).unwrap();
+    let mut lines = out.lines();
+    let full = "\"packets\":{\"long\":12},\"flows\":{\"long\":1},\"bytes\":{\"long\":9000}}";
+    assert!(lines.next().unwrap().ends_with(full), "{out}");
+    let bare = "\"odd\":\"\",\"packets\":null,\"flows\":null,\"bytes\":null}";
+    assert!(lines.next().unwrap().ends_with(bare), "{out}");
+}
+
+#[test]
 fn what_a_failed_batch_left_is_not_in_the_file() {
     let (schema, row) = sample::rows(&[DstPort], false);
     let mut encoder = Encoder::new(Format::Avro, schema.clone(), &Style::default());
@@ -233,7 +282,7 @@ proptest! {
         for (key, value) in record {
             let column = schema.columns.iter().find(|c| match c.what {
                 What::Field(field) => field.info().json == *key,
-                other => Out::Row(other).json() == *key,
+                other => Out::Row(other).json(&schema) == *key,
             });
             let Some(column) = column else { continue };
             match value {

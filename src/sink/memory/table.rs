@@ -4,7 +4,7 @@ use crate::base::intern::Sym;
 use crate::base::time::{Nanos, wall};
 use crate::encode::Style;
 use crate::record::schema::{Options, What};
-use crate::record::{Field, Kind, Schema, Value, counter};
+use crate::record::{Field, Schema, Value, counter};
 use crate::sink::condition::Condition;
 use crate::sink::live::{Found, Query, Sort, Total};
 use foldhash::fast::FixedState;
@@ -80,7 +80,7 @@ impl Table {
     pub fn fields(&self) -> String {
         let columns = self.schema.columns.iter();
         let names = columns.filter_map(|c| match c.what {
-            What::Field(field) if self.has(field) => Some(field.info().name),
+            What::Field(field) if self.has(field) => Some(self.schema.field_name(c.what)),
             _ => None,
         });
         names.collect::<Vec<_>>().join(", ")
@@ -91,7 +91,11 @@ impl Table {
         if Arc::ptr_eq(&self.schema, schema) {
             return true;
         }
-        let what = |schema: &Schema| schema.columns.iter().map(|c| c.what).collect::<Vec<_>>();
+        let what = |schema: &Schema| {
+            let columns = schema.columns.iter();
+            let each = columns.map(|c| (c.what, c.form, schema.field_name(c.what).to_string()));
+            each.collect::<Vec<_>>()
+        };
         if what(&self.schema) != what(schema) || self.schema.row_words() != schema.row_words() {
             return false;
         }
@@ -104,7 +108,7 @@ impl Table {
 
     /// Texts have other symbols in another store.
     fn rename(&mut self, schema: &Schema) {
-        let texts = schema.columns.iter().filter(|c| c.kind == Kind::Text);
+        let texts = schema.columns.iter().filter(|c| c.is_symbol());
         let texts: Vec<_> = texts.copied().collect();
         if texts.is_empty() {
             return;
@@ -121,17 +125,7 @@ impl Table {
                     Sym::EMPTY | Sym::OVERFLOW => old,
                     _ => schema.symbols.intern(&text),
                 };
-                let What::Field(field) = column.what else {
-                    continue;
-                };
-                if let Some(at) = schema.key.position(field)
-                    && let Some(word) = row.get_mut(at / 8)
-                    && let bytes = &mut word.to_ne_bytes()
-                    && let Some(part) = bytes.get_mut(at % 8..at % 8 + 4)
-                {
-                    part.copy_from_slice(&new.0.to_ne_bytes());
-                    *word = u64::from_ne_bytes(*bytes);
-                }
+                column.set_number(row, new.0.into());
             }
         }
         let words = std::mem::take(&mut self.words);
@@ -412,7 +406,8 @@ fn copy(from: &Schema, row: &[u64], to: &Schema, what: What, into: &mut [u64]) {
     let (Some(here), Some(there)) = (from.key.position(field), to.key.position(field)) else {
         return;
     };
-    for n in 0..field.info().kind.size() {
+    let size = from.column(what).map_or(0, |column| column.size());
+    for n in 0..size {
         let byte = row
             .get((here + n) / 8)
             .map(|w| w.to_ne_bytes()[(here + n) % 8]);

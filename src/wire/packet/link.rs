@@ -18,19 +18,44 @@ enum Next {
     Other,
 }
 
+/// A header whose place somebody may want to know.
+#[derive(Clone, Copy)]
+pub(super) enum Header {
+    Mac,
+    Vlan,
+    Mpls,
+}
+
 /// Moves `c` to the network layer and fills `link` on the way. True when that layer is IP.
 pub(super) fn walk(start: Start, c: &mut Cursor<'_>, link: &mut LinkLayer) -> Result<bool, Error> {
+    walk_with(start, c, link, |_, _| {})
+}
+
+/// The same, and tells `mark` where headers begin.
+#[inline(always)]
+pub(super) fn walk_with(
+    start: Start,
+    c: &mut Cursor<'_>,
+    link: &mut LinkLayer,
+    mut mark: impl FnMut(Header, usize),
+) -> Result<bool, Error> {
     let mut next = first(start, c, link)?;
     let mut tags = 0usize;
     for _ in 0..MAX_LINKS {
         next = match next {
             Next::Ip => return Ok(true),
             Next::Other => return Ok(false),
-            Next::Ethernet => ethernet(c, link)?,
+            Next::Ethernet => {
+                mark(Header::Mac, c.offset());
+                ethernet(c, link)?
+            }
             Next::Llc => llc(c)?,
             Next::Ppp => ppp(c)?,
             Next::Pppoe => pppoe(c)?,
-            Next::Mpls => mpls(c, link)?,
+            Next::Mpls => {
+                mark(Header::Mpls, c.offset());
+                mpls(c, link)?
+            }
             Next::Type(etype) => {
                 link.etype = (etype > 1500).then_some(etype);
                 if is_tag(etype) {
@@ -38,6 +63,7 @@ pub(super) fn walk(start: Start, c: &mut Cursor<'_>, link: &mut LinkLayer) -> Re
                     if tags > MAX_TAGS {
                         return Err(Error::Loop);
                     }
+                    mark(Header::Vlan, c.offset());
                     tag(c, link)?
                 } else {
                     by_type(etype, c)?

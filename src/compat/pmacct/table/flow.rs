@@ -39,7 +39,7 @@ keys! {
     "aggregate": FLOW Either A, List => to("aggregate.by", "");
     "aggregate_primitives": PUN Core B, Path => to("primitive.*", "each row of the map is a section");
     "aggregate_filter": PNS Plugin A, Filter => to("aggregate.filter", "");
-    "aggregate_unknown_etype": PUS Core B, Flag => Idle("frames that are not IP are not counted; the ledger has them as `not_ip`");
+    "aggregate_unknown_etype": PUS Core B, Flag => to("input.only_ip", "its opposite");
     "plugin_pipe_size": FLOW Either A, Number(1, u64::MAX) => Idle("a worker counts into its own table: there is no queue in between that could overflow");
     "plugin_buffer_size": FLOW Either A, Number(1, u64::MAX) => Idle("a worker counts into its own table: there is no queue in between that could overflow");
     "plugin_pipe_zmq": FLOW Either A, Flag => Idle("a worker counts into its own table: there is no queue in between that could overflow");
@@ -147,8 +147,8 @@ keys! {
     "sfacctd_net": S Either A, Words(&["netflow", "sflow", "mask", "file", "igp", "bgp-ls", "bgp", "bmp", "longest", "fallback"]) => to("aggregate.net_from", "");
     "pmacctd_net": P Either A, Words(&["netflow", "sflow", "mask", "file", "igp", "bgp-ls", "bgp", "bmp", "longest", "fallback"]) => to("aggregate.net_from", "");
     "uacctd_net": U Either A, Words(&["netflow", "sflow", "mask", "file", "igp", "bgp-ls", "bgp", "bmp", "longest", "fallback"]) => to("aggregate.net_from", "");
-    "nfacctd_peer_as": N Either B, Flag => Absent(Part::PeerAs);
-    "sfacctd_peer_as": S Either B, Flag => Absent(Part::PeerAs);
+    "nfacctd_peer_as": N Either B, Flag => to("input.peer_as", "");
+    "sfacctd_peer_as": S Either B, Flag => to("input.peer_as", "");
     "use_ip_next_hop": FLOW Core B, Flag => to("input.use_next_hop", "");
     "sampling_rate": PU Either B, Number(1, u32::MAX as u64) => Idle("every packet is counted; weir does not sample by itself");
     "sampling_map": NS Core B, Path => to("input.sampling", "");
@@ -160,7 +160,7 @@ keys! {
     "networks_file_filter": FLOW Either B, Flag => to("aggregate.networks_filter", "");
     "networks_file_no_lpm": FLOW Either B, Flag => to("aggregate.networks_no_lpm", "");
     "networks_no_mask_if_zero": FLOW Either B, Flag => to("aggregate.networks_no_mask_if_zero", "");
-    "networks_mask": FLOW Either B, Number(1, 128) => Absent(Part::Mask);
+    "networks_mask": FLOW Either B, Number(1, 128) => to("aggregate.networks_mask", "");
     "networks_cache_entries": FLOW Either C, Number(0, u64::MAX) => Idle("the list of networks needs no cache");
     "ports_file": FLOW Either B, Path => to("aggregate.only_ports", "");
     "protos_file": FLOW Either B, Path => to("aggregate.only_protocols", "");

@@ -50,11 +50,20 @@ const PUS: Set = PU.and(S);
 const PM: Set = P.and(PMM);
 const PNSM: Set = PNS.and(PMM);
 
+/// The rows, in parts with a title each.
+pub static PARTS: &[(&str, &[Key])] = &[
+    (
+        "Processes, capture, collectors, maps, tables in memory",
+        flow::ROWS,
+    ),
+    ("Outputs", plugin::ROWS),
+    ("Routing, telemetry, places, classes", route::ROWS),
+    ("Brokers for what is not flows", lane::ROWS),
+];
+
 /// All rows.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    [flow::ROWS, plugin::ROWS, route::ROWS, lane::ROWS]
-        .into_iter()
-        .flatten()
+    PARTS.iter().flat_map(|(_, rows)| *rows)
 }
 
 /// Beginnings of keys of earlier versions that later ones do not know any more, with what to say.

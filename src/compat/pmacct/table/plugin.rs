@@ -28,10 +28,10 @@ keys! {
     "sql_history": FLOW Either A, Bins => to("aggregate.every", "");
     "amqp_history": FLOW Either A, Bins => to("aggregate.every", "");
     "kafka_history": FLOW Either A, Bins => to("aggregate.every", "");
-    "print_history_offset": FLOW Either C, Seconds(0) => Idle("bins begin at full minutes, hours and days");
-    "sql_history_offset": FLOW Either C, Seconds(0) => Idle("bins begin at full minutes, hours and days");
-    "amqp_history_offset": FLOW Either C, Seconds(0) => Idle("bins begin at full minutes, hours and days");
-    "kafka_history_offset": FLOW Either C, Seconds(0) => Idle("bins begin at full minutes, hours and days");
+    "print_history_offset": FLOW Either C, Seconds(0) => to("aggregate.offset", "");
+    "sql_history_offset": FLOW Either C, Seconds(0) => to("aggregate.offset", "");
+    "amqp_history_offset": FLOW Either C, Seconds(0) => to("aggregate.offset", "");
+    "kafka_history_offset": FLOW Either C, Seconds(0) => to("aggregate.offset", "");
     "print_history_roundoff": FLOW Either A, Letters("mhdwM") => Idle("bins always begin at multiples of their length since midnight, weeks on Monday, months on the first");
     "sql_history_roundoff": FLOW Either A, Letters("mhdwM") => Idle("bins always begin at multiples of their length since midnight, weeks on Monday, months on the first");
     "amqp_history_roundoff": FLOW Either A, Letters("mhdwM") => Idle("bins always begin at multiples of their length since midnight, weeks on Monday, months on the first");

@@ -65,6 +65,28 @@ fn a_bad_set_costs_itself_alone() {
     assert_eq!(rig.dropped(Reason::Truncated), 2);
 }
 
+/// A capture with a snap length has the begin of each datagram: whole records in it count.
+#[test]
+fn a_datagram_cut_by_the_capture_gives_what_is_there() {
+    let mut rig = Rig::new(KEY);
+    rig.feed(&ipfix(&[set(2, &template(256, FIVE))]));
+    let three = [five(1), five(2), five(3)].concat();
+    let whole = ipfix(&[set(256, &five(9)), set(256, &three)]);
+    let record = five(1).len();
+    for (cut, records) in [
+        (0, 4),
+        (1, 3),
+        (record, 3),
+        (2 * record, 2),
+        (3 * record, 1),
+    ] {
+        let bytes = &whole[..whole.len() - cut];
+        let found = rig.feed_cut(bytes, whole.len() as u32);
+        assert_eq!(found.len(), records, "{cut}");
+        assert_eq!(rig.dropped(Reason::Truncated) > 0, cut > 0, "{cut}");
+    }
+}
+
 #[test]
 fn v5_gives_what_is_there() {
     let mut rig = Rig::new(KEY);

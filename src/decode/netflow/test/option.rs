@@ -3,20 +3,20 @@ use super::*;
 
 const RATE: &[Field] = &[Field::SamplingRate];
 
-fn apart(fields: &[(u16, &[u8])]) -> (Vec<(u16, u16)>, Vec<u8>) {
+pub(super) fn apart(fields: &[(u16, &[u8])]) -> (Vec<(u16, u16)>, Vec<u8>) {
     let specs = fields.iter().map(|(id, v)| (*id, v.len() as u16)).collect();
     (specs, fields.iter().flat_map(|(_, v)| v.to_vec()).collect())
 }
 
 /// Sends an options template and one options record.
-fn tell(rig: &mut Rig, fields: &[(u16, &[u8])]) {
+pub(super) fn tell(rig: &mut Rig, fields: &[(u16, &[u8])]) {
     let (specs, body) = apart(fields);
     let tpl = set(3, &options_template(400, 1, &specs));
     assert!(rig.feed(&ipfix(&[tpl, set(400, &body)])).is_empty());
 }
 
 /// Sends one data record.
-fn data(rig: &mut Rig, fields: &[(u16, &[u8])]) -> FlowRecord {
+pub(super) fn data(rig: &mut Rig, fields: &[(u16, &[u8])]) -> FlowRecord {
     let (specs, body) = apart(fields);
     rig.feed(&ipfix(&[set(2, &template(300, &specs)), set(300, &body)]))[0]
 }

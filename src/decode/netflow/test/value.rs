@@ -1,7 +1,7 @@
 //! What becomes of each element.
 use super::*;
 use crate::base::addr::Mac;
-use crate::decode::slow::RD_VRF;
+use crate::record::{Origin, Rd};
 
 /// One record of an IPFIX template with these elements and values.
 fn one(wanted: &[Field], fields: &[(u16, &[u8])]) -> (Rig, FlowRecord) {
@@ -159,17 +159,17 @@ fn label_stacks_and_distinguishers() {
     let (rig, r) = one(&wanted, fields);
     assert_eq!((r.mpls_label_top(), r.mpls_label_bottom()), (69, 24305));
     assert_eq!(rig.text(r.mpls_label_stack()), "69_24305");
-    assert_eq!(r.mpls_vpn_rd(), RD_VRF | 0x6000_0001);
+    assert_eq!(r.mpls_vpn_rd(), Rd::vrf(0x6000_0001, Origin::Flow).0);
     let (_, r) = one(
         &wanted,
         &[(90, &[0, 0, 0xfd, 0xe8, 0, 0, 0, 100]), (70, &[0; 3])],
     );
-    assert_eq!(r.mpls_vpn_rd(), 65000 << 32 | 100);
+    assert_eq!(r.mpls_vpn_rd(), Rd::new(65000 << 32 | 100, Origin::Flow).0);
     assert!(!r.present.has(Field::MplsLabelTop));
 }
 
 #[test]
-fn tunnels_are_second_occurrences() {
+fn of_two_packets_the_inner_one_is_the_flow_and_the_outer_one_the_tunnel() {
     let wanted = [
         Field::SrcHost,
         Field::TunnelSrcHost,
@@ -181,9 +181,9 @@ fn tunnels_are_second_occurrences() {
     let (_, r) = one(&wanted, &[outer, inner].concat());
     assert_eq!(
         (r.src_host(), r.tunnel_src_host()),
-        (v4(10, 0, 0, 1), v4(10, 0, 0, 2))
+        (v4(10, 0, 0, 2), v4(10, 0, 0, 1))
     );
-    assert_eq!((r.tunnel_proto(), r.tunnel_tcp_flags()), (6, 0x18));
+    assert_eq!((r.tunnel_proto(), r.tunnel_tcp_flags()), (47, 0));
     // IPv4 in IPv6: the flow is what is inside.
     let outer: &[(u16, &[u8])] = &[(27, &SIX), (7, &[0, 1]), (4, &[4])];
     let inner: &[(u16, &[u8])] = &[(8, &[10, 0, 0, 2]), (7, &[0, 53]), (4, &[17])];
