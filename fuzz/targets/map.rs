@@ -10,7 +10,7 @@ use weir::base::lines::{self, Complaints, Rows};
 use weir::enrich::Enricher;
 use weir::enrich::list::{self, Listed, Of};
 use weir::enrich::networks::{self, Hidden, Located, Method, Settings};
-use weir::record::{Batch, FIELDS, FieldSet};
+use weir::record::{Batch, FieldSet, TABLE};
 use weir::rule::condition::Judge;
 use weir::rule::lookup::{self, Distinguishers, Rates};
 use weir::rule::map::KINDS;
@@ -56,7 +56,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn everything() -> FieldSet {
-    FIELDS.iter().map(|info| info.field).collect()
+    TABLE.iter().map(|info| info.field).collect()
 }
 
 fn judge() -> Judge {

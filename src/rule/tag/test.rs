@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::addr::{Ip, Mac};
 use crate::base::lines;
-use crate::record::FIELDS;
+use crate::record::TABLE;
 use std::net::IpAddr;
 
 pub(super) fn ip(text: &str) -> Ip {
@@ -9,7 +9,7 @@ pub(super) fn ip(text: &str) -> Ip {
 }
 
 pub(super) fn everything() -> FieldSet {
-    FIELDS.iter().map(|info| info.field).collect()
+    TABLE.iter().map(|info| info.field).collect()
 }
 
 /// A map for records with the fields `given`, and what is wrong with it.
@@ -115,8 +115,13 @@ const KEYS: &[(&str, Set, Set)] = &[
         |r| engine(r, 10, 0x0209),
     ),
     ("agent_id=9", |r| engine(r, 5, 9), |r| engine(r, 10, 9)),
-    ("sample_type=flow", |_| {}, |r| r.set_nat_event(1)),
-    ("sample_type=event", |r| r.set_fw_event(2), |_| {}),
+    ("sample_type=flow", |_| {}, |r| r.set_record_kind(1)),
+    (
+        "sample_type=option",
+        |r| r.set_record_kind(2),
+        |r| r.set_record_kind(0),
+    ),
+    ("sample_type=event", |r| r.set_record_kind(1), |_| {}),
     (
         "sample_type=flow-ipv4",
         |r| r.set_src_host(ip("192.0.2.1")),
@@ -127,7 +132,11 @@ const KEYS: &[(&str, Set, Set)] = &[
         |r| r.set_src_host(ip("2001:db8::1")),
         |r| r.set_src_host(ip("192.0.2.1")),
     ),
-    ("sample_type=flow-mpls-ipv4", |_| {}, |r| r.set_nat_event(1)),
+    (
+        "sample_type=flow-mpls-ipv4",
+        |_| {},
+        |r| r.set_record_kind(2),
+    ),
     (
         "nexthop=192.0.2.1",
         |r| r.set_next_hop(ip("192.0.2.1")),
@@ -311,7 +320,6 @@ fn every_key_of_the_dictionary_is_used_or_refused_with_a_reason() {
         ("comms=65000:1", "needs routes"),
         ("src_roa=v", "needs routes"),
         ("dst_roa=i", "needs routes"),
-        ("sample_type=option", "options data make no records"),
         ("sample_type=0:1", "weir does not keep it"),
     ];
     let symbols = Arc::new(Interner::new(4096));
