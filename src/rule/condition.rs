@@ -210,36 +210,26 @@ fn engines(key: &str, n: u64) -> Vec<Pattern> {
     patterns.into_iter().flatten().collect()
 }
 
-/// What an exporter says of itself, where that makes records.
-fn options() -> Pattern {
-    Pattern::number(Field::RecordKind, RecordKind::Options as u64)
-}
-
 /// Words for what kind of record it is.
 fn kinds(word: &str) -> Result<Like, String> {
-    let no = |field| Pattern::has(field, false);
-    let flow = |pattern: Pattern| {
-        let flow = pattern.and(&no(Field::NatEvent));
-        flow.and_then(|flow| flow.and(&no(Field::FwEvent)))
-    };
+    let kind = |kind: RecordKind| Pattern::number(Field::RecordKind, kind as u64);
+    // Decoders say it of records that are no traffic alone.
+    let traffic = [
+        Pattern::has(Field::RecordKind, false),
+        kind(RecordKind::Traffic),
+    ];
+    let like = |pattern: Pattern| traffic.iter().filter_map(|t| t.and(&pattern)).collect();
     let any = match word {
         // What pmacct's words for labelled traffic mean is what `flow` means.
-        "flow" | "flow-mpls-ipv4" | "flow-mpls-ipv6" => vec![flow(Pattern::ANY)],
-        "flow-ipv4" => vec![flow(Pattern::prefix(Field::SrcHost, four()))],
-        "flow-ipv6" => vec![flow(Pattern::has(Field::SrcHost, true))],
-        "event" => [Field::NatEvent, Field::FwEvent]
-            .map(|field| Some(Pattern::has(field, true)))
-            .to_vec(),
-        "option" => vec![Some(options())],
+        "flow" | "flow-mpls-ipv4" | "flow-mpls-ipv6" => traffic.to_vec(),
+        "flow-ipv4" => like(Pattern::prefix(Field::SrcHost, four())),
+        "flow-ipv6" => like(Pattern::has(Field::SrcHost, true)),
+        "event" => vec![kind(RecordKind::Event)],
+        "option" => vec![kind(RecordKind::Options)],
         _ => return Err(KEEPS_NOT.into()),
     };
-    let but = match word {
-        "flow-ipv6" => Some(Pattern::prefix(Field::SrcHost, four())),
-        "event" | "option" => None,
-        _ => Some(options()),
-    };
     Ok(Like {
-        any: any.into_iter().flatten().collect(),
-        but,
+        any,
+        but: (word == "flow-ipv6").then(|| Pattern::prefix(Field::SrcHost, four())),
     })
 }
