@@ -235,7 +235,7 @@ fn times(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin) {
         copy(options, values, &[("offset", "print_history_offset")]);
     }
     if let (Some(line), None) = (&history, &every) {
-        let text = "bins of several months are not built: rows have no bins";
+        let text = "bins are a year long at the most: rows have no bins";
         compiler.note(line, &section, text);
     }
     let refresh = name::refresh(values);
