@@ -3,8 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use weir::base::addr::Ip;
+use weir::base::intern::Interner;
 use weir::base::ledger::Intake;
+use weir::base::time::Nanos;
 use weir::decode::datagram::Unwrap;
+use weir::encode::binary::{self, Batch};
+use weir::record::schema::Options;
+use weir::record::{FIELDS, Field, FlowRecord, Schema};
 use weir::source::savefile::SavefileSource;
 use weir::source::{Progress, Source};
 use weir_fuzz::part;
@@ -95,6 +102,47 @@ fn pcap(frames: &[Vec<u8>], nanos: bool) -> Vec<u8> {
     file
 }
 
+/// Frames of rows: all fields, and a usual five-tuple in bins.
+fn rows() {
+    let all: Vec<Field> = FIELDS.iter().map(|info| info.field).collect();
+    let tuple = [Field::SrcHost, Field::DstHost, Field::DstPort, Field::Label];
+    for (name, fields, binned) in [("all", &all[..], false), ("tuple", &tuple[..], true)] {
+        let symbols = Arc::new(Interner::new(4096));
+        let options = Options {
+            flows: true,
+            binned,
+            ..Options::default()
+        };
+        let schema = Schema::new(name, fields, options, symbols.clone());
+        let mut words = Vec::new();
+        for n in 1..4u8 {
+            let mut record = FlowRecord::new();
+            record.set_src_host(Ip::v4([192, 0, 2, n]));
+            record.set_dst_host(Ip([n; 16]));
+            record.set_dst_port(443);
+            record.set_label(symbols.intern(&[b'a' + n; 3]));
+            (record.packets, record.bytes, record.flows) = (1, 1000 * u64::from(n), 1);
+            let mut row = vec![0; schema.row_words()];
+            let (key, counters) = row.split_at_mut(schema.key.len());
+            schema.key.pack(&record, key);
+            schema.counter.add(&record, counters);
+            words.extend(row);
+        }
+        let batch = Batch {
+            maker: "box",
+            id: (7, 1, 300),
+            schema: &schema,
+            bin: Nanos::new(1_767_322_800, 0),
+            flushed: Nanos::new(1_767_322_860, 0),
+            last: true,
+            words: &words,
+        };
+        let mut out = Vec::new();
+        binary::write(&batch, &mut out).expect("it fits");
+        write("frame", name, &out);
+    }
+}
+
 fn main() {
     for (name, file) in [
         ("v5", "softflowd-v5.pcap"),
@@ -125,6 +173,7 @@ fn main() {
     );
     write("savefile", "micros.pcap", &pcap(&frames[..4], false));
     write("savefile", "nanos.pcap", &pcap(&frames[..4], true));
+    rows();
     let whole = fs::read(home().join("../tests/data/office.pcapng.gz")).expect("a capture");
     write("savefile", "start.pcapng.gz", &whole[..2000]);
     // ip proto 6 and port 53, as libpcap compiles such things: load, compare, return.

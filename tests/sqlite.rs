@@ -136,6 +136,28 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
 }
 
 #[test]
+fn batches_may_come_in_any_order_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let db = Connection::open(&path).unwrap();
+    // As an earlier weir left it.
+    db.execute_batch("CREATE TABLE weir_batch (output, run, aggregate, sequence, stored)")
+        .unwrap();
+    let schema = usual();
+    let mut sink = open("db", &[at(&path)]);
+    let mut order: Vec<u64> = (0..200).map(|n| n * 77 % 200).collect();
+    order.extend(0..200);
+    for (n, sequence) in order.into_iter().enumerate() {
+        sink.write(&rows(&schema, sequence, 300, &[(1, 2)]))
+            .unwrap();
+        let want = (n as i64 + 1).min(200) * 1000;
+        assert_eq!(number(&db, "SELECT sum(bytes) FROM talkers"), want);
+    }
+    assert_eq!(number(&db, "SELECT count(*) FROM weir_batch"), 1);
+    assert_eq!(number(&db, "SELECT last - first FROM weir_batch"), 199);
+}
+
+#[test]
 fn a_locked_database_costs_time_and_no_row() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weir.db");

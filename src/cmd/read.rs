@@ -156,6 +156,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         name: ROWS.into(),
         kind: String::new(),
         queue: QUEUE as u64,
+        spool: None,
         options: Options::default(),
         place: Place::default(),
     });

@@ -12,6 +12,7 @@ pub mod metric;
 pub mod query;
 pub mod shared;
 pub mod socket;
+mod spool;
 pub mod status;
 pub mod timed;
 
