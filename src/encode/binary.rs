@@ -246,7 +246,10 @@ fn values(
             Shape::Text => varint(out, texts.place(Sym(column.number(row) as u32))),
             Shape::Bytes => {
                 let bytes = column.number(row).to_be_bytes();
-                let len = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+                let len = bytes
+                    .iter()
+                    .rposition(|b| *b != 0)
+                    .map_or(0, |last| last + 1);
                 text(out, bytes.get(..len).unwrap_or_default());
             }
             Shape::Time => {

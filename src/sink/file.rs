@@ -42,7 +42,6 @@ use crate::encode::{Encoder, Format, Style};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(test)]

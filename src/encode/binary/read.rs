@@ -9,9 +9,9 @@ use crate::base::addr::{Ip, Mac};
 use crate::base::cursor::{Cursor, Short};
 use crate::base::intern::{Interner, Sym};
 use crate::base::time::Nanos;
-use crate::record::schema::{Options, What};
 use crate::record::custom;
-use crate::record::{Column, Custom, Customs, Field, Form, Kind, Schema};
+use crate::record::schema::{Options, What};
+use crate::record::{Column, Custom, Customs, Field, Form, Schema};
 use std::fmt::{Display, Formatter};
 use std::sync::Arc;
 

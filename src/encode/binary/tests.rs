@@ -2,8 +2,9 @@ use super::read::{Reader, Refused};
 use super::*;
 use crate::base::addr::Mac;
 use crate::encode::sample;
+use crate::record::custom::{SLOTS, Shape as Means};
 use crate::record::schema::Options;
-use crate::record::{FIELDS, Field, FlowRecord};
+use crate::record::{Custom, Customs, FIELDS, Field, FlowRecord};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -26,14 +27,14 @@ fn frame(schema: &Schema, words: &[u64]) -> Vec<u8> {
 fn shown(schema: &Schema, words: &[u64]) -> Vec<String> {
     let mut all = Vec::new();
     for row in words.chunks_exact(schema.row_words().max(1)) {
-        for column in &schema.columns {
+        for column in &schema.places() {
             let value = schema.value(column, row);
             let mut text = Vec::new();
             if let crate::record::Value::Text(symbol) = value {
                 schema.symbols.read(symbol, &mut text);
-                all.push(format!("{} {text:?}", name(column.what)));
+                all.push(format!("{} {text:?}", schema.field_name(column.what)));
             } else {
-                all.push(format!("{} {value:?}", name(column.what)));
+                all.push(format!("{} {value:?}", schema.field_name(column.what)));
             }
         }
     }
@@ -55,6 +56,105 @@ fn a_row_with_values_of_every_kind_comes_back() {
         assert!(got.schema.is_like(&schema));
         assert_eq!(shown(&got.schema, &got.words), shown(&schema, &words));
     }
+}
+
+/// Reads a frame of the rows back: the same columns with the same values.
+fn comes_back(schema: &Schema, words: &[u64]) {
+    let got = Reader::default().read(&frame(schema, words)).unwrap();
+    assert!(got.schema.is_like(schema), "{schema:?}");
+    assert_eq!(got.schema.places(), schema.places());
+    assert_eq!(got.schema.row_words(), schema.row_words());
+    assert_eq!(shown(&got.schema, &got.words), shown(schema, words));
+}
+
+/// A row of `schema` out of `record`.
+fn row(schema: &Schema, record: &FlowRecord) -> Vec<u64> {
+    let mut row = vec![0; schema.row_words()];
+    let (key, counters) = row.split_at_mut(schema.key.len());
+    schema.key.pack(record, key);
+    schema.counter.add(record, counters);
+    row
+}
+
+#[test]
+fn every_field_comes_back_alone_and_with_all_others() {
+    let symbols = Arc::new(Interner::new(1 << 20));
+    let all: Vec<Field> = FIELDS.iter().map(|info| info.field).collect();
+    let picks = |seed: u64| -> Vec<(usize, u64)> {
+        let number = |at: usize| (at as u64 + 1).wrapping_mul(seed);
+        (0..FIELDS.len()).map(|at| (at, number(at))).collect()
+    };
+    let records = [0x9e37_79b9_7f4a_7c15, 3, u64::MAX].map(|seed| {
+        let mut r = record(&symbols, &picks(seed));
+        (r.packets, r.bytes, r.flows) = (seed, seed >> 9, 1);
+        r
+    });
+    for kinds in [false, true] {
+        let options = Options {
+            flows: !kinds,
+            hidden_flows: kinds,
+            kinds,
+            ..Options::default()
+        };
+        let ones = all.iter().map(std::slice::from_ref);
+        for fields in ones.chain([&all[..], &[]]) {
+            let schema = Schema::new("a", fields, options, symbols.clone());
+            let rows = records.iter().map(|r| row(&schema, r));
+            comes_back(&schema, &rows.collect::<Vec<_>>().concat());
+        }
+    }
+}
+
+#[test]
+fn primitives_of_the_configuration_come_back_with_names_and_forms() {
+    for event in [false, true] {
+        let (schema, mut row) = sample::customs(event, sample::values);
+        comes_back(&schema, &row);
+        let (other, none) = sample::customs(!event, |_, _| ());
+        comes_back(&other, &none);
+        row.extend(row.clone());
+        comes_back(&schema, &row);
+    }
+}
+
+#[test]
+fn primitives_without_a_place_are_refused() {
+    let (schema, row) = sample::customs(false, sample::values);
+    let good = frame(&schema, &row);
+    let with = |name: &[u8], behind: &[u8]| {
+        let at = good.windows(name.len()).position(|w| w == name).unwrap() + name.len();
+        [&good[..at], behind, &good[at + behind.len()..]].concat()
+    };
+    let refused = |bytes: &[u8]| Reader::default().read(bytes).err();
+    assert_eq!(refused(&good), None);
+    // Beyond the last slot, in that of another, in the second of an address, and an address
+    // without a second.
+    for (name, behind, why) in [
+        (
+            &b"\x03hex"[..],
+            &[0x11, 16][..],
+            Refused::Column("hex".into()),
+        ),
+        (b"\x03hex", &[0x11, 0], Refused::Columns),
+        (b"\x03hex", &[0x11, 4], Refused::Columns),
+        (b"\x03ip6", &[0x13, 15], Refused::Columns),
+        (b"\x03hex", &[0x1f], Refused::Column("hex".into())),
+        (b"\x03hex", &[0x28], Refused::Column("hex".into())),
+    ] {
+        assert_eq!(
+            refused(&with(name, behind)),
+            Some(why),
+            "{name:?} {behind:?}"
+        );
+    }
+    // Nine bytes in a word of eight.
+    let short = b"\x04word\x15\x06\x00\x04\x03ab\"";
+    let at = good.windows(short.len()).position(|w| w == short).unwrap();
+    let long = b"\x04word\x15\x06\x00\x0a\x09123456789";
+    let long = [&good[..at], long, &good[at + short.len()..]].concat();
+    assert_eq!(refused(&long), Some(Refused::Value("word".into())));
+    let twice = with(b"\x03", b"hex");
+    assert_ne!(refused(&twice), None);
 }
 
 #[test]
@@ -204,6 +304,42 @@ fn record(symbols: &Interner, picks: &[(usize, u64)]) -> FlowRecord {
     r
 }
 
+/// Primitives of these shapes and lengths, where there are such, as far as slots go.
+fn customs(forms: &[(usize, u16)]) -> Customs {
+    let shapes = [
+        Means::Number,
+        Means::Hex,
+        Means::Ip,
+        Means::Mac,
+        Means::Text,
+        Means::Raw,
+    ];
+    let (mut list, mut slot) = (Vec::new(), 0);
+    for (n, (shape, length)) in forms.iter().enumerate() {
+        let shape = shapes[*shape];
+        let length = Some(*length).filter(|length| *length < 19);
+        let Ok(form) = Form::new(shape, length) else {
+            continue;
+        };
+        if slot + form.size() / 8 > SLOTS {
+            break;
+        }
+        let field = Field::custom(slot).unwrap();
+        slot += form.size() / 8 + n % 2;
+        list.push(Custom {
+            name: format!("own_{n}"),
+            shape,
+            form,
+            length,
+            element: None,
+            options: false,
+            pointers: Vec::new(),
+            field,
+        });
+    }
+    Customs::new(list)
+}
+
 proptest! {
     #[test]
     fn any_rows_come_back(
@@ -211,34 +347,49 @@ proptest! {
         rows in proptest::collection::vec(
             (proptest::collection::vec((any::<usize>(), any::<u64>()), 0..20), any::<u64>()), 0..20
         ),
+        forms in proptest::collection::vec((0..6usize, 1..20u16), 0..8),
         flows: bool,
+        hidden: bool,
+        kinds: bool,
         binned: bool,
     ) {
         let symbols = Arc::new(Interner::new(16384));
         let fields: Vec<Field> = fields.iter().map(|at| FIELDS[*at].field).collect();
-        let options = Options { flows, binned, both_ends: false };
-        let schema = Schema::new("some-thing", &fields, options, symbols.clone());
+        let customs = customs(&forms);
+        let mut fields = fields;
+        fields.extend(customs.iter().map(|custom| custom.field));
+        let options = Options { flows, binned, hidden_flows: hidden, kinds, both_ends: false };
+        let customs = Arc::new(customs);
+        let schema = Schema::with_customs("it", &fields, options, symbols.clone(), customs.clone());
         let mut words = Vec::new();
         for (picks, count) in &rows {
             let mut r = record(&symbols, picks);
+            for custom in customs.iter() {
+                let value = [count.to_be_bytes(), count.rotate_left(13).to_be_bytes()].concat();
+                let value = &value[..(*count % 17) as usize];
+                let word = custom.form.word(custom.cut(value), |text| symbols.intern(text));
+                r.set_word(custom.field, word);
+                if let (Form::Ip6, Some(second)) = (custom.form, custom.fields().nth(1)) {
+                    r.set_word(custom.field, *count);
+                    r.set_word(second, count.rotate_left(9));
+                }
+            }
+            r.set_record_kind((count % 3) as u8);
             (r.packets, r.bytes, r.flows) = (*count, count.rotate_left(9), 1);
-            let mut row = vec![0; schema.row_words()];
-            let (key, counters) = row.split_at_mut(schema.key.len());
-            schema.key.pack(&r, key);
-            schema.counter.add(&r, counters);
-            words.extend(row);
+            words.extend(row(&schema, &r));
         }
-        let got = Reader::default().read(&frame(&schema, &words)).unwrap();
-        prop_assert!(got.schema.is_like(&schema));
-        prop_assert_eq!(shown(&got.schema, &got.words), shown(&schema, &words));
+        comes_back(&schema, &words);
     }
 
     #[test]
     fn damage_is_refused_or_read_and_never_more(at: usize, with: u8, cut: usize) {
-        let (schema, row) = sample::rows(&sample::ALL, true);
+        let (schema, row) = match at % 2 {
+            0 => sample::rows(&sample::ALL, true),
+            _ => sample::customs(true, sample::values),
+        };
         let mut bytes = frame(&schema, &row.repeat(3));
         let len = bytes.len();
-        bytes[at % len] = with;
+        bytes[at / 2 % len] = with;
         bytes.truncate(len - cut % 3);
         if let Ok(frame) = Reader::default().read(&bytes) {
             prop_assert!(frame.words.len() <= WORDS_MAX);
