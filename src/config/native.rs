@@ -255,7 +255,7 @@ impl Reader {
             );
             queue = QUEUE;
         }
-        let spool = Spool::read(&mut options);
+        let spool = Spool::read(&mut options, kind.as_deref());
         let place = options.place;
         let options = self.rest(options);
         Some(Output {

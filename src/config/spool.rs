@@ -52,8 +52,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Reads what an output says of it; none where it has none.
-    pub fn read(options: &mut Options) -> Option<Self> {
+    /// Reads what an output of this kind says of it; none where it has none.
+    pub fn read(options: &mut Options, kind: Option<&str>) -> Option<Self> {
         let when = [("needed", false), ("always", true)];
         let always = options.choice("spool_when", &when).unwrap_or(false);
         let size = options.size("spool_size").unwrap_or(SIZE);
@@ -71,6 +71,10 @@ impl Spool {
         };
         if !built("spool") {
             options.wrong("spool", format!("`spool`: {}", without("spool")));
+        }
+        if kind == Some("memory") {
+            let message = "`spool` is for outputs that may be away, which a table in memory is not";
+            options.wrong("spool", message);
         }
         if size < SIZE_MIN {
             let least = show_size(SIZE_MIN);
@@ -225,6 +229,10 @@ mod tests {
                 "did you mean \"always\"?",
             ),
             ("spool = 7\n", "text in quotes"),
+            (
+                "[output.m]\nkind = \"memory\"\nspool = \"/s\"\n",
+                "which a table in memory is not",
+            ),
         ] {
             let problems = native::parse(&format!("{REST}{given}")).problems;
             let found = problems.iter().any(|p| p.message.contains(want));

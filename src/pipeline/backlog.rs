@@ -187,9 +187,18 @@ impl Backlog {
                     return Some((rows, sum, place));
                 }
                 Err(why) => {
-                    log.lose(place, sum, Reason::Damaged);
-                    let rows = sum.records;
-                    log::error!("output {}: {rows} rows of the spool: {why}", self.output);
+                    let (output, rows) = (&self.output, sum.records);
+                    if why.is_of_later() {
+                        log.pass(sum);
+                        let folder = self.settings.folder.display();
+                        log::error!(
+                            "output {output}: {rows} rows of the spool: {why}; they stay in \
+                             {folder} for the weir that wrote them"
+                        );
+                    } else {
+                        log.lose(place, sum, Reason::Damaged);
+                        log::error!("output {output}: {rows} rows of the spool: {why}");
+                    }
                 }
             }
         }

@@ -306,7 +306,8 @@ impl Plan {
             let bytes = queue.saturating_add(*own);
             parts.push(Part::new(name, bytes, "rows that wait, buffers"));
             if let Some(spool) = &output.spool {
-                let bytes = backlog::MEMORY.saturating_add(symbols);
+                let log = spool.settings(&output.name).memory();
+                let bytes = backlog::MEMORY.saturating_add(symbols).saturating_add(log);
                 let name = format!("output.{} spool", output.name);
                 let disk = show_size(spool.size);
                 let holds = format!("a frame each way, texts; {disk} of disk");

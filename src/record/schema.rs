@@ -342,7 +342,8 @@ impl Schema {
 
     /// Whether rows of both look the same word by word, but for what symbols mean.
     pub fn is_like(&self, other: &Self) -> bool {
-        let named = |(a, b): (&Column, &Column)| self.field_name(a.what) == other.field_name(b.what);
+        let named =
+            |(a, b): (&Column, &Column)| self.field_name(a.what) == other.field_name(b.what);
         self.name == other.name
             && self.binned == other.binned
             && self.row_words() == other.row_words()

@@ -181,6 +181,10 @@ impl<W: Write + Send> Print<W> {
 }
 
 impl<W: Write + Send> Sink for Print<W> {
+    fn holds(&self) -> bool {
+        self.streams.iter().any(|stream| stream.encoder.keeps())
+    }
+
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
         if self.gone {
             return Err(SinkError::Refused("standard output was closed".into()));

@@ -1,7 +1,7 @@
 //! [`Log`]: segments in order, one of them being written, one of them being read.
 
 use super::segment::{self, ACK, HEAD, HEADER, Head, Name};
-use super::{Keep, Place, Reason, Settings, Shut, Sync, Trouble, Usage};
+use super::{Keep, Place, REASONS, Reason, SEGMENTS, Settings, Shut, Sync, Trouble, Usage};
 use crate::base::ledger::Sum;
 use crate::base::time::{Nanos, SECOND};
 use std::collections::VecDeque;
@@ -13,16 +13,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Segments in a full log, so that what is given up at a time is a small part of it.
-const SEGMENTS: u64 = 16;
-
-/// Smallest and largest size of a segment.
-const SEGMENT: (u64, u64) = (64 << 10, 8 << 20);
-
 /// A clock before 2024 was never set: times that it gave say nothing about ages.
 const CLOCK_SET: Nanos = Nanos(1_704_067_200 * SECOND);
 
 const DAY: u64 = 86_400;
+
+/// Memory that knowing a segment takes, in bytes: those in the middle of a log have no sets.
+pub const SEGMENT_MEMORY: u64 = size_of::<Segment>() as u64;
 
 /// A set of frame numbers.
 #[derive(Default)]
@@ -169,7 +166,7 @@ pub struct Log {
     used: u64,
     /// A day since 1970 and the bytes written in it.
     wear: (u64, u64),
-    given_up: [Sum; 3],
+    given_up: [Sum; REASONS.len()],
     damaged: u64,
     found: Sum,
     unsynced: Vec<Arc<File>>,
@@ -322,7 +319,7 @@ impl Log {
 
     /// The file to which a frame of `whole` bytes is added.
     fn writable(&mut self, whole: u64, now: Nanos) -> io::Result<Arc<File>> {
-        let size = (self.settings.size / SEGMENTS).clamp(SEGMENT.0, SEGMENT.1);
+        let size = self.settings.segment();
         let age = self
             .settings
             .age
@@ -487,6 +484,11 @@ impl Log {
     pub fn lose(&mut self, place: Place, sum: Sum, why: Reason) {
         self.given_up[why as usize] += sum;
         self.ack(place);
+    }
+
+    /// A frame that was read is for a later weir: it stays, and is no business of this one.
+    pub fn pass(&mut self, sum: Sum) {
+        self.given_up[Reason::Later as usize] += sum;
     }
 
     /// Gives up what is too old; the time until there will be more of it.

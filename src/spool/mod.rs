@@ -51,6 +51,26 @@ pub struct Settings {
     pub daily: Option<u64>,
 }
 
+/// Segments in a full log, so that what is given up at a time is a small part of it.
+const SEGMENTS: u64 = 16;
+
+/// Smallest and largest size of a segment.
+const SEGMENT: (u64, u64) = (64 << 10, 8 << 20);
+
+impl Settings {
+    /// Bytes of a segment, about.
+    fn segment(&self) -> u64 {
+        (self.size / SEGMENTS).clamp(SEGMENT.0, SEGMENT.1)
+    }
+
+    /// Memory that knowing a full log takes, in bytes.
+    pub fn memory(&self) -> usize {
+        // Those that are cut for their age come on top.
+        let segments = self.size / self.segment() + 2 * SEGMENTS;
+        usize::try_from(segments * log::SEGMENT_MEMORY).unwrap_or(usize::MAX)
+    }
+}
+
 /// Where a frame lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -90,7 +110,7 @@ pub enum Trouble {
 }
 
 /// Why frames were given up, as in metrics.
-pub const REASONS: [&str; 3] = ["size", "age", "damaged"];
+pub const REASONS: [&str; 4] = ["size", "age", "damaged", "later"];
 
 /// Places in [`REASONS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +121,8 @@ pub enum Reason {
     Age,
     /// They could not be read.
     Damaged,
+    /// A later weir wrote them; they stay on the disk for it.
+    Later,
 }
 
 /// How full a log is, and what became of what was in it.
@@ -119,7 +141,7 @@ pub struct Usage {
     /// Bytes that may be written in a day.
     pub wear_most: Option<u64>,
     /// What was given up since the log was opened, by reason.
-    pub given_up: [Sum; 3],
+    pub given_up: [Sum; REASONS.len()],
     /// Bytes that were damaged, be they frames or not.
     pub damaged: u64,
 }

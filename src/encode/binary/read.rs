@@ -34,6 +34,13 @@ pub enum Refused {
     Value(String),
 }
 
+impl Refused {
+    /// Whether it looks as if a later weir could read it.
+    pub fn is_of_later(&self) -> bool {
+        matches!(self, Self::Version(_) | Self::Column(_))
+    }
+}
+
 impl Display for Refused {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {

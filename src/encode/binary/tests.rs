@@ -110,6 +110,8 @@ fn primitives_of_the_configuration_come_back_with_names_and_forms() {
     for event in [false, true] {
         let (schema, mut row) = sample::customs(event, sample::values);
         comes_back(&schema, &row);
+        let words = |columns: &[Column]| columns.iter().filter(|c| c.kind == Kind::Custom).count();
+        assert_eq!(words(&schema.columns), 10);
         let (other, none) = sample::customs(!event, |_, _| ());
         comes_back(&other, &none);
         row.extend(row.clone());
