@@ -82,6 +82,7 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::PostNatSrcHost,
     Field::PostNatSrcPort,
     Field::Proto,
+    Field::RecordKind,
     Field::SrcAs,
     Field::SrcHost,
     Field::SrcMac,

@@ -8,7 +8,7 @@ use crate::base::lines::{self, Complaints, Rows};
 use crate::base::options::{Place, Problem};
 use crate::config::rules::File;
 use crate::enrich::{list, networks};
-use crate::record::{FIELDS, FieldSet};
+use crate::record::{FieldSet, TABLE};
 use crate::rule::condition::Judge;
 use crate::rule::map::Kind;
 use crate::rule::{lookup, map, tag};
@@ -206,8 +206,8 @@ impl<'a> Loader<'a> {
         let content = self.load(name, file, "networks".into(), |complaints| {
             let mut reader = networks::Reader::default();
             read(file.path.as_ref(), most, complaints, &mut reader)?;
-            let refused = reader.refused();
-            Ok((Content::Networks(Arc::new(reader.finish())), refused, false))
+            let (networks, refused) = reader.finish(complaints);
+            Ok((Content::Networks(Arc::new(networks)), refused, false))
         })?;
         match content {
             Content::Networks(networks) => Some(networks),
@@ -378,12 +378,12 @@ const CHECKED: u64 = 1 << 30;
 /// It can not be read, or there is no such kind of files.
 pub fn check(kind: &str, path: &Path) -> Result<(usize, Complaints), String> {
     let mut complaints = Complaints::default();
-    let judge = || Judge::new(FIELDS.iter().map(|i| i.field).collect(), "weir");
+    let judge = || Judge::new(TABLE.iter().map(|i| i.field).collect(), "weir");
     let rows = match (kind, list::Of::named(kind), map::kind(kind)) {
         ("networks", ..) => {
             let mut reader = networks::Reader::default();
             read(path, CHECKED, &mut complaints, &mut reader)?;
-            reader.finish().len()
+            reader.finish(&mut complaints).0.len()
         }
         (_, Some(of), _) => {
             let mut reader = list::Reader::new(of);
