@@ -60,8 +60,8 @@ impl Text {
         }
     }
 
-    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before; what is kept is
-    /// written.
+    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before; what is kept
+    /// is written.
     pub fn adopt(&mut self, schema: Arc<Schema>, out: &mut Vec<u8>) {
         if self.keeps() {
             self.write(out);

@@ -7,6 +7,7 @@
 use crate::base::ledger::Sum;
 use crate::base::text::show_size;
 use crate::base::time::wall;
+use crate::config::Output;
 use crate::encode::binary::{self, Batch, read::Reader};
 use crate::sink::{BatchId, Rows};
 use crate::spool::{Keep, Log, Place, Reason, Settings, Shut, Trouble, Usage};
@@ -54,6 +55,18 @@ pub struct Backlog {
 }
 
 impl Backlog {
+    /// Opens the spool that an output of the configuration has; none where it has none.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn of(output: &Output) -> Result<Option<Self>, String> {
+        let Some(spool) = &output.spool else {
+            return Ok(None);
+        };
+        let settings = spool.settings(&output.name);
+        Self::open(&output.name, settings, spool.always).map(Some)
+    }
+
     /// Opens the spool of an output.
     ///
     /// # Errors

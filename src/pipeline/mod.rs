@@ -274,17 +274,10 @@ impl Pipeline {
                 log::error!("output {}: {why}", output.name);
                 Exit::Failure
             })?;
-            let backlog = match &output.spool {
-                None => None,
-                Some(spool) => {
-                    let settings = spool.settings(&output.name);
-                    let opened = Backlog::open(&output.name, settings, spool.always);
-                    Some(opened.map_err(|why| {
-                        log::error!("output {}: spool: {why}", output.name);
-                        Exit::Failure
-                    })?)
-                }
-            };
+            let backlog = Backlog::of(output).map_err(|why| {
+                log::error!("output {}: spool: {why}", output.name);
+                Exit::Failure
+            })?;
             let (queue, patient) = (output.queue as usize, self.mode.patient);
             let outlet = Outlet::with(&output.name, queue, patient, backlog);
             let thread = outlet.start(sink).map_err(|e| {

@@ -574,7 +574,8 @@ impl Outlet {
 impl State {
     /// Whether there is something on the disk for the sink.
     fn waits_on_disk(&self) -> bool {
-        let waiting = |b: &Backlog| b.health().usage.waiting.records > 0;
+        // Frames, not rows: one without any may be the last of its flush.
+        let waiting = |b: &Backlog| b.health().usage.frames > 0;
         self.replay.is_some() || self.backlog.as_ref().is_some_and(waiting)
     }
 }

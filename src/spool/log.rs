@@ -523,14 +523,16 @@ impl Log {
 
     /// How full it is.
     pub fn usage(&self) -> Usage {
-        let mut waiting = Sum::default();
+        let (mut frames, mut waiting) = (0, Sum::default());
         for segment in &self.segments {
+            frames += u64::from(segment.unread);
             waiting += segment.waiting;
         }
         let oldest = self.segments.iter().find(|s| s.unread > 0);
         Usage {
             used: self.used,
             most: self.settings.size,
+            frames,
             waiting,
             oldest: oldest.map_or(Nanos(0), |s| s.first),
             wear: self.wear.1,

@@ -132,7 +132,9 @@ pub struct Usage {
     pub used: u64,
     /// Bytes that there may be.
     pub most: u64,
-    /// What waits to be read.
+    /// Frames that wait to be read.
+    pub frames: u64,
+    /// What they count.
     pub waiting: Sum,
     /// When the oldest of that was written; zero when nothing waits.
     pub oldest: Nanos,

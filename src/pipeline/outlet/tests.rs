@@ -2,7 +2,7 @@ use super::*;
 use crate::base::intern::Interner;
 use crate::record::{Field, Schema, schema};
 use crate::sink::BatchId;
-use crate::spool::Settings;
+use crate::spool::{Log, Settings};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tempfile::TempDir;
@@ -79,16 +79,19 @@ impl Sink for Switched {
 
 /// A queue of so many batches, with a spool in `dir`.
 fn spooled(dir: &TempDir, batches: usize, ahead: bool, size: u64) -> Arc<Outlet> {
-    let settings = Settings {
+    let backlog = Backlog::open("x", settings(dir, size), ahead).unwrap();
+    let bytes = batches * cost();
+    Outlet::with("x", bytes, false, Some(backlog))
+}
+
+fn settings(dir: &TempDir, size: u64) -> Settings {
+    Settings {
         folder: dir.path().join("x"),
         size,
         age: None,
         sync: crate::spool::Sync::Never,
         daily: None,
-    };
-    let backlog = Backlog::open("x", settings, ahead).unwrap();
-    let bytes = batches * cost();
-    Outlet::with("x", bytes, false, Some(backlog))
+    }
 }
 
 fn cost() -> usize {
@@ -384,6 +387,61 @@ fn what_a_full_spool_gives_up_is_counted() {
     assert_eq!(page.dropped.records, 0);
     stop(&outlet, thread);
     balanced(&outlet);
+}
+
+#[test]
+fn what_a_later_weir_wrote_stays_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let outlet = spooled(&dir, 10, true, 1 << 20);
+    outlet.push(rows(0));
+    let thread = outlet.start(Box::new(Switched::default())).unwrap();
+    stop(&outlet, thread);
+    // Another field than this weir knows.
+    let mut log = Log::open(&settings(&dir, 1 << 20), Nanos(1)).unwrap();
+    let mut frame = Vec::new();
+    let (place, sum) = log.next(&mut frame).unwrap();
+    log.ack(place);
+    let at = frame.windows(8).position(|w| w == b"src_port").unwrap();
+    frame[at..at + 8].copy_from_slice(b"src_mood");
+    let keep = Keep::default();
+    log.append(&frame, sum, Nanos(1), keep).unwrap();
+    log.close();
+    for _ in 0..2 {
+        let outlet = spooled(&dir, 10, false, 1 << 20);
+        let sink = Switched::default();
+        sink.turn(true);
+        let thread = outlet.start(Box::new(sink.clone())).unwrap();
+        outlet.push(rows(1));
+        sink.await_rows(1);
+        until(&outlet, |health| health.delivery.given_up.records == 1);
+        let page = balanced(&outlet);
+        assert_eq!(page.recovered.records, 1);
+        stop(&outlet, thread);
+    }
+    let mut log = Log::open(&settings(&dir, 1 << 20), Nanos(1)).unwrap();
+    let mut left = Vec::new();
+    assert!(log.next(&mut left).is_some());
+    assert_eq!(left, frame);
+}
+
+#[test]
+fn the_end_of_a_flush_comes_out_of_the_spool_without_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let outlet = spooled(&dir, 10, true, 1 << 20);
+    let sink = Switched::default();
+    let thread = outlet.start(Box::new(sink.clone())).unwrap();
+    outlet.push(batch(1, 0, 7, false));
+    let mut end = Rows::clone(&batch(1, 1, 7, true));
+    end.words.clear();
+    outlet.push(Arc::new(end));
+    stop(&outlet, thread);
+    assert_eq!(sink.sequences(), [0; 0]);
+    let outlet = spooled(&dir, 10, true, 1 << 20);
+    sink.turn(true);
+    let thread = outlet.start(Box::new(sink.clone())).unwrap();
+    sink.await_rows(2);
+    assert_eq!(sink.sequences(), [0, 1]);
+    stop(&outlet, thread);
 }
 
 #[test]
