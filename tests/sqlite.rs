@@ -8,6 +8,9 @@ use weir::base::intern::Interner;
 use weir::base::options::{Options, Raw};
 use weir::base::time::Nanos;
 use weir::base::zone::Zone;
+use weir::config::native;
+use weir::pipeline::reload::Kept;
+use weir::pipeline::{Mode, Pipeline, Plan};
 use weir::record::schema::{Options as Choices, Schema};
 use weir::record::{Field, FlowRecord};
 use weir::sink::{BatchId, Context, Rows, Sink, SinkError};
@@ -318,5 +321,39 @@ fn wrong_settings_are_named() {
         weir::sink::parse("sqlite", &mut options);
         let all: Vec<_> = options.finish().into_iter().map(|p| p.message).collect();
         assert!(all.len() == 1 && all[0].contains(want), "{want}: {all:?}");
+    }
+}
+
+#[test]
+fn batches_that_go_elsewhere_leave_no_gaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("weir.db");
+    let text = format!(
+        "timezone = \"UTC\"\n[input.a]\nkind = \"file\"\nfile = \"{}/tests/data/office.pcap\"\n\
+         [aggregate.x]\nby = [\"src_host\"]\nevery = \"1s\"\npreprocess = [\"minb=5000\"]\n\
+         to = \"large\"\nrejects = \"small\"\n\
+         [output.large]\nkind = \"sqlite\"\npath = \"{db}\"\ntable = \"large\"\n\
+         [output.small]\nkind = \"sqlite\"\npath = \"{db}\"\ntable = \"small\"\n",
+        env!("CARGO_MANIFEST_DIR"),
+        db = database.display(),
+    );
+    let read = native::parse(&text);
+    assert_eq!(read.problems, []);
+    let plan = Plan::new(&read.config).map_err(|p| format!("{p:?}"));
+    let mode = Mode {
+        patient: true,
+        run: 1,
+    };
+    let kept = &mut Kept::default();
+    let pipeline = Pipeline::start(read.config, plan.unwrap(), mode, kept).unwrap();
+    while !pipeline.wait(None, None) {}
+    pipeline.stop(None);
+    let db = Connection::open(&database).unwrap();
+    for output in ["large", "small"] {
+        assert!(number(&db, &format!("SELECT count(*) FROM {output}")) > 1);
+        let of = format!("FROM weir_batch WHERE output = '{output}'");
+        assert_eq!(number(&db, &format!("SELECT count(*) {of}")), 1);
+        assert_eq!(number(&db, &format!("SELECT first {of}")), 0);
+        assert!(number(&db, &format!("SELECT last {of}")) > 1);
     }
 }
