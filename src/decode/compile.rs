@@ -4,7 +4,8 @@
 //! the result. Not for keeping templates.
 
 use super::custom::Tail;
-use super::plan::{Act, Loc, Op, Plan};
+use super::plan::{Act, Op, Plan};
+use super::row::Loc;
 use super::slow::{OptionPlan, Rate, Slow};
 use super::{RecordKind, Setup};
 use crate::record::custom::Element;

@@ -7,12 +7,12 @@
 use super::compile::{Compiled, Way, What};
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
-use super::plan::{Fixed, Row};
+use super::row::{Packed, Rows};
 use super::sequence::{Gap, Sequence};
 use super::slow::Origin;
 use super::template::{self, Templates};
 use super::time::Clock;
-use super::{Decoder, Emit, Reading, Setup, custom};
+use super::{Decoder, Emit, Reading, Setup, Symbols, custom};
 use crate::base::addr::Ip;
 use crate::base::ledger::Reason;
 use crate::base::time::Nanos;
@@ -102,9 +102,15 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::VrfName,
 ]));
 
+/// Most fields of variable records that are found before records are made of them; room for a
+/// record of any template.
+pub(super) const SPANS_MAX: usize = 1024;
+const _: () = assert!(SPANS_MAX >= super::compile::FIELDS_MAX);
+
 /// Bytes that the stores of a decoder take.
 pub fn memory(setup: &Setup) -> usize {
     Templates::memory(setup.templates_max)
+        .saturating_add(SPANS_MAX.saturating_mul(size_of::<(u16, u16)>()))
         .saturating_add(Options::memory(setup.options_max))
         .saturating_add(Guard::<Domain, Exporter>::memory(setup.exporters_max))
 }
@@ -138,7 +144,7 @@ pub struct NetflowDecoder {
     pub(super) templates: Templates,
     pub(super) options: Options,
     pub(super) exporters: Guard<Domain, Exporter>,
-    /// Places of the fields of a variable record, refilled for each.
+    /// Places of the fields of some variable records, refilled over and over.
     pub(super) spans: Vec<(u16, u16)>,
     v5: Option<Compiled>,
 }
@@ -178,7 +184,7 @@ impl NetflowDecoder {
             templates: Templates::new(setup),
             options: Options::new(setup.options_max),
             exporters: Guard::new(setup.exporters_max),
-            spans: Vec::with_capacity(super::compile::FIELDS_MAX),
+            spans: Vec::with_capacity(SPANS_MAX),
             v5: compile_v5(setup),
         }
     }
@@ -275,9 +281,11 @@ impl NetflowDecoder {
         else {
             return Ok(());
         };
-        for row in rows.iter().take(count) {
-            context.emit(way, Fixed(row), &mut self.options, out);
-        }
+        let packed = Packed {
+            bytes: rows.get(..count).unwrap_or(rows).as_flattened(),
+            each: netflow5::RECORD,
+        };
+        context.emit_all(way, packed, &mut self.options, out);
         if rows.len() < count {
             out.drop(Reason::Truncated, rest.len());
         }
@@ -286,85 +294,110 @@ impl NetflowDecoder {
 }
 
 impl Context {
-    /// Makes one record.
-    #[inline(always)]
-    pub(super) fn emit<'a, R: Row<'a>>(
+    /// Makes records of all rows; gives their number.
+    pub(super) fn emit_all<'a>(
         &self,
         way: &Way,
-        row: R,
+        rows: impl Rows<'a>,
         options: &mut Options,
         out: &mut Emit<'_>,
-    ) {
-        let (record, mut symbols) = out.slot_with_symbols();
-        self.stamp(record, options);
-        if let Some(slow) = &way.slow {
-            slow.frame(row, record, &mut symbols);
+    ) -> u32 {
+        let (mut rest, mut all) = (rows, 0u32);
+        while rest.count() > 0 {
+            let made = self.emit(way, rest, options, out).len();
+            all = all.wrapping_add(made as u32);
+            rest = rest.skip(made);
         }
-        way.plan.run(row, &self.clock, record);
+        all
+    }
+
+    /// Makes records of rows, of as many as the batch has room for, which is one at least.
+    pub(super) fn emit<'a, 'o>(
+        &self,
+        way: &Way,
+        rows: impl Rows<'a>,
+        options: &mut Options,
+        out: &'o mut Emit<'_>,
+    ) -> &'o mut [FlowRecord] {
+        let (records, mut symbols) = out.slots(rows.count(), way.plan.present);
+        if !self.stamped.is_empty() {
+            self.stamp(records, options);
+        }
         if let Some(slow) = &way.slow {
-            slow.run(row, &self.origin, options, record, &mut symbols);
+            slow.frames(rows, records, &mut symbols);
+        }
+        way.plan.run(rows, &self.clock, records);
+        if let Some(slow) = &way.slow {
+            slow.run(rows, &self.origin, options, records, &mut symbols);
         }
         if way.kind != RecordKind::Traffic || way.tail.is_some() {
-            self.complete(way, row, out);
+            Self::complete(way, rows, records, &mut symbols);
         }
+        records
     }
 
     /// What most records do not need: their kind where it is not traffic, and primitives of the
     /// configuration that are more than a copy.
     #[inline(never)]
-    fn complete<'a, R: Row<'a>>(&self, way: &Way, row: R, out: &mut Emit<'_>) {
-        if let Some(record) = out.last().filter(|_| way.kind != RecordKind::Traffic) {
-            record.set_record_kind(way.kind as u8);
-            if way.kind == RecordKind::Options {
-                // What an exporter says of itself is no traffic, whatever it counts.
-                (record.packets, record.bytes, record.flows) = (0, 0, 0);
+    fn complete<'a>(
+        way: &Way,
+        rows: impl Rows<'a>,
+        records: &mut [FlowRecord],
+        symbols: &mut Symbols<'_>,
+    ) {
+        if way.kind != RecordKind::Traffic {
+            for record in &mut *records {
+                record.set_record_kind(way.kind as u8);
+                if way.kind == RecordKind::Options {
+                    // What an exporter says of itself is no traffic, whatever it counts.
+                    (record.packets, record.bytes, record.flows) = (0, 0, 0);
+                }
             }
         }
         if let Some(tail) = &way.tail {
-            let packet = way.slow.as_ref().and_then(|slow| slow.packet(row));
-            let packet = packet.as_ref().map(|(start, bytes, p)| (*start, *bytes, p));
-            tail.run(row, packet, out);
+            rows.zip(records, |row, record| {
+                let packet = way.slow.as_ref().and_then(|slow| slow.packet(row));
+                let packet = packet.as_ref().map(|(start, bytes, p)| (*start, *bytes, p));
+                tail.run(row, packet, record, symbols);
+            });
         }
     }
 
-    #[inline]
-    fn stamp(&self, record: &mut FlowRecord, options: &Options) {
-        if !self.stamped.is_empty() {
-            self.stamp_some(record, options);
-        }
+    /// Writes what all records of a datagram have in common.
+    fn stamp(&self, records: &mut [FlowRecord], options: &Options) {
+        use Field as F;
+        let (domain, has) = (&self.origin.domain, |field| self.stamped.has(field));
+        all(records, has(TOLD), |r| options.told.put(r));
+        all(records, has(F::PeerSrcIp), |r| r.set_peer_src_ip(self.peer));
+        all(records, has(F::ExportProtoSeqno), |r| {
+            r.set_export_proto_seqno(self.sequence)
+        });
+        all(records, has(F::ExportProtoVersion), |r| {
+            r.set_export_proto_version(domain.version)
+        });
+        all(records, has(F::ExportProtoSysid), |r| {
+            r.set_export_proto_sysid(domain.id)
+        });
+        all(records, has(F::TimestampExport), |r| {
+            r.set_timestamp_export(self.clock.export)
+        });
+        all(records, has(F::TimestampArrival), |r| {
+            r.set_timestamp_arrival(self.origin.now)
+        });
+        all(records, has(F::SamplingRate), |r| {
+            r.set_sampling_rate(self.rate)
+        });
+        all(records, has(F::SamplingDirection), |r| {
+            r.set_sampling_direction(b'u')
+        });
     }
+}
 
-    #[inline(never)]
-    fn stamp_some(&self, record: &mut FlowRecord, options: &Options) {
-        if self.stamped.has(TOLD) {
-            options.told.put(record);
-        }
-        let has = |field| self.stamped.has(field);
-        let domain = &self.origin.domain;
-        if has(Field::PeerSrcIp) {
-            record.set_peer_src_ip(self.peer);
-        }
-        if has(Field::ExportProtoSeqno) {
-            record.set_export_proto_seqno(self.sequence);
-        }
-        if has(Field::ExportProtoVersion) {
-            record.set_export_proto_version(domain.version);
-        }
-        if has(Field::ExportProtoSysid) {
-            record.set_export_proto_sysid(domain.id);
-        }
-        if has(Field::TimestampExport) {
-            record.set_timestamp_export(self.clock.export);
-        }
-        if has(Field::TimestampArrival) {
-            record.set_timestamp_arrival(self.origin.now);
-        }
-        if has(Field::SamplingRate) {
-            record.set_sampling_rate(self.rate);
-        }
-        if has(Field::SamplingDirection) {
-            record.set_sampling_direction(b'u');
-        }
+/// Sets something in all records, where it is wanted.
+#[inline(always)]
+fn all(records: &mut [FlowRecord], wanted: bool, set: impl Fn(&mut FlowRecord)) {
+    if wanted {
+        records.iter_mut().for_each(set);
     }
 }
 
