@@ -20,10 +20,13 @@ use std::time::{Duration, Instant};
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Memory for a frame that is written and one that is read, beside their texts.
-pub const MEMORY: usize = 256 << 10;
+const FRAMES: usize = 256 << 10;
 
 /// Batches that an output may have taken and not completed.
 const DONE_MAX: usize = 1 << 14;
+
+/// Memory of a backlog, beside texts and what the log knows.
+pub const MEMORY: usize = FRAMES + DONE_MAX * size_of::<Place>();
 
 /// How a backlog is doing.
 #[derive(Clone, Debug, Default)]
@@ -179,7 +182,7 @@ impl Backlog {
             let log = self.log.as_mut()?;
             let (place, sum) = log.next(&mut self.buffer)?;
             let read = self.frames.read(&self.buffer);
-            if self.buffer.capacity() > MEMORY {
+            if self.buffer.capacity() > FRAMES {
                 self.buffer = Vec::new();
             }
             match read {

@@ -310,7 +310,7 @@ impl Plan {
                 let bytes = backlog::MEMORY.saturating_add(symbols).saturating_add(log);
                 let name = format!("output.{} spool", output.name);
                 let disk = show_size(spool.size);
-                let holds = format!("a frame each way, texts; {disk} of disk");
+                let holds = format!("frames, texts, acknowledgements; {disk} of disk");
                 parts.push(Part::new(name, bytes, &holds));
             }
         }
