@@ -44,8 +44,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "base", "sys", "record", "source", "decode", "enrich", "rule", "agg", "encode", "spool",
-            "sink",
+            "base", "sys", "record", "source", "decode", "enrich", "rule", "agg", "encode",
+            "spool", "sink",
         ],
     ),
     (

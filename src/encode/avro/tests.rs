@@ -322,5 +322,8 @@ fn rows_of_another_store_of_texts_go_on_in_the_block() {
         let text = shown(&row);
         text.split(' ').next().unwrap().to_string()
     });
-    assert_eq!(labels.collect::<Vec<_>>(), ["label=\"red\"", "label=\"green\""]);
+    assert_eq!(
+        labels.collect::<Vec<_>>(),
+        ["label=\"red\"", "label=\"green\""]
+    );
 }
