@@ -7,10 +7,11 @@
 use crate::base::ledger::Sum;
 use crate::base::text::show_size;
 use crate::base::time::wall;
+use crate::base::without;
 use crate::config::Output;
 use crate::encode::binary::{self, Batch, read::Reader};
 use crate::sink::{BatchId, Rows};
-use crate::spool::{Keep, Log, Place, Reason, Settings, Shut, Trouble, Usage};
+use crate::spool::{Built, Keep, Log, Place, Reason, Settings, Shut, Trouble, Usage};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Health {
 
 /// What an output has not taken, on disk.
 pub struct Backlog {
+    /// Without the spool there is no backlog.
+    _built: Built,
     output: String,
     settings: Settings,
     /// Whether all rows go to the disk before anything else is done with them.
@@ -76,7 +79,11 @@ impl Backlog {
     /// Why it can not be used, in words. A disk that is full or read-only is none: that is tried
     /// again.
     pub fn open(output: &str, settings: Settings, ahead: bool) -> Result<Self, String> {
+        let Some(built) = Built::here() else {
+            return Err(without("spool"));
+        };
         let mut backlog = Self {
+            _built: built,
             output: output.into(),
             settings,
             ahead,

@@ -10,6 +10,16 @@ use std::time::{Duration, Instant};
 /// None: see the log that can be.
 pub const SEGMENT_MEMORY: u64 = 0;
 
+/// Is not there: whoever holds it can not be either, and what he would do is left out.
+pub enum Built {}
+
+impl Built {
+    /// It is not.
+    pub fn here() -> Option<Self> {
+        None
+    }
+}
+
 /// A log that can not be.
 pub enum Log {}
 

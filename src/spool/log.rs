@@ -21,6 +21,16 @@ const DAY: u64 = 86_400;
 /// Memory that knowing a segment takes, in bytes: those in the middle of a log have no sets.
 pub const SEGMENT_MEMORY: u64 = size_of::<Segment>() as u64;
 
+/// Is there in builds that have the spool.
+pub struct Built(());
+
+impl Built {
+    /// It is.
+    pub fn here() -> Option<Self> {
+        Some(Self(()))
+    }
+}
+
 /// A set of frame numbers.
 #[derive(Default)]
 struct Bits(Vec<u64>);

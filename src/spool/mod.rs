@@ -18,7 +18,7 @@ mod segment;
 #[path = "absent.rs"]
 pub mod log;
 
-pub use log::Log;
+pub use log::{Built, Log};
 
 use crate::base::ledger::Sum;
 use crate::base::time::Nanos;
