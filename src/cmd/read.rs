@@ -244,6 +244,7 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         stitch: false,
         kinds: false,
         filter: args.text("filter").map(String::from).into_iter().collect(),
+        filter_at: Place::default(),
         rules: Default::default(),
         memory: None,
         full: match args.text("full") {

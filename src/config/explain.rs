@@ -28,6 +28,9 @@ pub fn show(config: &Config) -> String {
     if config.stay {
         line("stay", "true".into());
     }
+    if config.empty_maps {
+        line("empty_maps", "true".into());
+    }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
         stop => format!("{}ms", stop.as_millis()),

@@ -55,6 +55,8 @@ pub struct Config {
     pub timezone: String,
     /// Whether weir stays when all its files have come to their end.
     pub stay: bool,
+    /// Whether a map of which no row can be used is one without rows, rather than a mistake.
+    pub empty_maps: bool,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,
 }
@@ -115,6 +117,8 @@ pub struct Aggregate {
     pub kinds: bool,
     /// Filter expressions of pcap, of which any may pass; none, or an empty one, passes everything.
     pub filter: Vec<String>,
+    /// Where they stand.
+    pub filter_at: Place,
     /// What is done to what it counts, and what it takes.
     pub rules: AggregateRules,
     /// Its share of the memory in bytes; none means an equal share of what is left.
@@ -223,6 +227,7 @@ impl Default for Config {
             templates: None,
             timezone: "local".into(),
             stay: false,
+            empty_maps: false,
             stop_within: Duration::from_secs(10),
         }
     }

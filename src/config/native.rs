@@ -156,6 +156,7 @@ impl Reader {
             }
         }
         config.stay = top.flag("stay").unwrap_or(config.stay);
+        config.empty_maps = top.flag("empty_maps").unwrap_or(config.empty_maps);
         if let Some(stop) = top.duration("stop_within") {
             config.stop_within = stop.min(STOP_MAX);
             if stop > STOP_MAX {
@@ -318,6 +319,7 @@ impl Reader {
             prorate,
             stitch,
             kinds,
+            filter_at: options.place_of("filter"),
             filter: filters(&mut options),
             rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),

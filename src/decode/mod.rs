@@ -134,8 +134,8 @@ pub struct Reading {
     pub ignore_exporter_address: bool,
     /// Where there is no BGP next hop that of IP takes its place.
     pub use_next_hop: bool,
-    /// NetFlow, IPFIX: AS numbers of source and destination are those of the neighbours, where a
-    /// record has no others.
+    /// NetFlow, IPFIX: AS numbers of source and destination (16, 17) are those of the neighbours,
+    /// and nothing tells the others.
     pub peer_as: bool,
     /// NetFlow, IPFIX: times counted from the exporter's start are as coarse as nfacctd's.
     pub uptime_seconds: bool,

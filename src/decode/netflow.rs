@@ -34,6 +34,9 @@ const STAMPED: FieldSet = FieldSet::of(&[
     Field::SamplingDirection,
 ]);
 
+/// Stamped as well where times are nfacctd's: a start that nobody states is the export.
+const START: FieldSet = FieldSet::of(&[Field::TimestampStart]);
+
 /// Stands among the [`STAMPED`] for all primitives of the configuration that options told.
 const TOLD: Field = Field::Custom0;
 
@@ -207,7 +210,11 @@ impl NetflowDecoder {
             .and_then(|at| self.exporters.get(at))
             .copied()
             .unwrap_or_default();
-        let mut stamped = self.wanted.intersection(STAMPED);
+        let of_all = match self.reading.uptime_seconds {
+            true => STAMPED.union(START),
+            false => STAMPED,
+        };
+        let mut stamped = self.wanted.intersection(of_all);
         if self.options.has_customs() {
             self.options.told = custom::recall(&self.customs, domain, now, &mut self.options);
             stamped.insert(TOLD);
@@ -380,6 +387,9 @@ impl Context {
         });
         all(records, has(F::TimestampExport), |r| {
             r.set_timestamp_export(self.clock.export)
+        });
+        all(records, has(F::TimestampStart), |r| {
+            r.set_timestamp_start(self.clock.export)
         });
         all(records, has(F::TimestampArrival), |r| {
             r.set_timestamp_arrival(self.origin.now)

@@ -97,8 +97,9 @@ enum Step {
     Vrfs(Vrfs, FieldSet),
     /// A sum of delays, of which the mean is wanted.
     Delay(Loc),
-    /// The VLAN of the egress side, for flows that a place of its own says were seen there.
-    Egress(Loc, Loc),
+    /// The VLANs of the ingress and of the egress side, and the place that says on which of them
+    /// the flow was seen.
+    SideVlan([Option<Loc>; 2], Loc),
     /// MAC addresses behind the device, source and destination, likewise.
     Macs([Option<Loc>; 2], Loc),
 }
@@ -244,7 +245,9 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
     };
     let (input, output) = (one(10).or(one(252)), one(14).or(one(253)));
     let label = items.iter().find(|i| i.pen == PEN_TAGS && i.id == 3);
-    let vlan = one(59).or(one(254)).zip(one(61));
+    let sides = [one(58).or(one(243)), one(59).or(one(254))];
+    let vlans = sides.iter().any(Option::is_some).then_some(sides);
+    let vlans = vlans.zip(one(61));
     let all = [
         name(F::Class, About::Application, one(95)),
         text(F::Class, one(96)),
@@ -268,8 +271,8 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
             .and(one(603))
             .map(Step::Delay),
         want(F::Vlan)
-            .and(vlan)
-            .map(|(egress, direction)| Step::Egress(egress, direction)),
+            .and(vlans)
+            .map(|(sides, direction)| Step::SideVlan(sides, direction)),
         macs(items, wanted),
     ];
     all.into_iter().flatten().collect()
@@ -369,10 +372,13 @@ impl Step {
                     rec.set_path_delay_avg(u32::try_from(mean).unwrap_or(u32::MAX));
                 }
             }
-            Self::Egress(egress, direction) => {
-                if get(direction) == 1 {
-                    rec.set_vlan(get(egress) as u16);
-                }
+            Self::SideVlan([ingress, egress], direction) => {
+                let side = match get(direction) {
+                    0 => ingress,
+                    1 => egress,
+                    _ => return,
+                };
+                rec.set_vlan(side.map_or(0, |side| get(&side) as u16));
             }
             Self::Macs([src, dst], direction) => {
                 if get(direction) == 1 {

@@ -130,6 +130,8 @@ pub struct Loader<'a> {
     pub warnings: Vec<Warning>,
     /// Whether labels found no room among the texts.
     pub homeless: bool,
+    /// Whether a file of which no row can be used is a map without rows, where none is in force.
+    pub lenient: bool,
 }
 
 /// What was read: content, rows left out, labels without room.
@@ -146,6 +148,7 @@ impl<'a> Loader<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
             homeless: false,
+            lenient: false,
         }
     }
 
@@ -251,7 +254,20 @@ impl<'a> Loader<'a> {
             return Some(content);
         }
         let mut complaints = Complaints::default();
-        let read = compile(&mut complaints).and_then(|read| usable(read, &complaints));
+        let read = compile(&mut complaints);
+        let vain = read
+            .as_ref()
+            .ok()
+            .and_then(|read| useless(read, &complaints));
+        let new = !self.held.iter().any(|map| map.name == name);
+        let read = match vain {
+            Some(why) if self.lenient && new => {
+                self.warn(&path, why);
+                read
+            }
+            Some(why) => Err(why),
+            None => read,
+        };
         let map = match read {
             Ok((content, refused, homeless)) => {
                 self.homeless |= homeless;
@@ -331,15 +347,16 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// A file of which no row is right is another file by mistake.
-fn usable(read: Read, complaints: &Complaints) -> Result<Read, String> {
-    match complaints.problems().first() {
-        Some(first) if read.0.is_empty() => Err(format!(
-            "none of its rows can be used; line {}: {}",
-            first.place.line, first.message
-        )),
-        _ => Ok(read),
-    }
+/// Why a file of which no row is right is taken for another one by mistake.
+fn useless(read: &Read, complaints: &Complaints) -> Option<String> {
+    let first = complaints
+        .problems()
+        .first()
+        .filter(|_| read.0.is_empty())?;
+    Some(format!(
+        "none of its rows can be used; line {}: {}",
+        first.place.line, first.message
+    ))
 }
 
 /// Gives `rows` the rows of a file.

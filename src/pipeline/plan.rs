@@ -170,6 +170,7 @@ impl Plan {
         let openers = openers(config);
         let held = held.map_or(&[][..], |held| &held.rules.maps);
         let mut loader = Loader::new(held, symbols.clone(), config.memory);
+        loader.lenient = config.empty_maps;
         let rules = load(config, &openers, &aggregates, &bits, &mut loader);
         problems.append(&mut loader.problems);
         let mut inputs = Vec::new();
@@ -341,7 +342,7 @@ fn workers(config: &Config) -> Vec<Vec<usize>> {
 fn bit(aggregate: &Aggregate, used: usize, problems: &mut Vec<Problem>) -> Option<Bit> {
     let mut wrong = |message: String| {
         problems.push(Problem {
-            place: aggregate.place,
+            place: aggregate.filter_at,
             message: format!("aggregate.{}: {message}", aggregate.name),
         });
     };

@@ -121,6 +121,20 @@ fn layer_two_and_small_things() {
 }
 
 #[test]
+fn a_record_that_tells_its_side_has_the_vlan_of_that_side_alone() {
+    let vlan = |fields: &[(u16, &[u8])]| one(&[Field::Vlan], fields).1.vlan();
+    let ingress: (u16, &[u8]) = (58, &[0, 7]);
+    let egress: (u16, &[u8]) = (254, &[0, 8]);
+    for (side, both) in [(0, 7), (1, 8), (255, 7)] {
+        let side: (u16, &[u8]) = (61, &[side]);
+        assert_eq!(vlan(&[ingress, egress, side]), both);
+    }
+    assert_eq!(vlan(&[ingress, (61, &[1])]), 0);
+    assert_eq!(vlan(&[egress, (61, &[0])]), 0);
+    assert_eq!(vlan(&[egress]), 8);
+}
+
+#[test]
 fn translations_of_both_families_and_of_asa() {
     let wanted = [Field::PostNatSrcHost, Field::PostNatDstPort, Field::FwEvent];
     let (_, r) = one(&wanted, &[(281, &SIX), (228, &[1, 2]), (233, &[2])]);
