@@ -50,6 +50,7 @@ features! {
     "cmd-top": "collector, full",
     "compat-pmacct": "collector, full",
     "compat-uci": "collector, full",
+    "spool": "collector, full",
 }
 
 /// Whether this build has a feature.

@@ -11,6 +11,7 @@ pub mod preprocess;
 pub mod primitive;
 pub mod rules;
 pub mod setting;
+pub mod spool;
 pub mod tree;
 pub mod write;
 
@@ -23,6 +24,7 @@ pub use crate::decode::{Decode, Reading};
 use crate::record::Field;
 pub use custom::Primitives;
 pub use rules::{AggregateRules, InputRules};
+pub use spool::Spool;
 use std::time::Duration;
 
 /// A whole configuration, valid as far as can be known without opening anything.
@@ -144,6 +146,8 @@ pub struct Output {
     pub kind: String,
     /// Memory for rows waiting, in bytes.
     pub queue: u64,
+    /// Disk for rows waiting; none when they wait in memory alone.
+    pub spool: Option<Spool>,
     /// The sink's own settings.
     pub options: Options,
     /// Where it stands in the file.

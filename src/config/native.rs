@@ -7,7 +7,7 @@
 //! own business and is checked when the plan is made, as is the memory.
 
 use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
-use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime};
+use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime, Spool};
 use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
@@ -256,12 +256,14 @@ impl Reader {
             );
             queue = QUEUE;
         }
+        let spool = Spool::read(&mut options, kind.as_deref());
         let place = options.place;
         let options = self.rest(options);
         Some(Output {
             name,
             kind: kind?,
             queue,
+            spool,
             options,
             place,
         })

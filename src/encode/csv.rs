@@ -38,6 +38,11 @@ impl Csv {
         }
     }
 
+    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before.
+    pub fn adopt(&mut self, schema: Arc<Schema>) {
+        self.schema = schema;
+    }
+
     /// The line with the names of the columns.
     pub fn header(&self, out: &mut Vec<u8>) {
         let mut pen = Pen::new(out);

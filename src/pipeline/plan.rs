@@ -5,6 +5,7 @@
 //! wants. It reads the files that rules are in and opens nothing else: `weir check` makes it too,
 //! and prints it.
 
+use super::backlog;
 use super::maps::{Loader, Warning};
 use super::rules::{Rules, Seat};
 use crate::agg::window::RecordTime;
@@ -305,6 +306,14 @@ impl Plan {
             let name = format!("output.{}", output.name);
             let bytes = queue.saturating_add(*own);
             parts.push(Part::new(name, bytes, "rows that wait, buffers"));
+            if let Some(spool) = &output.spool {
+                let log = spool.settings(&output.name).memory();
+                let bytes = backlog::MEMORY.saturating_add(symbols).saturating_add(log);
+                let name = format!("output.{} spool", output.name);
+                let disk = show_size(spool.size);
+                let holds = format!("frames, texts, acknowledgements; {disk} of disk");
+                parts.push(Part::new(name, bytes, &holds));
+            }
         }
         parts
     }
