@@ -3,7 +3,7 @@
 
 mod daemon;
 
-use daemon::{Daemon, datagrams};
+use daemon::{Daemon, column, datagrams};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::fs;
@@ -201,19 +201,6 @@ fn stored(path: &Path) -> (u64, u64) {
         Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
     })
     .unwrap_or((0, 0))
-}
-
-/// Packets and bytes of one column of the output's page.
-fn column(status: &str, name: &str) -> (u64, u64) {
-    let outputs = status.split("\"outputs\":").nth(1).unwrap_or_default();
-    let part = outputs.split(&format!("\"{name}\":{{")).nth(1);
-    let number = |what: &str| {
-        let text = part.and_then(|p| p.split(&format!("\"{what}\":")).nth(1));
-        let text = text.unwrap_or_default();
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
-        text[..end].parse::<u64>().unwrap_or(0)
-    };
-    (number("packets"), number("bytes"))
 }
 
 /// Numbers that look random and are the same each time.

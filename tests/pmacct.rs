@@ -213,6 +213,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("amqp_cache_entries", "the same variable"),
     ("kafka_cache_entries", "the same variable"),
     ("sql_db", "a database is no text: tests/face.rs"),
+    ("sql_host", "a server of its own: tests/real_postgres.rs"),
+    ("sql_user", "likewise: tests/real_postgres.rs"),
+    ("sql_passwd", "likewise: tests/real_postgres.rs"),
+    ("sql_dont_try_update", "likewise: tests/real_postgres.rs"),
     ("sql_table_version", "a database is no text: tests/face.rs"),
 ];
 

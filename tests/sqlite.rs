@@ -1,37 +1,18 @@
 //! The SQLite output against real database files: locks, repeated batches, sums, foreign tables.
 
+mod batch;
+
+use batch::{retried, rows, text, usual};
 use rusqlite::Connection;
 use std::path::Path;
-use std::sync::Arc;
-use weir::base::addr::Ip;
-use weir::base::intern::Interner;
 use weir::base::options::{Options, Raw};
-use weir::base::time::Nanos;
-use weir::base::zone::Zone;
 use weir::config::native;
 use weir::pipeline::reload::Kept;
 use weir::pipeline::{Mode, Pipeline, Plan};
-use weir::record::schema::{Options as Choices, Schema};
-use weir::record::{Field, FlowRecord};
-use weir::sink::{BatchId, Context, Rows, Sink, SinkError};
+use weir::sink::{Sink, SinkError};
 
 fn open(name: &str, settings: &[(&str, Raw)]) -> Box<dyn Sink> {
-    let mut options = Options::new("output.db", Default::default());
-    for (key, value) in settings {
-        options.set(key, value.clone());
-    }
-    let opener = weir::sink::parse("sqlite", &mut options).expect("settings");
-    assert_eq!(options.finish(), []);
-    let context = Context {
-        name: name.into(),
-        zone: Zone::UTC,
-        seed: 0,
-    };
-    opener.open(&context).expect("open")
-}
-
-fn text(text: &str) -> Raw {
-    Raw::Text(text.into())
+    batch::open("sqlite", name, settings)
 }
 
 fn at(path: &Path) -> (&'static str, Raw) {
@@ -42,64 +23,9 @@ fn quick() -> (&'static str, Raw) {
     ("busy_timeout", text("50ms"))
 }
 
-fn schema(fields: &[Field]) -> Arc<Schema> {
-    let choices = Choices {
-        flows: true,
-        binned: true,
-        ..Choices::default()
-    };
-    Arc::new(Schema::new(
-        "talkers",
-        fields,
-        choices,
-        Arc::new(Interner::new(4096)),
-    ))
-}
-
-fn usual() -> Arc<Schema> {
-    schema(&[Field::SrcHost, Field::PeerSrcIp, Field::TcpFlags])
-}
-
-/// Rows of hosts 192.0.2.x with flags, behind exporter 10.0.0.(x % 3), 10 packets and 1000 bytes.
-fn rows(schema: &Arc<Schema>, sequence: u64, bin: u64, hosts: &[(u8, u8)]) -> Rows {
-    let mut words = Vec::new();
-    for (host, flags) in hosts {
-        let mut r = FlowRecord::new();
-        r.set_src_host(Ip::v4([192, 0, 2, *host]));
-        r.set_peer_src_ip(Ip::v4([10, 0, 0, host % 3]));
-        r.set_tcp_flags(*flags);
-        r.set_bin(Nanos::new(bin, 0));
-        (r.packets, r.bytes, r.flows) = (10, 1000, 1);
-        let mut row = vec![0; schema.row_words()];
-        let (key, counters) = row.split_at_mut(schema.key.len());
-        schema.key.pack(&r, key);
-        schema.counter.add(&r, counters);
-        words.extend(row);
-    }
-    Rows {
-        id: BatchId {
-            run: u64::MAX - 5,
-            aggregate: 0,
-            sequence,
-        },
-        schema: schema.clone(),
-        bin: Nanos::new(bin, 0),
-        flushed: Nanos::new(bin + 60, 0),
-        words,
-        last: true,
-    }
-}
-
 fn number(db: &Connection, sql: &str) -> i64 {
     db.query_row(sql, [], |row| row.get(0))
         .unwrap_or_else(|e| panic!("{sql}: {e}"))
-}
-
-fn retried(result: Result<(), SinkError>) -> String {
-    match result {
-        Err(SinkError::Retry { why, .. }) => why,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ features! {
     "sink-file": "edge, collector, full",
     "sink-memory": "edge, collector, full",
     "sink-sqlite": "collector, full",
+    "sink-postgres": "collector, full",
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",

@@ -9,6 +9,7 @@ pub mod avro;
 pub mod avro;
 pub mod binary;
 pub mod csv;
+pub mod dialect;
 mod encoder;
 pub mod forwarding;
 pub mod json;

@@ -1,47 +1,26 @@
-//! A schema as a table of SQLite: columns, `CREATE TABLE`, the statement that adds a row to what
-//! is there, and the values of a row.
+//! A schema as a table of SQL: columns, `CREATE TABLE`, the statement that adds rows to what is
+//! there, and the values of a row.
 //!
 //! Column names are those of the table of fields. All keys are the primary key; counters are
 //! added, flags OR-ed, times kept as the smallest or largest. Not for connections or batches.
 
+use super::dialect::Type;
 use super::order::{JSON_ORDER, Out, arrange};
 use super::pen::Pen;
 use super::value::{Entry, Show, Style, Times};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
-use crate::record::{Column, Form, Kind, Merge, Schema, Value};
+use crate::record::{Column, Kind, Merge, Schema, Value};
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// A value to bind.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Cell<'a> {
-    /// For a column of type `INTEGER`.
-    Integer(i64),
-    /// For a column of type `TEXT`.
-    Text(&'a str),
-    /// For a column of type `REAL`.
-    Real(f64),
-}
+pub use super::dialect::{Cell, Dialect, copied};
 
-/// Type of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Type {
-    Integer,
-    Text,
-    Real,
-}
+/// What a row that is there is called, where it needs a name.
+const OLD: &str = "old";
 
-impl Type {
-    /// Its name in SQL, and its zero.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Integer => ("INTEGER", "0"),
-            Self::Text => ("TEXT", "''"),
-            Self::Real => ("REAL", "0"),
-        }
-    }
-}
+/// The largest number that fits.
+const MOST: i64 = i64::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum From {
@@ -64,6 +43,7 @@ struct SqlColumn {
 /// The table of one schema.
 #[derive(Clone, Debug)]
 pub struct Table {
+    dialect: Dialect,
     schema: Arc<Schema>,
     columns: Vec<SqlColumn>,
     times: Times,
@@ -81,7 +61,7 @@ impl Table {
     ///
     /// # Errors
     /// A sentence when two columns would have one name.
-    pub fn new(schema: Arc<Schema>, style: &Style) -> Result<Self, String> {
+    pub fn new(schema: Arc<Schema>, style: &Style, dialect: Dialect) -> Result<Self, String> {
         let mut columns: Vec<SqlColumn> = Vec::new();
         let style = &Style {
             stamps: true,
@@ -91,10 +71,10 @@ impl Table {
         };
         for (out, column) in arrange(&schema, JSON_ORDER, style) {
             match column {
-                Some(column) => push(&schema, &mut columns, out, column, style),
+                Some(column) => push(&schema, &mut columns, (out, column), style, dialect),
                 None => columns.push(SqlColumn {
                     name: "stamp_updated".into(),
-                    kind: time(style),
+                    kind: dialect.time(style),
                     merge: Merge::Last,
                     from: From::Updated,
                 }),
@@ -118,12 +98,13 @@ impl Table {
             }
         }
         Ok(Self {
+            dialect,
             schema,
             columns,
             times: style.times,
             numbers: style.proto_numbers,
             dscp: style.dscp,
-            zero: zero(style),
+            zero: zero(style, dialect),
             show: Show::new(style),
             text: Vec::new(),
         })
@@ -134,48 +115,112 @@ impl Table {
         self.columns.iter().map(|c| c.name.as_str())
     }
 
-    fn keys(&self) -> String {
+    /// Names of the columns of the key.
+    pub fn key(&self) -> impl Iterator<Item = &str> {
         let keys = self.columns.iter().filter(|c| c.merge == Merge::Key);
-        join(keys.map(|c| quoted(&c.name)))
+        keys.map(|c| c.name.as_str())
     }
 
-    /// The statement that creates the table if it is not there.
-    pub fn create(&self, table: &str) -> String {
-        let mut sql = format!("CREATE TABLE IF NOT EXISTS {} (\n", quoted(table));
-        for column in &self.columns {
-            let (kind, zero) = column.kind.words();
-            let name = quoted(&column.name);
+    fn keys(&self) -> String {
+        join(self.key().map(quoted))
+    }
+
+    /// The names of all columns, quoted.
+    fn columns(&self) -> String {
+        join(self.columns.iter().map(|c| quoted(&c.name)))
+    }
+
+    /// The statement that creates the table, quoted already, if it is not there; `unique` is
+    /// whether there is one row of each key.
+    pub fn create(&self, table: &str, unique: bool) -> String {
+        let mut sql = format!("CREATE TABLE IF NOT EXISTS {table} (");
+        for (n, column) in self.columns.iter().enumerate() {
+            let (kind, zero) = column.kind.words(self.dialect);
+            let (comma, name) = (if n > 0 { "," } else { "" }, quoted(&column.name));
             // Writing to a string can not fail.
-            let _ = writeln!(sql, "  {name} {kind} NOT NULL DEFAULT {zero},");
+            let _ = write!(sql, "{comma}\n  {name} {kind} NOT NULL DEFAULT {zero}");
         }
-        let _ = write!(sql, "  PRIMARY KEY ({})\n) WITHOUT ROWID", self.keys());
-        sql
+        if unique {
+            let _ = write!(sql, ",\n  PRIMARY KEY ({})", self.keys());
+        }
+        let end = match self.dialect {
+            Dialect::Sqlite if unique => "\n) WITHOUT ROWID",
+            _ => "\n)",
+        };
+        sql + end
     }
 
-    /// The statement that inserts a row; its key must be new.
-    pub fn insert(&self, table: &str) -> String {
-        let names = join(self.columns.iter().map(|c| quoted(&c.name)));
-        let values = join((1..=self.columns.len()).map(|n| format!("?{n}")));
-        format!("INSERT INTO {} ({names}) VALUES ({values})", quoted(table))
-    }
-
-    /// The statement that inserts a row, or adds it to the row that has its key.
+    /// The statement that inserts a row into a table, or adds it to the row that has its key.
     pub fn upsert(&self, table: &str) -> String {
+        let values = join((1..=self.columns.len()).map(|n| format!("?{n}")));
+        self.adding(table, &format!("VALUES ({values})"), &self.keys())
+    }
+
+    /// The statement that does so with all rows of `stage`, a table with the same columns. `keys`
+    /// is the primary key of the table where that has columns more, each with one value in all.
+    pub fn merge(&self, table: &str, stage: &str, keys: Option<&str>) -> String {
+        let rows = format!("SELECT {} FROM {stage}", self.columns());
+        self.adding(table, &rows, keys.unwrap_or(&self.keys()))
+    }
+
+    /// The same where `stage` may have several rows of one key: with the `n`-th of each, from 1.
+    pub fn merge_round(&self, table: &str, stage: &str, primary: Option<&str>, n: usize) -> String {
+        let (columns, keys) = (self.columns(), self.keys());
+        let rounds = format!(
+            "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {keys}) AS \
+             weir_round FROM {stage}) AS rounds WHERE weir_round = {n}"
+        );
+        self.adding(table, &rounds, primary.unwrap_or(&keys))
+    }
+
+    fn adding(&self, table: &str, rows: &str, keys: &str) -> String {
         let others = self.columns.iter().filter(|c| c.merge != Merge::Key);
         let sets = join(others.map(|c| self.meet(c)));
-        let insert = self.insert(table);
+        let columns = self.columns();
+        let called = match self.dialect {
+            Dialect::Sqlite => String::new(),
+            Dialect::Postgres => format!(" AS {OLD}"),
+        };
         format!(
-            "{insert} ON CONFLICT ({}) DO UPDATE SET {sets}",
-            self.keys()
+            "INSERT INTO {table}{called} ({columns}) {rows} ON CONFLICT ({keys}) DO UPDATE SET {sets}"
         )
+    }
+
+    /// The statement that makes a table for rows on their way to `table`, with its types; it is
+    /// empty after each transaction.
+    pub fn stage(&self, table: &str, stage: &str) -> String {
+        format!(
+            "CREATE TEMPORARY TABLE {stage} ON COMMIT DELETE ROWS AS SELECT {} FROM {table} \
+             WITH NO DATA",
+            self.columns()
+        )
+    }
+
+    /// The statement that takes rows as [`copied`] writes them.
+    pub fn copy(&self, table: &str) -> String {
+        format!("COPY {table} ({}) FROM STDIN", self.columns())
+    }
+
+    /// The value of a column, quoted already, of the row that is there.
+    fn old(&self, name: &str) -> String {
+        match self.dialect {
+            Dialect::Sqlite => name.into(),
+            Dialect::Postgres => format!("{OLD}.{name}"),
+        }
     }
 
     /// How a column's old and new values become one.
     fn meet(&self, column: &SqlColumn) -> String {
         let name = quoted(&column.name);
+        let old = self.old(&name);
         match column.merge {
-            Merge::Add => format!("{name} = {name} + excluded.{name}"),
-            Merge::Or => format!("{name} = {name} | excluded.{name}"),
+            // A sum that does not fit is an error there, which would cost all rows of the batch.
+            Merge::Add if self.dialect == Dialect::Postgres => format!(
+                "{name} = CASE WHEN {old} > {MOST} - excluded.{name} THEN {MOST} \
+                 ELSE {old} + excluded.{name} END"
+            ),
+            Merge::Add => format!("{name} = {old} + excluded.{name}"),
+            Merge::Or => format!("{name} = {old} | excluded.{name}"),
             Merge::Key | Merge::Last => format!("{name} = excluded.{name}"),
             Merge::Min | Merge::Max => {
                 let source = match column.from {
@@ -192,7 +237,7 @@ impl Table {
                     })
                     .map(|c| quoted(&c.name))
                     .collect();
-                let old = parts.join(", ");
+                let before = join(parts.iter().map(|p| self.old(p)));
                 let new = join(parts.iter().map(|p| format!("excluded.{p}")));
                 let head = parts.first().map_or(name.as_str(), String::as_str);
                 let zero = if column_is_text(&self.columns, &source) {
@@ -201,9 +246,10 @@ impl Table {
                     "0".into()
                 };
                 let sign = if column.merge == Merge::Min { '<' } else { '>' };
+                let first = self.old(head);
                 format!(
-                    "{name} = CASE WHEN excluded.{head} <> {zero} AND ({head} = {zero} OR \
-                     ({new}) {sign} ({old})) THEN excluded.{name} ELSE {name} END"
+                    "{name} = CASE WHEN excluded.{head} <> {zero} AND ({first} = {zero} OR \
+                     ({new}) {sign} ({before})) THEN excluded.{name} ELSE {old} END"
                 )
             }
         }
@@ -240,7 +286,7 @@ impl Table {
                     continue;
                 }
             };
-            if column.kind == Type::Integer {
+            if column.kind.is_whole() {
                 let integer = integer(value, row, flushed, column.merge);
                 bind(n, Cell::Integer(integer))?;
                 continue;
@@ -248,6 +294,9 @@ impl Table {
             self.text.clear();
             let mut pen = Pen::new(&mut self.text);
             match value {
+                Some((_, Value::Time(time))) if time.seconds() == 0 => {
+                    pen.raw(self.zero.as_bytes());
+                }
                 Some((_, Value::Time(time))) => self.show.stamp(&mut pen, time),
                 Some((entry, _)) => {
                     if self.show.value(&mut pen, &self.schema, &entry, row) {
@@ -257,6 +306,10 @@ impl Table {
                 None => self.show.stamp(&mut pen, flushed),
             }
             drop(pen);
+            // No address of theirs is nothing.
+            if column.kind == Type::Ip && self.text.is_empty() {
+                self.text.extend_from_slice(b"0.0.0.0");
+            }
             bind(n, Cell::Text(&String::from_utf8_lossy(&self.text)))?;
         }
         Ok(())
@@ -297,24 +350,30 @@ fn column_is_text(columns: &[SqlColumn], source: &Column) -> bool {
         From::Row(s) => s.column.what == source.what,
         _ => false,
     });
-    found.is_some_and(|c| c.kind == Type::Text)
+    found.is_some_and(|c| !c.kind.is_whole())
 }
 
-fn zero(style: &Style) -> String {
+/// A time that nobody stated; PostgreSQL has no year 0.
+fn zero(style: &Style, dialect: Dialect) -> String {
+    match dialect.time(style) {
+        Type::Time | Type::ZonedTime => {
+            let (_, zero) = dialect.time(style).words(dialect);
+            return zero.trim_matches('\'').into();
+        }
+        _ => {}
+    }
     let mut text = Vec::new();
     Show::new(style).stamp(&mut Pen::new(&mut text), Nanos(0));
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The type of columns of times.
-fn time(style: &Style) -> Type {
-    match style.times {
-        Times::Epoch => Type::Integer,
-        _ => Type::Text,
-    }
-}
-
-fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, out: Out, column: Column, style: &Style) {
+fn push(
+    schema: &Schema,
+    columns: &mut Vec<SqlColumn>,
+    (out, column): (Out, Column),
+    style: &Style,
+    dialect: Dialect,
+) {
     let what = column.what;
     let (name, merge) = match (out, what) {
         (Out::Longitude(field), _) => (out.json(schema), field.info().merge),
@@ -325,13 +384,9 @@ fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, out: Out, column: Column,
         return;
     }
     let entry = Entry::part(out, column, style);
-    let kind = match column.kind {
-        _ if entry.is_real() => Type::Real,
-        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::NumberText => Type::Integer,
-        Kind::Custom if column.form == Form::Number => Type::Integer,
-        Kind::Proto if style.proto_numbers => Type::Integer,
-        Kind::Time => time(style),
-        _ => Type::Text,
+    let kind = match entry.is_real() {
+        true => Type::Real,
+        false => dialect.column(&column, style),
     };
     columns.push(SqlColumn {
         name: name.into(),
@@ -343,7 +398,10 @@ fn push(schema: &Schema, columns: &mut Vec<SqlColumn>, out: Out, column: Column,
     if column.kind == Kind::Time && !bin && style.fraction {
         columns.push(SqlColumn {
             name: format!("{name}_residual"),
-            kind: Type::Integer,
+            kind: match dialect {
+                Dialect::Sqlite => Type::Integer,
+                Dialect::Postgres => Type::Middle,
+            },
             merge,
             from: From::Residual(column),
         });
@@ -360,201 +418,4 @@ pub fn quoted(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::addr::Ip;
-    use crate::base::intern::Interner;
-    use crate::record::{Field, FlowRecord, schema};
-
-    fn table(fields: &[Field], binned: bool, style: &Style) -> Table {
-        let options = schema::Options {
-            flows: true,
-            binned,
-            ..schema::Options::default()
-        };
-        let schema = Schema::new("t", fields, options, Arc::new(Interner::new(4096)));
-        Table::new(Arc::new(schema), style).unwrap()
-    }
-
-    #[test]
-    fn statements_of_a_binned_table() {
-        let fields = [
-            Field::SrcHost,
-            Field::DstPort,
-            Field::Proto,
-            Field::TcpFlags,
-        ];
-        let table = table(&fields, true, &Style::default());
-        let create = table.create("acct");
-        assert!(create.contains("\"ip_src\" TEXT NOT NULL DEFAULT '',\n"));
-        assert!(create.contains("\"port_dst\" INTEGER NOT NULL DEFAULT 0,\n"));
-        let keys = "(\"ip_src\", \"port_dst\", \"ip_proto\", \"stamp_inserted\")";
-        assert!(
-            create.ends_with(&format!("PRIMARY KEY {keys}\n) WITHOUT ROWID")),
-            "{create}"
-        );
-        let upsert = table.upsert("acct");
-        assert!(upsert.starts_with("INSERT INTO \"acct\" (\"ip_src\", \"port_dst\", "));
-        assert!(upsert.contains(&format!("ON CONFLICT {keys} DO UPDATE SET ")));
-        for set in [
-            "\"tcp_flags\" = \"tcp_flags\" | excluded.\"tcp_flags\"",
-            "\"packets\" = \"packets\" + excluded.\"packets\"",
-            "\"stamp_updated\" = excluded.\"stamp_updated\"",
-        ] {
-            assert!(upsert.contains(set), "{upsert}");
-        }
-        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
-    }
-
-    #[test]
-    fn smallest_times_move_with_their_microseconds() {
-        let table = table(
-            &[Field::SrcHost, Field::TimestampMin],
-            false,
-            &Style::default(),
-        );
-        let upsert = table.upsert("t");
-        assert!(
-            upsert.contains(
-                "\"timestamp_min_residual\" = CASE WHEN excluded.\"timestamp_min\" <> \
-             '0000-00-00 00:00:00' AND (\"timestamp_min\" = '0000-00-00 00:00:00' OR \
-             (excluded.\"timestamp_min\", excluded.\"timestamp_min_residual\") < \
-             (\"timestamp_min\", \"timestamp_min_residual\")) THEN \
-             excluded.\"timestamp_min_residual\" ELSE \"timestamp_min_residual\" END"
-            ),
-            "{upsert}"
-        );
-    }
-
-    #[test]
-    fn a_time_that_nobody_stated_is_neither_smallest_nor_largest() {
-        let style = Style {
-            times: Times::Rfc3339,
-            zone: crate::base::zone::Zone::named("+01:00").unwrap(),
-            ..Style::default()
-        };
-        let upsert = table(&[Field::SrcHost, Field::TimestampMin], false, &style).upsert("t");
-        let zero = "<> '0000-00-00T00:00:00+01:00' AND";
-        assert!(upsert.contains(zero), "{upsert}");
-    }
-
-    #[test]
-    fn places_are_real_and_service_has_six_bits() {
-        let style = Style {
-            dscp: true,
-            ..Style::default()
-        };
-        let fields = [Field::SrcHostCoords, Field::Tos, Field::DstHost];
-        let (schema, row) = super::super::sample::rows(&fields, false);
-        let mut table = Table::new(schema, &style).unwrap();
-        let create = table.create("t");
-        assert!(
-            create.contains("\"lon_ip_src\" REAL NOT NULL DEFAULT 0,"),
-            "{create}"
-        );
-        let mut got = Vec::new();
-        let mut bind = |_: usize, cell: Cell<'_>| {
-            got.push(format!("{cell:?}"));
-            Ok::<_, ()>(())
-        };
-        table.row(&row, Nanos(1), &mut bind).unwrap();
-        let want = [
-            "Text(\"2001:db8::1\")",
-            "Real(47.3769)",
-            "Real(-8.5417)",
-            "Integer(11)",
-        ];
-        assert_eq!(got[..4], want);
-    }
-
-    #[test]
-    fn values_of_a_row_follow_the_columns() {
-        let fields = [
-            Field::SrcHost,
-            Field::Proto,
-            Field::Tag,
-            Field::TimestampMin,
-        ];
-        let mut table = table(&fields, true, &Style::default());
-        let mut r = FlowRecord::new();
-        r.set_src_host(Ip::v4([192, 0, 2, 1]));
-        r.set_proto(17);
-        r.set_tag(u64::MAX);
-        r.set_bin(Nanos::new(300, 0));
-        r.set_timestamp_min(Nanos::new(301, 7_000));
-        (r.packets, r.bytes, r.flows) = (3, u64::MAX, 1);
-        let schema = Arc::clone(&table.schema);
-        let mut row = vec![0; schema.row_words()];
-        let (key, counters) = row.split_at_mut(schema.key.len());
-        schema.key.pack(&r, key);
-        schema.counter.add(&r, counters);
-        let names: Vec<_> = table.names().map(String::from).collect();
-        let mut got = Vec::new();
-        let mut bind = |n: usize, cell: Cell<'_>| {
-            let text = match cell {
-                Cell::Integer(i) => i.to_string(),
-                Cell::Text(t) => format!("'{t}'"),
-                Cell::Real(r) => format!("{r:?}"),
-            };
-            got.push(format!("{}={text}", names[n]));
-            Ok::<_, ()>(())
-        };
-        table.row(&row, Nanos::new(400, 9), &mut bind).unwrap();
-        assert_eq!(
-            got.join(" "),
-            "tag=-1 ip_src='192.0.2.1' ip_proto='udp' timestamp_min='1970-01-01 00:05:01' \
-             timestamp_min_residual=7 stamp_inserted='1970-01-01 00:05:00' \
-             stamp_updated='1970-01-01 00:06:40' flows=1 packets=3 bytes=9223372036854775807"
-        );
-    }
-
-    #[test]
-    fn primitives_of_the_configuration_are_columns() {
-        let (schema, row) = crate::encode::sample::customs(true, crate::encode::sample::values);
-        let mut table = Table::new(schema, &Style::default()).unwrap();
-        let create = table.create("t");
-        for column in [
-            "\"number\" INTEGER NOT NULL DEFAULT 0,",
-            "\"hex\" TEXT NOT NULL DEFAULT '',",
-            "\"ip6\" TEXT NOT NULL DEFAULT '',",
-        ] {
-            assert!(create.contains(column), "{create}");
-        }
-        assert!(!create.contains("record_kind"), "{create}");
-        let mut got = Vec::new();
-        let mut bind = |_, cell: Cell<'_>| {
-            got.push(match cell {
-                Cell::Integer(n) => n.to_string(),
-                Cell::Text(text) => text.into(),
-                Cell::Real(real) => real.to_string(),
-            });
-            Ok::<_, ()>(())
-        };
-        table.row(&row, Nanos(1), &mut bind).unwrap();
-        assert_eq!(
-            got[1..6],
-            [
-                "1610612736",
-                "ab",
-                "192.0.2.1",
-                "2001:db8::9",
-                "00:01:02:03:04:05"
-            ]
-        );
-        assert_eq!(got[6..11], ["ab\"", "caf\u{e9}\n", "01-00-FF", "09-A0", ""]);
-    }
-
-    #[test]
-    fn a_grand_total_has_a_key_and_twins_are_refused() {
-        assert!(
-            table(&[], false, &Style::default())
-                .create("t")
-                .contains("PRIMARY KEY (\"total\")")
-        );
-        let twins = [Field::Class, Field::ClassFrame];
-        let options = schema::Options::default();
-        let schema = Schema::new("t", &twins, options, Arc::new(Interner::new(0)));
-        let refused = Table::new(Arc::new(schema), &Style::default()).unwrap_err();
-        assert!(refused.contains("`class`"));
-    }
-}
+mod tests;

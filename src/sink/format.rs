@@ -26,6 +26,12 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// The same with protocols as numbers.
+    pub fn numbers(mut self) -> Self {
+        self.style.proto_numbers = true;
+        self
+    }
+
     /// The style, in the zone of the output or else of the configuration.
     pub fn style(&self, context: &Context) -> Style {
         let writer = self.writer.clone();

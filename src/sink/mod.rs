@@ -9,13 +9,15 @@ mod access;
 mod child;
 pub mod condition;
 pub mod format;
-#[cfg(feature = "sink-sqlite")]
+#[cfg(any(feature = "sink-sqlite", feature = "sink-postgres"))]
 mod group;
 pub mod live;
 pub mod name;
 #[cfg(feature = "sink-file")]
 mod part;
 pub mod registry;
+#[cfg(any(feature = "sink-sqlite", feature = "sink-postgres"))]
+pub mod sql;
 
 use crate::base::ledger::Sum;
 use crate::base::time::Nanos;
@@ -46,6 +48,7 @@ registry! {
     "file": file if "sink-file";
     "memory": memory if "sink-memory";
     "sqlite": sqlite if "sink-sqlite";
+    "postgres": postgres if "sink-postgres";
 }
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.

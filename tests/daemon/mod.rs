@@ -59,6 +59,19 @@ pub fn sums(file: &Path) -> (u64, u64) {
         })
 }
 
+/// Packets and bytes of a line of the first output, in a status.
+pub fn column(status: &str, name: &str) -> (u64, u64) {
+    let outputs = status.split("\"outputs\":").nth(1).unwrap_or_default();
+    let part = outputs.split(&format!("\"{name}\":{{")).nth(1);
+    let number = |what: &str| {
+        let text = part.and_then(|p| p.split(&format!("\"{what}\":")).nth(1));
+        let text = text.unwrap_or_default();
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
+        text[..end].parse::<u64>().unwrap_or(0)
+    };
+    (number("packets"), number("bytes"))
+}
+
 /// A running daemon.
 pub struct Daemon {
     child: Child,

@@ -4,6 +4,7 @@ pub mod args;
 pub mod bins;
 pub mod compile;
 pub mod daemon;
+mod database;
 pub mod doc;
 mod input;
 pub mod key;

@@ -3,6 +3,7 @@
 use super::bins::{self, Bins};
 use super::compile::{Compiler, copy, push, raw, section};
 use super::daemon::Daemon;
+use super::database;
 use super::key::Value;
 use super::name;
 use super::parse::Line;
@@ -36,7 +37,8 @@ pub fn compile(compiler: &mut Compiler<'_>, at: usize) {
     let options = &mut output.options;
     match plugin.kind {
         "memory" => live(options, &plugin.values),
-        "sqlite3" => database(compiler, options, &plugin, &by),
+        "sqlite3" => database::lite(compiler, options, &plugin, &by),
+        "pgsql" => database::server(compiler, options, &plugin, &by),
         _ => print(compiler, options, &plugin, &by),
     }
     compiler.file.outputs.push(output);
@@ -366,7 +368,7 @@ fn live(options: &mut Options, values: &Values) {
 }
 
 /// How values are shown.
-fn shown(options: &mut Options, values: &Values) {
+pub fn shown(options: &mut Options, values: &Values) {
     if let Some(line) = values
         .line("timestamps_utc")
         .filter(|_| values.on("timestamps_utc"))
@@ -532,7 +534,7 @@ fn file(
 }
 
 /// A setting that is a name with times and variables.
-fn named(
+pub fn named(
     compiler: &mut Compiler<'_>,
     options: &mut Options,
     (setting, line): (&str, &Line),
@@ -551,28 +553,6 @@ fn named(
             push(options, setting, line, Raw::Text(name));
         }
     }
-}
-
-fn database(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin, by: &[String]) {
-    let values = &plugin.values;
-    options.set("kind", Raw::Text("sqlite".into()));
-    match values.line("sql_db") {
-        Some(line) => push(options, "path", line, raw(&line.value)),
-        None => options.set("path", Raw::Text("/tmp/pmacct.db".into())),
-    }
-    match values.line("sql_table").cloned() {
-        Some(line) => named(compiler, options, ("table", &line), values, by),
-        None => {
-            let version = values.number("sql_table_version").unwrap_or(1);
-            let name = match (values.text("sql_table_type"), version) {
-                (Some("bgp"), _) => "acct_bgp".into(),
-                (_, 1) => "acct".into(),
-                (_, version) => format!("acct_v{version}"),
-            };
-            options.set("table", Raw::Text(name));
-        }
-    }
-    shown(options, values);
 }
 
 impl Compiler<'_> {

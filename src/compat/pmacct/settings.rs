@@ -18,7 +18,7 @@ pub const TYPES: &[(&str, bool)] = &[
     ("print", true),
     ("sqlite3", true),
     ("mysql", false),
-    ("pgsql", false),
+    ("pgsql", true),
     ("nfprobe", false),
     ("sfprobe", false),
     ("tee", false),

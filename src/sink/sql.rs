@@ -1,0 +1,218 @@
+//! What outputs to databases share: which rows go to which table, and the account of batches
+//! that are stored.
+//!
+//! A batch is one transaction, and in the same transaction its identity is stored in the table
+//! [`BATCHES`]. Batches of a run may come in any order, so what is stored are stretches of
+//! sequence numbers.
+
+use super::group::Names;
+use super::{Rows, name};
+use crate::base::options::Options;
+use crate::base::pattern::Pattern;
+use crate::base::time::wall;
+use crate::encode::Style;
+use crate::encode::sql::{Dialect, Table};
+use crate::record::Schema;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The table of batches that are stored.
+pub const BATCHES: &str = "weir_batch";
+
+/// How long the batch of a run that is over is remembered, in seconds: 30 days.
+const REMEMBER: i64 = 30 * 86_400;
+
+/// Where rows of an output go.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Name of the table.
+    pub table: Pattern,
+    /// Most tables of one bin.
+    pub most: usize,
+}
+
+/// Takes the settings that say where rows go:
+///
+/// - `table`: the table, a [`Pattern`]: `"acct_%Y%m"`, with the start of the bin as its time, and
+///   `$peer_src_ip`-like values of primitives of the rows, or `$aggregate`, which is the default.
+/// - `tables`: most tables of one bin; rows with further values go to one where every value is
+///   `other`; default 256.
+pub fn target(options: &mut Options, text: &str) -> Option<Target> {
+    if reserved(text) {
+        let message = format!("`table` is {text:?}; that name is taken");
+        options.wrong("table", message);
+    }
+    let table = name::pattern(options, "table", text);
+    let most = options.number("tables", 1, 65_536).unwrap_or(256) as usize;
+    Some(Target {
+        table: table?,
+        most,
+    })
+}
+
+/// Whether a table can not have this name: it is the database's or ours.
+pub fn reserved(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("sqlite_") || name == BATCHES
+}
+
+/// Tables that rows go to, and their statements.
+pub struct Tables {
+    names: Names,
+    style: Style,
+    dialect: Dialect,
+    /// Statements for the rows of each aggregation.
+    known: Vec<(u32, Arc<Schema>, Table)>,
+    /// Tables of the present bin.
+    taken: (u64, Vec<String>),
+}
+
+/// Rows by the name of their table.
+pub type Sorted<'a> = BTreeMap<String, Vec<&'a [u64]>>;
+
+impl Tables {
+    /// None so far.
+    pub fn new(target: Target, style: Style, dialect: Dialect) -> Self {
+        Self {
+            names: Names::new(target.table, &style, target.most),
+            style,
+            dialect,
+            known: Vec::new(),
+            taken: (0, Vec::new()),
+        }
+    }
+
+    /// The statements for these rows, and the rows by the name of their table.
+    ///
+    /// # Errors
+    /// Why no table can hold them.
+    pub fn sort<'a>(&mut self, rows: &'a Rows) -> Result<(&mut Table, Sorted<'a>), String> {
+        if self.taken.0 != rows.bin.0 {
+            self.taken = (rows.bin.0, Vec::new());
+        }
+        let groups = self.names.of(rows, &mut self.taken.1);
+        if let Some(name) = groups.keys().find(|name| reserved(name)) {
+            return Err(format!("no table can be called `{name}`"));
+        }
+        let aggregate = rows.id.aggregate;
+        let found = self.known.iter().position(|(known, schema, _)| {
+            *known == aggregate && Arc::ptr_eq(schema, &rows.schema)
+        });
+        let at = match found {
+            Some(at) => at,
+            None => {
+                let table = Table::new(rows.schema.clone(), &self.style, self.dialect)?;
+                self.known.retain(|(known, ..)| *known != aggregate);
+                self.known.push((aggregate, rows.schema.clone(), table));
+                self.known.len() - 1
+            }
+        };
+        let table = self.known.get_mut(at).map(|(_, _, table)| table);
+        table.map(|table| (table, groups)).ok_or_else(String::new)
+    }
+}
+
+/// A transaction, as far as the account of batches needs it. The first value of each statement is
+/// the name of the output, numbers follow.
+pub trait Store {
+    /// What goes wrong.
+    type Error;
+
+    /// Two numbers, where a row is found.
+    ///
+    /// # Errors
+    /// The database's.
+    fn pair(
+        &mut self,
+        sql: &str,
+        output: &str,
+        numbers: &[i64],
+    ) -> Result<Option<(i64, i64)>, Self::Error>;
+
+    /// A statement without an answer.
+    ///
+    /// # Errors
+    /// The database's.
+    fn run(&mut self, sql: &str, output: &str, numbers: &[i64]) -> Result<(), Self::Error>;
+}
+
+/// The statement that makes the account.
+pub fn account(dialect: Dialect) -> String {
+    let (number, end) = match dialect {
+        Dialect::Sqlite => ("INTEGER", " WITHOUT ROWID"),
+        Dialect::Postgres => ("BIGINT", ""),
+    };
+    format!(
+        "CREATE TABLE IF NOT EXISTS {BATCHES} (
+           output TEXT NOT NULL, run {number} NOT NULL, aggregate {number} NOT NULL,
+           first {number} NOT NULL, last {number} NOT NULL, stored {number} NOT NULL,
+           PRIMARY KEY (output, run, aggregate, first)
+         ){end}"
+    )
+}
+
+/// The statement that forgets batches that can not come again.
+pub fn forget() -> String {
+    let old = wall().seconds() as i64 - REMEMBER;
+    format!("DELETE FROM {BATCHES} WHERE stored < {old}")
+}
+
+/// The stretch of sequence numbers that begins at `at` or before, if there is one.
+fn stretch<S: Store>(
+    to: &mut S,
+    output: &str,
+    rows: &Rows,
+    at: i64,
+) -> Result<Option<(i64, i64)>, S::Error> {
+    let sql = format!(
+        "SELECT first, last FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 \
+         AND first <= ?4 ORDER BY first DESC LIMIT 1"
+    );
+    let (run, aggregate) = (rows.id.run as i64, i64::from(rows.id.aggregate));
+    to.pair(&sql, output, &[run, aggregate, at])
+}
+
+/// Whether this batch is there.
+///
+/// # Errors
+/// The database's.
+pub fn stored<S: Store>(to: &mut S, output: &str, rows: &Rows) -> Result<bool, S::Error> {
+    let sequence = rows.id.sequence as i64;
+    let found = stretch(to, output, rows, sequence)?;
+    let there = found.is_some_and(|(_, last)| last >= sequence);
+    if there {
+        log::debug!("output {output}: a batch came again and is there already");
+    }
+    Ok(there)
+}
+
+/// Adds this batch to the stretches, and joins those that it fills the gap between.
+///
+/// # Errors
+/// The database's.
+pub fn remember<S: Store>(to: &mut S, output: &str, rows: &Rows) -> Result<(), S::Error> {
+    let (run, sequence) = (rows.id.run as i64, rows.id.sequence as i64);
+    let aggregate = i64::from(rows.id.aggregate);
+    let (mut first, mut last) = (sequence, sequence);
+    if let Some((before, end)) = stretch(to, output, rows, sequence)?
+        && end == sequence - 1
+    {
+        first = before;
+    }
+    if let Some((behind, end)) = stretch(to, output, rows, sequence + 1)?
+        && behind == sequence + 1
+    {
+        last = end;
+        let sql = format!(
+            "DELETE FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 AND first = ?4"
+        );
+        to.run(&sql, output, &[run, aggregate, behind])?;
+    }
+    let sql = format!(
+        "INSERT INTO {BATCHES} (output, run, aggregate, first, last, stored) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (output, run, aggregate, first) \
+         DO UPDATE SET last = excluded.last, stored = excluded.stored"
+    );
+    let now = wall().seconds() as i64;
+    to.run(&sql, output, &[run, aggregate, first, last, now])
+}
