@@ -13,6 +13,7 @@ pub mod lines;
 pub mod lpm;
 pub mod offset;
 pub mod options;
+pub mod part;
 pub mod pattern;
 pub mod proto;
 pub mod text;
@@ -22,6 +23,21 @@ pub mod zone;
 #[cfg(not(feature = "time-zone"))]
 #[path = "utc.rs"]
 pub mod zone;
+
+macro_rules! parts {
+    ($($(#[doc = $doc:literal])* $name:ident: $feature:literal,)*) => {$(
+        $(#[doc = $doc])*
+        #[cfg(feature = $feature)]
+        pub type $name = part::Here;
+        $(#[doc = $doc])*
+        #[cfg(not(feature = $feature))]
+        pub type $name = part::Absent;
+    )*};
+}
+parts! {
+    /// Maps of tags, rates and distinguishers, networks and lists, all from files.
+    Maps: "rule-map",
+}
 
 macro_rules! features {
     ($($name:literal: $sets:literal,)*) => {
@@ -40,6 +56,7 @@ features! {
     "dec-sflow": "edge, collector, full",
     "rule-filter": "edge, collector, full",
     "rule-filter-static": "",
+    "rule-map": "collector, full",
     "enc-avro": "collector, full",
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",

@@ -3,9 +3,9 @@
 
 use super::Enricher;
 use crate::base::lines::{Complaints, Rows};
+use crate::base::part::Shared;
 use crate::base::proto;
 use crate::record::{Batch, Field, FieldSet, FlowRecord};
-use std::sync::Arc;
 
 /// What a list is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl List {
 }
 
 /// Keeps values that are in a list.
-pub struct Listed(pub Arc<List>);
+pub struct Listed(pub Shared<List>);
 
 impl Enricher for Listed {
     fn needs(&self) -> FieldSet {
@@ -210,6 +210,8 @@ impl Enricher for Fixed {
 
 #[cfg(test)]
 mod tests {
+    #![cfg(feature = "rule-map")]
+
     use super::*;
 
     fn list(of: Of, rows: &[&str]) -> (List, Complaints) {
@@ -222,7 +224,7 @@ mod tests {
     }
 
     fn through(list: List, set: impl Fn(&mut FlowRecord)) -> FlowRecord {
-        let mut listed = Listed(Arc::new(list));
+        let mut listed = Listed(Shared::of(list).unwrap());
         let mut batch = Batch::new(listed.needs());
         set(batch.slot());
         listed.enrich(&mut batch);

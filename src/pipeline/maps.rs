@@ -6,6 +6,8 @@
 use crate::base::intern::Interner;
 use crate::base::lines::{self, Complaints, Rows};
 use crate::base::options::{Place, Problem};
+use crate::base::part::{Only, Shared};
+use crate::base::{Maps, without};
 use crate::config::rules::File;
 use crate::enrich::{list, networks};
 use crate::record::{FIELDS, FieldSet};
@@ -20,13 +22,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum Content {
     /// A map of tags.
-    Tags(Arc<tag::TagMap>),
+    Tags(Shared<tag::TagMap>),
     /// A map of sampling rates or route distinguishers.
-    Lookup(Arc<lookup::Lookup>),
+    Lookup(Shared<lookup::Lookup>),
     /// Networks.
-    Networks(Arc<networks::Networks>),
+    Networks(Shared<networks::Networks>),
     /// Ports, protocols or ToS.
-    List(Arc<list::List>),
+    List(Shared<list::List>),
 }
 
 impl Content {
@@ -161,15 +163,15 @@ impl<'a> Loader<'a> {
         file: &File,
         given: FieldSet,
         giver: &str,
-    ) -> Option<Arc<tag::TagMap>> {
+    ) -> Option<Shared<tag::TagMap>> {
         let (symbols, most) = (self.symbols.clone(), self.most);
         let mark = format!("tags {given:?}");
-        let content = self.load(name, file, mark, |complaints| {
+        let content = self.load(name, file, mark, |here, complaints| {
             let mut compiler = tag::Compiler::new(Judge::new(given, giver), symbols);
             read(file.path.as_ref(), most, complaints, &mut compiler)?;
             let (refused, homeless) = (compiler.refused(), compiler.homeless());
             let map = compiler.finish(complaints);
-            Ok((Content::Tags(Arc::new(map)), refused, homeless))
+            Ok((Content::Tags(Only::new(here, Arc::new(map))), refused, homeless))
         })?;
         match content {
             Content::Tags(map) => Some(map),
@@ -185,14 +187,15 @@ impl<'a> Loader<'a> {
         kind: &'static Kind,
         given: FieldSet,
         giver: &str,
-    ) -> Option<Arc<lookup::Lookup>> {
+    ) -> Option<Shared<lookup::Lookup>> {
         let most = self.most;
         let mark = format!("{} {given:?}", kind.name);
-        let content = self.load(name, file, mark, |complaints| {
+        let content = self.load(name, file, mark, |here, complaints| {
             let mut compiler = lookup::Compiler::new(kind, Judge::new(given, giver));
             read(file.path.as_ref(), most, complaints, &mut compiler)?;
             let refused = compiler.refused();
-            Ok((Content::Lookup(Arc::new(compiler.finish())), refused, false))
+            let map = Arc::new(compiler.finish());
+            Ok((Content::Lookup(Only::new(here, map)), refused, false))
         })?;
         match content {
             Content::Lookup(map) => Some(map),
@@ -201,13 +204,14 @@ impl<'a> Loader<'a> {
     }
 
     /// A networks file.
-    pub fn networks(&mut self, name: String, file: &File) -> Option<Arc<networks::Networks>> {
+    pub fn networks(&mut self, name: String, file: &File) -> Option<Shared<networks::Networks>> {
         let most = self.most;
-        let content = self.load(name, file, "networks".into(), |complaints| {
+        let content = self.load(name, file, "networks".into(), |here, complaints| {
             let mut reader = networks::Reader::default();
             read(file.path.as_ref(), most, complaints, &mut reader)?;
             let refused = reader.refused();
-            Ok((Content::Networks(Arc::new(reader.finish())), refused, false))
+            let networks = Arc::new(reader.finish());
+            Ok((Content::Networks(Only::new(here, networks)), refused, false))
         })?;
         match content {
             Content::Networks(networks) => Some(networks),
@@ -216,13 +220,14 @@ impl<'a> Loader<'a> {
     }
 
     /// A list of values.
-    pub fn list(&mut self, name: String, file: &File, of: list::Of) -> Option<Arc<list::List>> {
+    pub fn list(&mut self, name: String, file: &File, of: list::Of) -> Option<Shared<list::List>> {
         let most = self.most;
-        let content = self.load(name, file, of.name().into(), |complaints| {
+        let content = self.load(name, file, of.name().into(), |here, complaints| {
             let mut reader = list::Reader::new(of);
             read(file.path.as_ref(), most, complaints, &mut reader)?;
             let refused = reader.refused();
-            Ok((Content::List(Arc::new(reader.finish())), refused, false))
+            let list = Arc::new(reader.finish());
+            Ok((Content::List(Only::new(here, list)), refused, false))
         })?;
         match content {
             Content::List(list) => Some(list),
@@ -236,7 +241,7 @@ impl<'a> Loader<'a> {
         name: String,
         file: &File,
         mark: String,
-        compile: impl FnOnce(&mut Complaints) -> Result<Read, String>,
+        compile: impl FnOnce(Maps, &mut Complaints) -> Result<Read, String>,
     ) -> Option<Content> {
         let path = file.path.clone();
         let same = |map: &&Map| map.path == path && map.mark == mark;
@@ -251,7 +256,11 @@ impl<'a> Loader<'a> {
             return Some(content);
         }
         let mut complaints = Complaints::default();
-        let read = compile(&mut complaints).and_then(|read| usable(read, &complaints));
+        let read = match Maps::get() {
+            Some(here) => compile(here, &mut complaints),
+            None => Err(without("rule-map")),
+        };
+        let read = read.and_then(|read| usable(read, &complaints));
         let map = match read {
             Ok((content, refused, homeless)) => {
                 self.homeless |= homeless;
@@ -279,7 +288,7 @@ impl<'a> Loader<'a> {
         let held = self.held.iter().find(same).cloned();
         let held = held.and_then(|map| match map.content {
             Content::Tags(tags) => {
-                let content = Content::Tags(tags.moved(&self.symbols)?);
+                let content = Content::Tags(tags.and_then(|map| map.moved(&self.symbols))?);
                 Some(Map { content, ..map })
             }
             _ => Some(map),
@@ -377,6 +386,9 @@ const CHECKED: u64 = 1 << 30;
 /// # Errors
 /// It can not be read, or there is no such kind of files.
 pub fn check(kind: &str, path: &Path) -> Result<(usize, Complaints), String> {
+    let Some(_here) = Maps::get() else {
+        return Err(without("rule-map"));
+    };
     let mut complaints = Complaints::default();
     let judge = || Judge::new(FIELDS.iter().map(|i| i.field).collect(), "weir");
     let rows = match (kind, list::Of::named(kind), map::kind(kind)) {

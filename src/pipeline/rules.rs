@@ -7,6 +7,7 @@
 use super::maps::{Loader, Map};
 use super::stage::{InputStage, Own};
 use crate::base::intern::Interner;
+use crate::base::part::Shared;
 use crate::config::rules::{AggregateRules, InputRules, Method, ONLY};
 use crate::config::{Aggregate, Config};
 use crate::enrich::list::{Fixed, List, Listed, Of};
@@ -33,10 +34,10 @@ pub struct Seat {
 /// For all records of an input.
 #[derive(Clone, Debug, Default)]
 pub struct InputRule {
-    sampling: Option<Arc<Lookup>>,
+    sampling: Option<Shared<Lookup>>,
     sampling_rate: u32,
-    rd: Option<Arc<Lookup>>,
-    tags: Option<Arc<TagMap>>,
+    rd: Option<Shared<Lookup>>,
+    tags: Option<Shared<TagMap>>,
     /// Whether the first record of each exporter has no label.
     unlabel: bool,
     /// Fields that its records can have, rules included; tags that only a map gives are not.
@@ -49,9 +50,9 @@ pub struct InputRule {
 #[derive(Clone, Debug, Default)]
 pub struct AggregateRule {
     config: AggregateRules,
-    networks: Option<Arc<Networks>>,
-    tags: Option<Arc<TagMap>>,
-    only: Vec<Arc<List>>,
+    networks: Option<Shared<Networks>>,
+    tags: Option<Shared<TagMap>>,
+    only: Vec<Shared<List>>,
     /// Bit of its filters, and whether the lists of tags are the only ones.
     bit: Option<(u32, bool)>,
     /// Fields that it counts.
