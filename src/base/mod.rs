@@ -37,6 +37,8 @@ macro_rules! parts {
 parts! {
     /// Maps of tags, rates and distinguishers, networks and lists, all from files.
     Maps: "rule-map",
+    /// Commands that are run when a file is complete.
+    Triggers: "sink-trigger",
 }
 
 macro_rules! features {
@@ -61,10 +63,12 @@ features! {
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",
     "sink-memory": "edge, collector, full",
+    "sink-trigger": "collector, full",
     "sink-sqlite": "collector, full",
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "cmd-gen": "collector, full",
     "compat-pmacct": "collector, full",
     "compat-uci": "collector, full",
 }

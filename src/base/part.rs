@@ -8,6 +8,14 @@ use super::Maps;
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// A witness, of either kind.
+pub trait Witness: Copy {
+    /// Says that what is done from here on is done where the part is built. Whoever has but a
+    /// reference to what holds a witness says so by this: behind it the compiler leaves out all,
+    /// where there is none.
+    fn there(&self);
+}
+
 /// The witness of a part that is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Here(());
@@ -19,6 +27,11 @@ impl Here {
     }
 }
 
+impl Witness for Here {
+    #[inline]
+    fn there(&self) {}
+}
+
 /// The witness of a part that is not: there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {}
@@ -27,6 +40,13 @@ impl Absent {
     /// No witness.
     pub const fn get() -> Option<Self> {
         None
+    }
+}
+
+impl Witness for Absent {
+    #[inline]
+    fn there(&self) {
+        match *self {}
     }
 }
 
@@ -56,10 +76,12 @@ impl<T> Shared<T> {
     }
 }
 
-impl<W, T> Deref for Only<W, T> {
+impl<W: Witness, T> Deref for Only<W, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
+        self.0.there();
         &self.1
     }
 }

@@ -330,7 +330,7 @@ impl Plan {
     fn finish<'a, R: Row<'a>>(&self, row: R, clock: &Clock, rec: &mut FlowRecord) {
         for op in &self.better {
             if row.value(op.loc).iter().any(|b| *b != 0) {
-                op.run(row, rec);
+                op.run_better(row, rec);
             }
         }
         let mut times = Times::default();
@@ -373,6 +373,12 @@ impl Plan {
 }
 
 impl Op {
+    /// [`run`](Self::run) where it is not the whole of the work.
+    #[inline(never)]
+    fn run_better<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord) {
+        self.run(row, rec);
+    }
+
     #[inline(always)]
     fn run<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord) {
         let (loc, dst) = (self.loc, self.dst);
