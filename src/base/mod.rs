@@ -37,6 +37,10 @@ macro_rules! parts {
 parts! {
     /// Maps of tags, rates and distinguishers, networks and lists, all from files.
     Maps: "rule-map",
+    /// Primitives of the configuration.
+    Primitives: "dec-primitive",
+    /// Checks of rows and samples of them, between tables and outputs.
+    Sieves: "rule-preprocess",
     /// Commands that are run when a file is complete.
     Triggers: "sink-trigger",
 }
@@ -56,9 +60,11 @@ features! {
     "dec-packet": "edge, collector, full",
     "dec-netflow": "edge, collector, full",
     "dec-sflow": "edge, collector, full",
+    "dec-primitive": "collector, full",
     "rule-filter": "edge, collector, full",
     "rule-filter-static": "",
     "rule-map": "collector, full",
+    "rule-preprocess": "collector, full",
     "enc-avro": "collector, full",
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",

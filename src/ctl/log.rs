@@ -244,10 +244,10 @@ impl Out {
             }
             To::Syslog(syslog) if self.shape.names.is_none() => {
                 // The level is in the priority.
-                let _ = syslog.send(said.severity(), now, text);
+                let _ = syslog.send(said.severity(), text);
             }
             To::Syslog(syslog) => {
-                let _ = syslog.send(said.severity(), now, &line);
+                let _ = syslog.send(said.severity(), &line);
             }
         }
     }

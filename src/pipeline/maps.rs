@@ -171,7 +171,11 @@ impl<'a> Loader<'a> {
             read(file.path.as_ref(), most, complaints, &mut compiler)?;
             let (refused, homeless) = (compiler.refused(), compiler.homeless());
             let map = compiler.finish(complaints);
-            Ok((Content::Tags(Only::new(here, Arc::new(map))), refused, homeless))
+            Ok((
+                Content::Tags(Only::new(here, Arc::new(map))),
+                refused,
+                homeless,
+            ))
         })?;
         match content {
             Content::Tags(map) => Some(map),
