@@ -76,6 +76,14 @@ impl<T> Shared<T> {
     }
 }
 
+impl<W: Witness, T> Only<W, T> {
+    /// See [`Witness::there`].
+    #[inline]
+    pub fn there(&self) {
+        self.0.there();
+    }
+}
+
 impl<W: Witness, T> Deref for Only<W, T> {
     type Target = T;
 

@@ -69,9 +69,11 @@ pub fn show_size(bytes: u64) -> String {
     }
     // Without floating point, which a box has to bring along: half a tenth is added, and an exact
     // half goes to the even side.
-    let (whole, twenty) = (1u128 << (10 * unit), u128::from(bytes) * 20);
-    let mut tenths = (twenty + whole) / (2 * whole);
-    if (twenty + whole) % (2 * whole) == 0 {
+    let shift = 10 * unit;
+    let (whole, rest) = (bytes >> shift, bytes & ((1 << shift) - 1));
+    let twenty = rest * 20 + (1 << shift);
+    let mut tenths = whole * 10 + (twenty >> (shift + 1));
+    if twenty & ((2 << shift) - 1) == 0 {
         tenths &= !1;
     }
     format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])

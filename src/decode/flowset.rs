@@ -4,7 +4,7 @@
 //! what a record holds: its template was compiled for that.
 
 use super::Emit;
-use super::compile::{Compiled, Way, What};
+use super::compile::{Compiled, What};
 use super::netflow::{Context, NetflowDecoder};
 use super::options::{Domain, Options};
 use super::plan::{Fixed, Row, Spans};
@@ -220,9 +220,9 @@ impl Reader<'_> {
         self.records = self.records.wrapping_add(1);
         match &compiled.what {
             What::Data(there, back) => {
-                self.emit(there, row, out);
+                self.context.emit_called(there, row, self.options, out);
                 let Some(back) = back else { return };
-                self.emit(back, row, out);
+                self.context.emit_called(back, row, self.options, out);
                 if out.last().is_some_and(|r| r.packets | r.bytes == 0) {
                     out.undo();
                 }
@@ -237,16 +237,10 @@ impl Reader<'_> {
                     full: new.full | old.full,
                 });
                 if let Some(way) = record {
-                    self.emit(way, row, out);
+                    self.context.emit_called(way, row, self.options, out);
                 }
             }
         }
-    }
-
-    /// What [`Context::emit`] does, in code that all of [`one`](Self::one) shares.
-    #[inline(never)]
-    fn emit<'a, R: Row<'a>>(&mut self, way: &Way, row: R, out: &mut Emit<'_>) {
-        self.context.emit(way, row, self.options, out);
     }
 }
 

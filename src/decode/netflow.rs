@@ -275,7 +275,7 @@ impl NetflowDecoder {
             return Ok(());
         };
         for row in rows.iter().take(count) {
-            context.emit(way, Fixed(row), &mut self.options, out);
+            context.emit_called(way, Fixed(row), &mut self.options, out);
         }
         if rows.len() < count {
             out.drop(Reason::Truncated, rest.len());
@@ -285,6 +285,18 @@ impl NetflowDecoder {
 }
 
 impl Context {
+    /// [`emit`](Self::emit) as one function, for all but the most usual of records.
+    #[inline(never)]
+    pub(super) fn emit_called<'a, R: Row<'a>>(
+        &self,
+        way: &Way,
+        row: R,
+        options: &mut Options,
+        out: &mut Emit<'_>,
+    ) {
+        self.emit(way, row, options, out);
+    }
+
     /// Makes one record.
     #[inline(always)]
     pub(super) fn emit<'a, R: Row<'a>>(

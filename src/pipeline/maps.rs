@@ -164,9 +164,10 @@ impl<'a> Loader<'a> {
         given: FieldSet,
         giver: &str,
     ) -> Option<Shared<tag::TagMap>> {
+        let here = Maps::get()?;
         let (symbols, most) = (self.symbols.clone(), self.most);
         let mark = format!("tags {given:?}");
-        let content = self.load(name, file, mark, |here, complaints| {
+        let content = self.load(name, file, mark, |complaints| {
             let mut compiler = tag::Compiler::new(Judge::new(given, giver), symbols);
             read(file.path.as_ref(), most, complaints, &mut compiler)?;
             let (refused, homeless) = (compiler.refused(), compiler.homeless());
@@ -192,9 +193,9 @@ impl<'a> Loader<'a> {
         given: FieldSet,
         giver: &str,
     ) -> Option<Shared<lookup::Lookup>> {
-        let most = self.most;
+        let (here, most) = (Maps::get()?, self.most);
         let mark = format!("{} {given:?}", kind.name);
-        let content = self.load(name, file, mark, |here, complaints| {
+        let content = self.load(name, file, mark, |complaints| {
             let mut compiler = lookup::Compiler::new(kind, Judge::new(given, giver));
             read(file.path.as_ref(), most, complaints, &mut compiler)?;
             let refused = compiler.refused();
@@ -209,8 +210,8 @@ impl<'a> Loader<'a> {
 
     /// A networks file.
     pub fn networks(&mut self, name: String, file: &File) -> Option<Shared<networks::Networks>> {
-        let most = self.most;
-        let content = self.load(name, file, "networks".into(), |here, complaints| {
+        let (here, most) = (Maps::get()?, self.most);
+        let content = self.load(name, file, "networks".into(), |complaints| {
             let mut reader = networks::Reader::default();
             read(file.path.as_ref(), most, complaints, &mut reader)?;
             let refused = reader.refused();
@@ -225,8 +226,8 @@ impl<'a> Loader<'a> {
 
     /// A list of values.
     pub fn list(&mut self, name: String, file: &File, of: list::Of) -> Option<Shared<list::List>> {
-        let most = self.most;
-        let content = self.load(name, file, of.name().into(), |here, complaints| {
+        let (here, most) = (Maps::get()?, self.most);
+        let content = self.load(name, file, of.name().into(), |complaints| {
             let mut reader = list::Reader::new(of);
             read(file.path.as_ref(), most, complaints, &mut reader)?;
             let refused = reader.refused();
@@ -245,7 +246,7 @@ impl<'a> Loader<'a> {
         name: String,
         file: &File,
         mark: String,
-        compile: impl FnOnce(Maps, &mut Complaints) -> Result<Read, String>,
+        compile: impl FnOnce(&mut Complaints) -> Result<Read, String>,
     ) -> Option<Content> {
         let path = file.path.clone();
         let same = |map: &&Map| map.path == path && map.mark == mark;
@@ -260,11 +261,7 @@ impl<'a> Loader<'a> {
             return Some(content);
         }
         let mut complaints = Complaints::default();
-        let read = match Maps::get() {
-            Some(here) => compile(here, &mut complaints),
-            None => Err(without("rule-map")),
-        };
-        let read = read.and_then(|read| usable(read, &complaints));
+        let read = compile(&mut complaints).and_then(|read| usable(read, &complaints));
         let map = match read {
             Ok((content, refused, homeless)) => {
                 self.homeless |= homeless;

@@ -6,6 +6,7 @@
 
 use super::maps::{Loader, Map};
 use super::stage::{InputStage, Own};
+use crate::base::Maps;
 use crate::base::intern::Interner;
 use crate::base::part::Shared;
 use crate::config::rules::{AggregateRules, InputRules, Method, ONLY};
@@ -245,7 +246,7 @@ impl InputRule {
     ) -> Self {
         let mut rule = Self {
             sampling_rate: config.sampling_rate,
-            unlabel: config.first_unlabelled,
+            unlabel: Maps::get().is_some() && config.first_unlabelled,
             given: given.union(ENGINE),
             feeds,
             ..Self::default()
@@ -327,7 +328,8 @@ impl AggregateRule {
         let Settings {
             net, asn, whole, ..
         } = self.settings();
-        net != Method::Exporter || asn != Method::Exporter || whole
+        let asked = net != Method::Exporter || asn != Method::Exporter || whole;
+        Maps::get().is_some() && asked
     }
 
     fn settings(&self) -> Settings {
@@ -374,7 +376,7 @@ impl AggregateRule {
         let (after, fields) = Enrichment::plan(self.behind(), self.wanted);
         let mut touched = self.wanted.union(fields);
         let lists = &self.config.lists;
-        let verdict = self.bit.filter(|_| !lists.is_empty());
+        let verdict = Maps::get().and(self.bit).filter(|_| !lists.is_empty());
         let fields = fields.union(lists.needs());
         let tags = self.tags.as_ref();
         let tags = tags.filter(|map| fields.any(map.gives())).cloned();

@@ -381,6 +381,7 @@ impl Tagger {
     /// Sets the tags of one record. `copy` gets it with the tags so far wherever a row says so.
     #[inline]
     fn tag(&mut self, record: &mut FlowRecord, copy: &mut dyn FnMut(&FlowRecord)) {
+        self.map.there();
         let map = &*self.map;
         let Some(mut at) = map.index.first(record, 0) else {
             return;
@@ -432,6 +433,7 @@ impl Tagger {
         out: &mut Batch,
         rest: &mut dyn FnMut(&mut Batch),
     ) -> Sum {
+        self.map.there();
         let mut sum = Sum::default();
         let mut put = |record: &FlowRecord| {
             if out.is_full() {
