@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, c_int};
 
-/// Stands in for the C library's. The standard library calls it in each new thread, for that thread.
+/// Stands in for the C library's. The standard library calls it in each new thread, for itself.
 ///
 /// # Safety
 /// `name` must end with NUL.
