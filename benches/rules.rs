@@ -14,12 +14,12 @@ use weir::base::lines::{Complaints, Rows};
 use weir::base::part::Shared;
 use weir::enrich::Enricher;
 use weir::enrich::networks::{self, Located, Method, Networks, Settings};
-use weir::record::{Batch, FIELDS, Field, FieldSet};
+use weir::record::{Batch, Field, FieldSet, TABLE};
 use weir::rule::condition::Judge;
 use weir::rule::tag::{Compiler, TagMap, Tagger};
 
 fn everything() -> FieldSet {
-    FIELDS.iter().map(|info| info.field).collect()
+    TABLE.iter().map(|info| info.field).collect()
 }
 
 /// A number for a number, scattered, the same in every run.
@@ -72,7 +72,7 @@ fn prefixes(rows: u32) -> Networks {
         };
         reader.row(n, 1, &row, &mut complaints);
     }
-    reader.finish()
+    reader.finish(&mut complaints).0
 }
 
 /// Fills a batch with records that come from the places of a map of `rows` rows, in turn.

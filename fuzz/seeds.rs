@@ -3,8 +3,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use weir::base::addr::Ip;
+use weir::base::intern::Interner;
 use weir::base::ledger::Intake;
+use weir::base::time::Nanos;
 use weir::decode::datagram::Unwrap;
+use weir::encode::binary::{self, Batch};
+use weir::record::custom::Shape;
+use weir::record::schema::Options;
+use weir::record::{Custom, Customs, FIELDS, Field, FlowRecord, Form, Schema};
 use weir::source::savefile::SavefileSource;
 use weir::source::{Progress, Source};
 use weir_fuzz::part;
@@ -95,6 +103,93 @@ fn pcap(frames: &[Vec<u8>], nanos: bool) -> Vec<u8> {
     file
 }
 
+/// Primitives of the configuration, one of each form but that of no value.
+fn customs() -> Customs {
+    let kinds = [
+        (Shape::Number, Some(4)),
+        (Shape::Hex, Some(2)),
+        (Shape::Ip, Some(4)),
+        (Shape::Ip, Some(16)),
+        (Shape::Mac, Some(6)),
+        (Shape::Text, Some(8)),
+        (Shape::Text, None),
+        (Shape::Raw, Some(3)),
+        (Shape::Raw, None),
+    ];
+    let mut slot = 0;
+    let list = kinds.into_iter().map(|(shape, length)| {
+        let form = Form::new(shape, length).expect("a form");
+        let field = Field::custom(slot).expect("a slot");
+        slot += form.size() / 8;
+        Custom {
+            name: format!("own_{slot}"),
+            shape,
+            form,
+            length,
+            element: None,
+            options: false,
+            pointers: Vec::new(),
+            field,
+        }
+    });
+    Customs::new(list.collect())
+}
+
+/// Frames of rows: all fields, a usual five-tuple in bins, and primitives of the configuration
+/// beside what tells traffic and events apart.
+fn rows() {
+    let all: Vec<Field> = FIELDS.iter().map(|info| info.field).collect();
+    let tuple = [Field::SrcHost, Field::DstHost, Field::DstPort, Field::Label];
+    let customs = Arc::new(customs());
+    let own: Vec<Field> = customs.iter().map(|custom| custom.field).collect();
+    for (name, fields, binned) in [
+        ("all", &all[..], false),
+        ("tuple", &tuple[..], true),
+        ("own", &own[..], false),
+    ] {
+        let symbols = Arc::new(Interner::new(4096));
+        let options = Options {
+            flows: true,
+            binned,
+            kinds: name == "own",
+            ..Options::default()
+        };
+        let customs = customs.clone();
+        let schema = Schema::with_customs(name, fields, options, symbols.clone(), customs.clone());
+        let mut words = Vec::new();
+        for n in 1..4u8 {
+            let mut record = FlowRecord::new();
+            record.set_src_host(Ip::v4([192, 0, 2, n]));
+            record.set_dst_host(Ip([n; 16]));
+            record.set_dst_port(443);
+            record.set_label(symbols.intern(&[b'a' + n; 3]));
+            for custom in customs.iter() {
+                let word = custom.form.word(&[n; 3], |text| symbols.intern(text));
+                record.set_word(custom.field, word);
+            }
+            record.set_record_kind(n / 2);
+            (record.packets, record.bytes, record.flows) = (1, 1000 * u64::from(n), 1);
+            let mut row = vec![0; schema.row_words()];
+            let (key, counters) = row.split_at_mut(schema.key.len());
+            schema.key.pack(&record, key);
+            schema.counter.add(&record, counters);
+            words.extend(row);
+        }
+        let batch = Batch {
+            maker: "box",
+            id: (7, 1, 300),
+            schema: &schema,
+            bin: Nanos::new(1_767_322_800, 0),
+            flushed: Nanos::new(1_767_322_860, 0),
+            last: true,
+            words: &words,
+        };
+        let mut out = Vec::new();
+        binary::write(&batch, &mut out).expect("it fits");
+        write("frame", name, &out);
+    }
+}
+
 fn main() {
     for (name, file) in [
         ("v5", "softflowd-v5.pcap"),
@@ -125,6 +220,7 @@ fn main() {
     );
     write("savefile", "micros.pcap", &pcap(&frames[..4], false));
     write("savefile", "nanos.pcap", &pcap(&frames[..4], true));
+    rows();
     let whole = fs::read(home().join("../tests/data/office.pcapng.gz")).expect("a capture");
     write("savefile", "start.pcapng.gz", &whole[..2000]);
     // ip proto 6 and port 53, as libpcap compiles such things: load, compare, return.

@@ -12,7 +12,7 @@
 //! 3. [`source`]: brings frames in; [`decode`]: turns them into records
 //! 4. [`enrich`]: adds fields; [`rule`]: filters
 //! 5. [`agg`]: sums records by key
-//! 6. [`encode`]: rows as bytes; [`sink`]: takes rows
+//! 6. [`encode`]: rows as bytes; [`spool`]: what waits on disk; [`sink`]: takes rows
 //! 7. [`config`]: what is wanted, typed; `compat`: the same from other programs' configurations
 //! 8. [`pipeline`]: joins all that into threads; [`ctl`]: what others may ask of it
 //! 9. [`cmd`]: the command line
@@ -32,5 +32,6 @@ pub mod record;
 pub mod rule;
 pub mod sink;
 pub mod source;
+pub mod spool;
 pub mod sys;
 pub mod wire;

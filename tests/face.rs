@@ -107,6 +107,226 @@ fn all_mistakes_are_told_at_once_and_end_it() {
     assert_eq!(missing.status.code(), Some(3));
 }
 
+/// A configuration in which every line has a mistake, and what is said of each.
+const THIRTY: &[(&str, &str)] = &[
+    (
+        "plugins: print[a], memroy[b]",
+        "1:20: no plugin of type `memroy`; did you mean `memory`?",
+    ),
+    (
+        "aggregate[a]: dst_host, src_hots",
+        "2:25: no primitive `src_hots`; did you mean `src_host`?",
+    ),
+    (
+        "nfacctd_prot: 2055",
+        "3:1: no key `nfacctd_prot`; did you mean `nfacctd_port`?",
+    ),
+    (
+        "nfacctd_port: 70000",
+        "4:15: `nfacctd_port` is `70000`; it takes a port from 1 to 65535",
+    ),
+    (
+        "nfacctd_ip: 10.0.0.256",
+        "5:13: `nfacctd_ip` is `10.0.0.256`; it takes an address",
+    ),
+    (
+        "debug: yes",
+        "6:8: `debug` is `yes`; it takes `true` `false`",
+    ),
+    (
+        "daemonize: 1",
+        "7:12: `daemonize` is `1`; it takes `true` `false`",
+    ),
+    (
+        "syslog: deamon",
+        "8:9: `syslog` is `deamon`; it takes `auth`",
+    ),
+    (
+        "print_output[a]: jsn",
+        "9:18: `print_output` is `jsn`; it takes `formatted`",
+    ),
+    (
+        "print_output_file[a]: out/%Q",
+        "10:23: `print_output_file` has `%Q`; it takes %d",
+    ),
+    (
+        "print_output_file[x]: out/b",
+        "11:1: no plugin `x`; did you mean `a`?",
+    ),
+    (
+        "print_refresh_time: 60s",
+        "12:21: `print_refresh_time` is `60s`; it takes whole seconds",
+    ),
+    (
+        "print_history: 90s",
+        "13:16: `print_history` is `90s`; it takes a number and one of",
+    ),
+    (
+        "print_history_roundoff: x",
+        "14:25: `print_history_roundoff` is `x`; it takes any of the",
+    ),
+    (
+        "print_cache_entries: many",
+        "15:22: `print_cache_entries` is `many`; it takes a whole",
+    ),
+    (
+        "aggregate_filter: udp",
+        "16:1: `aggregate_filter` is for one plugin: write aggregate_filter[",
+    ),
+    (
+        "aggregate_filter[a]: port port",
+        "17:22: aggregate.a: filter `port port`: ",
+    ),
+    (
+        "pre_tag_map: none.map",
+        "18:14: input.nfacctd.tags is \"none.map\": ",
+    ),
+    (
+        "pre_tag_filter[a]: 3, 1-",
+        "19:23: `tag_filter` is \"1-\"; it takes tags and ranges",
+    ),
+    (
+        "networks_mask: 129",
+        "20:16: `networks_mask` is `129`; it takes a whole number from 1 to 128",
+    ),
+    (
+        "nfacctd_as: flie",
+        "21:13: `nfacctd_as` is `flie`; it takes `netflow`",
+    ),
+    (
+        "nfacctd_renormalize[a]: true",
+        "22:1: `nfacctd_renormalize` is for all plugins alike",
+    ),
+    (
+        "files_umask: 8",
+        "23:14: `files_umask` is `8`; it takes an octal number",
+    ),
+    ("imt_buckets:", "24:13: `imt_buckets` has no value"),
+    ("nonsense", "25:1: `nonsense` is no `key: value`"),
+    (": 3", "26:1: a key belongs before the `:`"),
+    ("print_output_separator[a: x", "27:1: brackets do not match"),
+    (
+        "print_preprocess[a]: minx=3",
+        "28:22: `preprocess` has \"minx=3\": no such check",
+    ),
+    (
+        "nfacctd_disable_checks: true",
+        "29:1: `nfacctd_disable_checks` is no key any more: it is",
+    ),
+    (
+        "sql_table_version: 0",
+        "30:20: `sql_table_version` is `0`; it takes a whole number from 1 to",
+    ),
+    (
+        "timestamps_utc: true ! x",
+        "31:17: `timestamps_utc` is `true ! x`; it takes `true` `false`",
+    ),
+];
+
+#[test]
+fn thirty_mistakes_are_thirty_messages() {
+    let at = tempfile::tempdir().unwrap();
+    let lines: Vec<&str> = THIRTY.iter().map(|(line, _)| *line).collect();
+    fs::write(at.path().join("c.conf"), lines.join("\n")).unwrap();
+    let output = run(at.path(), "nfacctd", &["-f", "c.conf"]);
+    assert_eq!(output.status.code(), Some(3));
+    // A warning has its place in brackets.
+    let said = said(&output)
+        .replace("[c.conf:", "c.conf:")
+        .replace("] ", ": ");
+    for (line, want) in THIRTY {
+        let want = format!("c.conf:{want}");
+        assert_eq!(said.matches(&want).count(), 1, "{line}: {want}\n{said}");
+    }
+    for near in [
+        "did you mean `json`?",
+        "did you mean `daemon`?",
+        "did you mean `file`?",
+    ] {
+        assert!(said.contains(near), "{near}\n{said}");
+    }
+    // One line each, and the count.
+    assert_eq!(said.lines().count(), THIRTY.len() + 1, "{said}");
+}
+
+#[test]
+fn a_map_without_a_right_row_and_jumps_without_an_end_are_told_of_and_start() {
+    let at = tempfile::tempdir().unwrap();
+    let text = format!(
+        "plugins: print\naggregate: tag, proto\nprint_output: csv\nprint_output_file: rows\n\
+         pre_tag_map: MAP\npcap_savefile: {}\n",
+        data("softflowd-v9.pcap").display()
+    );
+    let maps = [
+        (
+            "set_tag=1 vlna=3\n",
+            &[
+                "bad.map:1:11: ",
+                "did you mean `vlan`?",
+                "none of its rows can be used",
+            ][..],
+            "TAG,PROTOCOL,PACKETS,BYTES\n0,tcp,",
+        ),
+        (
+            "set_tag=1 label=a jeq=b\nset_tag=2 label=b jeq=a\nset_tag=3 label=c jeq=c\n",
+            &[
+                "bad.map:2:",
+                "`jeq` is `a`; label `a` is not below",
+                "bad.map:3:",
+                "so there are no loops",
+            ],
+            "TAG,PROTOCOL,PACKETS,BYTES\n2,tcp,",
+        ),
+        (
+            "set_tag=7 in=x\nset_tag=8\n",
+            &["bad.map:1:14: ", "`in` is `x`; it takes a number"],
+            "TAG,PROTOCOL,PACKETS,BYTES\n8,tcp,",
+        ),
+    ];
+    for (map, wants, rows) in maps {
+        fs::write(at.path().join("bad.map"), map).unwrap();
+        fs::write(at.path().join("c.conf"), text.replace("MAP", "bad.map")).unwrap();
+        let output = run(at.path(), "nfacctd", &["-f", "c.conf"]);
+        let said = said(&output);
+        assert!(output.status.success(), "{said}");
+        for want in wants {
+            assert!(said.contains(want), "{want}\n{said}");
+        }
+        let got = fs::read_to_string(at.path().join("rows")).unwrap();
+        assert!(got.starts_with(rows), "{got}");
+        fs::remove_file(at.path().join("rows")).unwrap();
+    }
+}
+
+#[test]
+#[cfg(feature = "sink-sqlite")]
+fn tables_of_a_database_have_the_names_that_the_configuration_gives() {
+    let at = tempfile::tempdir().unwrap();
+    let text = format!(
+        "plugins: sqlite3[a], sqlite3[b], sqlite3[c]\naggregate: proto, src_port\n\
+         sql_db: {0}/db\nsql_table[a]: mine\nsql_table_version[b]: 7\n\
+         sql_history[c]: 1h\nsql_refresh_time: 60\nsql_preprocess: minp=400\npcap_savefile: {1}\n",
+        at.path().display(),
+        data("softflowd-v9.pcap").display()
+    );
+    fs::write(at.path().join("c.conf"), text).unwrap();
+    let output = run(at.path(), "nfacctd", &["-f", "c.conf"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let database = rusqlite::Connection::open(at.path().join("db")).unwrap();
+    let sum = |table: &str| -> i64 {
+        let ask = format!("SELECT sum(packets) FROM {table} WHERE ip_proto = 'tcp'");
+        database.query_row(&ask, [], |row| row.get(0)).unwrap()
+    };
+    let tables = ["mine", "acct_v7", "acct"].map(sum);
+    assert!(
+        tables[0] >= 400 && tables.iter().all(|n| *n == tables[0]),
+        "{tables:?}"
+    );
+    let ask = "SELECT count(DISTINCT stamp_inserted) FROM acct";
+    let bins: i64 = database.query_row(ask, [], |row| row.get(0)).unwrap();
+    assert_eq!(bins, 1);
+}
+
 #[test]
 fn a_daemon_that_is_not_here_says_so_and_reads_its_options() {
     let at = tempfile::tempdir().unwrap();

@@ -8,6 +8,9 @@ use weir::base::intern::Interner;
 use weir::base::options::{Options, Raw};
 use weir::base::time::Nanos;
 use weir::base::zone::Zone;
+use weir::config::native;
+use weir::pipeline::reload::Kept;
+use weir::pipeline::{Mode, Pipeline, Plan};
 use weir::record::schema::{Options as Choices, Schema};
 use weir::record::{Field, FlowRecord};
 use weir::sink::{BatchId, Context, Rows, Sink, SinkError};
@@ -133,6 +136,28 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
     let mut other = open("other", &[at(&path), ("table", text("copy"))]);
     other.write(&first).unwrap();
     assert_eq!(number(&db, "SELECT sum(bytes) FROM copy"), 2000);
+}
+
+#[test]
+fn batches_may_come_in_any_order_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let db = Connection::open(&path).unwrap();
+    // As an earlier weir left it.
+    db.execute_batch("CREATE TABLE weir_batch (output, run, aggregate, sequence, stored)")
+        .unwrap();
+    let schema = usual();
+    let mut sink = open("db", &[at(&path)]);
+    let mut order: Vec<u64> = (0..200).map(|n| n * 77 % 200).collect();
+    order.extend(0..200);
+    for (n, sequence) in order.into_iter().enumerate() {
+        sink.write(&rows(&schema, sequence, 300, &[(1, 2)]))
+            .unwrap();
+        let want = (n as i64 + 1).min(200) * 1000;
+        assert_eq!(number(&db, "SELECT sum(bytes) FROM talkers"), want);
+    }
+    assert_eq!(number(&db, "SELECT count(*) FROM weir_batch"), 1);
+    assert_eq!(number(&db, "SELECT last - first FROM weir_batch"), 199);
 }
 
 #[test]
@@ -296,5 +321,39 @@ fn wrong_settings_are_named() {
         weir::sink::parse("sqlite", &mut options);
         let all: Vec<_> = options.finish().into_iter().map(|p| p.message).collect();
         assert!(all.len() == 1 && all[0].contains(want), "{want}: {all:?}");
+    }
+}
+
+#[test]
+fn batches_that_go_elsewhere_leave_no_gaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("weir.db");
+    let text = format!(
+        "timezone = \"UTC\"\n[input.a]\nkind = \"file\"\nfile = \"{}/tests/data/office.pcap\"\n\
+         [aggregate.x]\nby = [\"src_host\"]\nevery = \"1s\"\npreprocess = [\"minb=5000\"]\n\
+         to = \"large\"\nrejects = \"small\"\n\
+         [output.large]\nkind = \"sqlite\"\npath = \"{db}\"\ntable = \"large\"\n\
+         [output.small]\nkind = \"sqlite\"\npath = \"{db}\"\ntable = \"small\"\n",
+        env!("CARGO_MANIFEST_DIR"),
+        db = database.display(),
+    );
+    let read = native::parse(&text);
+    assert_eq!(read.problems, []);
+    let plan = Plan::new(&read.config).map_err(|p| format!("{p:?}"));
+    let mode = Mode {
+        patient: true,
+        run: 1,
+    };
+    let kept = &mut Kept::default();
+    let pipeline = Pipeline::start(read.config, plan.unwrap(), mode, kept).unwrap();
+    while !pipeline.wait(None, None) {}
+    pipeline.stop(None);
+    let db = Connection::open(&database).unwrap();
+    for output in ["large", "small"] {
+        assert!(number(&db, &format!("SELECT count(*) FROM {output}")) > 1);
+        let of = format!("FROM weir_batch WHERE output = '{output}'");
+        assert_eq!(number(&db, &format!("SELECT count(*) {of}")), 1);
+        assert_eq!(number(&db, &format!("SELECT first {of}")), 0);
+        assert!(number(&db, &format!("SELECT last {of}")) > 1);
     }
 }

@@ -39,11 +39,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("agg", &["base", "record", "rule"]),
     ("encode", &["base", "record"]),
+    ("spool", &["base", "sys"]),
     ("sink", &["base", "sys", "record", "encode"]),
     (
         "config",
         &[
-            "base", "sys", "record", "source", "decode", "enrich", "rule", "agg", "encode", "sink",
+            "base", "sys", "record", "source", "decode", "enrich", "rule", "agg", "encode",
+            "spool", "sink",
         ],
     ),
     (
@@ -54,14 +56,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pipeline",
         &[
             "base", "sys", "wire", "record", "source", "decode", "enrich", "rule", "agg", "encode",
-            "sink", "config",
+            "spool", "sink", "config",
         ],
     ),
     (
         "ctl",
         &[
-            "base", "sys", "record", "source", "decode", "agg", "encode", "sink", "config",
-            "pipeline",
+            "base", "sys", "record", "source", "decode", "agg", "encode", "spool", "sink",
+            "config", "pipeline",
         ],
     ),
     (

@@ -10,7 +10,7 @@ use weir::base::lines::{self, Complaints, Rows};
 use weir::enrich::Enricher;
 use weir::enrich::list::{self, Listed, Of};
 use weir::enrich::networks::{self, Hidden, Located, Method, Settings};
-use weir::record::{Batch, FIELDS, FieldSet};
+use weir::record::{Batch, FieldSet, TABLE};
 use weir::rule::condition::Judge;
 use weir::rule::lookup::{self, Distinguishers, Rates};
 use weir::rule::map::KINDS;
@@ -56,7 +56,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn everything() -> FieldSet {
-    FIELDS.iter().map(|info| info.field).collect()
+    TABLE.iter().map(|info| info.field).collect()
 }
 
 fn judge() -> Judge {
@@ -129,8 +129,10 @@ fn tags(text: &[u8]) {
 
 fn networks(text: &[u8]) {
     let mut reader = networks::Reader::default();
-    read(text, &mut reader);
-    let file = Arc::new(reader.finish());
+    let mut complaints = read(text, &mut reader);
+    let (file, refused) = reader.finish(&mut complaints);
+    assert!(refused + file.len() <= text.split(|b| *b == b'\n').count());
+    let file = Arc::new(file);
     run(&mut Hidden(file.clone()));
     for method in [Method::File, Method::Longest] {
         let settings = Settings {

@@ -120,10 +120,15 @@ impl Table {
     #[inline(always)]
     pub fn hash(&self, key: &[u64]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.seeds);
-        let (pairs, rest) = key.as_chunks();
-        for [low, high] in pairs {
-            hasher.write_u128(u128::from(*high) << 64 | u128::from(*low));
-        }
+        let mut add = |pairs: &[[u64; 2]]| {
+            for [low, high] in pairs {
+                hasher.write_u128(u128::from(*high) << 64 | u128::from(*low));
+            }
+        };
+        let (blocks, rest) = key.as_chunks::<8>();
+        blocks.iter().for_each(|block| add(block.as_chunks().0));
+        let (pairs, rest) = rest.as_chunks();
+        add(pairs);
         for word in rest {
             hasher.write_u64(*word);
         }
@@ -252,10 +257,7 @@ impl Table {
             let number = slot ^ tag;
             if number <= self.numbers {
                 let start = (number as usize - 1) * self.stride;
-                let there = &self.slab[start + 1..start + 1 + key.len()];
-                // All words at once: they nearly always are the same.
-                let differing = there.iter().zip(key).fold(0, |d, (a, b)| d | (a ^ b));
-                if differing == 0 {
+                if same(&self.slab[start + 1..start + 1 + key.len()], key) {
                     return Ok(start);
                 }
             }
@@ -359,6 +361,15 @@ impl Table {
         self.len = 0;
         self.slots = INDEX_MIN.min(self.index.len());
     }
+}
+
+/// Whether two keys are the same: many words at once, since they nearly always are.
+#[inline(always)]
+fn same(a: &[u64], b: &[u64]) -> bool {
+    let differing = |a: &[u64], b: &[u64]| a.iter().zip(b).fold(0, |d, (a, b)| d | (a ^ b));
+    let ((blocks, a), (others, b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let blocks = blocks.iter().zip(others);
+    blocks.fold(differing(a, b), |d, (a, b)| d | differing(a, b)) == 0
 }
 
 /// Every seed to one that is never zero and has bits everywhere (the finaliser of splitmix64): with

@@ -20,6 +20,8 @@ pub enum Every {
     Week,
     /// Calendar months.
     Month,
+    /// So many calendar months, counted from January where they divide a year.
+    Months(u8),
 }
 
 /// Where bins of a length in seconds begin.
@@ -147,6 +149,16 @@ impl Bins {
                 let (year, month, _) = date(local.div_euclid(DAY));
                 self.between(at, days(year, month, 1) * DAY, next_month)
             }
+            Every::Months(n) => {
+                let n = i32::from(n.max(1));
+                let (year, month, _) = date(local.div_euclid(DAY));
+                let all = year * 12 + i32::from(month) - 1;
+                let first = all - all.rem_euclid(n);
+                let start = days(first.div_euclid(12), first.rem_euclid(12) as u8 + 1, 1) * DAY;
+                self.between(at, start, |local| {
+                    (0..n).fold(local, |local, _| next_month(local))
+                })
+            }
         }
     }
 
@@ -235,6 +247,10 @@ mod tests {
         assert_eq!(leap, (at(2024, 2, 1, 0), at(2024, 3, 1, 0)));
         let december = month.of(at(2025, 12, 31, 86_399));
         assert_eq!(december, (at(2025, 12, 1, 0), at(2026, 1, 1, 0)));
+        let mut quarter = Bins::new(Every::Months(3), Zone::UTC);
+        let last = quarter.of(at(2025, 12, 31, 86_399));
+        assert_eq!(last, (at(2025, 10, 1, 0), at(2026, 1, 1, 0)));
+        assert_eq!(quarter.of(at(2026, 1, 1, 0)).0, last.1);
         let mut week = Bins::new(Every::Week, Zone::UTC);
         let turn = week.of(at(2026, 1, 1, 5));
         assert_eq!(turn, (at(2025, 12, 29, 0), at(2026, 1, 5, 0)));
@@ -336,6 +352,7 @@ mod tests {
             Every::Day,
             Every::Week,
             Every::Month,
+            Every::Months(5),
         ] {
             for zone in ["UTC", "+14:00", "-12:00"] {
                 for time in [0, 1, u64::MAX - 1, u64::MAX] {

@@ -315,12 +315,18 @@ impl Account {
 pub struct Delivery {
     /// Rows handed to it.
     pub offered: Sum,
+    /// Rows that an earlier run was offered and left in the spool.
+    pub recovered: Sum,
     /// Rows waiting in its queue.
     pub queued: Sum,
+    /// Rows that wait on the disk and nowhere else.
+    pub spooled: Sum,
     /// Rows it has stored.
     pub written: Sum,
-    /// Rows given up: the queue was full or the output refused them for good.
+    /// Rows dropped: the queue was full or the output refused them for good.
     pub dropped: Sum,
+    /// Rows that the spool gave up: it was full, they were too old, or damaged.
+    pub given_up: Sum,
     /// Attempts that failed and were tried again.
     pub retries: u64,
 }
@@ -328,7 +334,8 @@ pub struct Delivery {
 impl Delivery {
     /// What the law leaves over, in rows, packets and bytes.
     pub fn imbalance(&self) -> Sum {
-        self.offered - (self.queued + self.written + self.dropped)
+        let kept = self.queued + self.spooled + self.written;
+        self.offered + self.recovered - (kept + self.dropped + self.given_up)
     }
 }
 

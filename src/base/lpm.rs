@@ -46,10 +46,9 @@ numbers!(u32, u64, u128);
 /// Ranges of one family.
 #[derive(Debug)]
 struct Ranges<T> {
-    /// First addresses, ascending; the first is zero.
-    starts: Box<[T]>,
-    /// The value of each range.
-    values: Box<[u32]>,
+    /// First addresses, ascending, each with the value of its range; the first is zero. Next to
+    /// each other, so that what a search ends at is there already.
+    starts: Box<[(T, u32)]>,
     /// For each number of `bits` bits, the range in which addresses beginning with it begin; and
     /// one more at the end.
     index: Box<[u32]>,
@@ -60,10 +59,7 @@ impl<T: Number> Ranges<T> {
     /// Cuts prefixes, each as first and last address and value, sorted by first address and then
     /// by length, the shorter first.
     fn cut(prefixes: impl Iterator<Item = (T, T, u32)>) -> Self {
-        let mut cut = Cut {
-            starts: vec![T::ZERO],
-            values: vec![NONE],
-        };
+        let mut cut = Cut(vec![(T::ZERO, NONE)]);
         let mut open: Vec<(T, u32)> = Vec::new();
         for (first, last, value) in prefixes {
             while let Some((end, _)) = open.last().copied().filter(|(end, _)| *end < first) {
@@ -75,17 +71,17 @@ impl<T: Number> Ranges<T> {
         while let Some((end, _)) = open.last().copied() {
             cut.close(end, &mut open);
         }
-        Self::indexed(cut.starts, cut.values)
+        Self::indexed(cut.0)
     }
 
-    fn indexed(starts: Vec<T>, values: Vec<u32>) -> Self {
+    fn indexed(starts: Vec<(T, u32)>) -> Self {
         let bits = starts.len().ilog2().saturating_sub(2).min(INDEX_BITS);
         let mut index = Vec::with_capacity((1 << bits) + 1);
         let mut at = 0;
         for place in 0..=1usize << bits {
             while starts
                 .get(at + 1)
-                .is_some_and(|next| next.top(bits) < place)
+                .is_some_and(|(next, _)| next.top(bits) < place)
             {
                 at += 1;
             }
@@ -93,7 +89,6 @@ impl<T: Number> Ranges<T> {
         }
         Self {
             starts: starts.into(),
-            values: values.into(),
             index: index.into(),
             bits,
         }
@@ -104,33 +99,28 @@ impl<T: Number> Ranges<T> {
         let place = address.top(self.bits);
         let at = |place: usize| self.index.get(place).copied().unwrap_or(0) as usize;
         let (least, most) = (at(place), at(place + 1));
-        let some = self.starts.get(least + 1..most + 1).unwrap_or_default();
-        let behind = some.partition_point(|start| *start <= address);
-        self.values.get(least + behind).copied().unwrap_or(NONE)
+        let some = self.starts.get(least..most + 1).unwrap_or_default();
+        // The first of them begins before the address, or with it.
+        let behind = some.partition_point(|(start, _)| *start <= address);
+        let found = behind.checked_sub(1).and_then(|at| some.get(at));
+        found.map_or(NONE, |(_, value)| *value)
     }
 
     fn size(&self) -> usize {
-        self.starts.len() * (size_of::<T>() + 4) + self.index.len() * 4
+        self.starts.len() * size_of::<(T, u32)>() + self.index.len() * 4
     }
 }
 
 /// Ranges while they are being cut.
-struct Cut<T> {
-    starts: Vec<T>,
-    values: Vec<u32>,
-}
+struct Cut<T>(Vec<(T, u32)>);
 
 impl<T: Number> Cut<T> {
     /// From `start` on it is `value`.
     fn push(&mut self, start: T, value: u32) {
-        if self.starts.last() == Some(&start) {
-            self.starts.pop();
-            self.values.pop();
-        }
+        self.0.pop_if(|(last, _)| *last == start);
         // Neighbours of equal value are one range; the first must be there in any case.
-        if self.values.last() != Some(&value) || self.starts.is_empty() {
-            self.starts.push(start);
-            self.values.push(value);
+        if self.0.last().is_none_or(|(_, last)| *last != value) {
+            self.0.push((start, value));
         }
     }
 

@@ -77,6 +77,7 @@ features! {
     "cmd-gen": "collector, full",
     "compat-pmacct": "collector, full",
     "compat-uci": "collector, full",
+    "spool": "collector, full",
 }
 
 /// Whether this build has a feature.

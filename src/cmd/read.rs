@@ -136,10 +136,8 @@ fn job(args: &Args) -> Result<Job, Exit> {
     };
     let sort = args.text("sort").map(column).transpose().map_err(wrong)?;
     let table = format == Format::Table;
-    let top = args
-        .number("top")
-        .or(table.then_some(TABLE_ROWS))
-        .filter(|n| *n > 0);
+    let top = args.number("top").or(table.then_some(TABLE_ROWS));
+    let top = top.filter(|n| *n > 0);
     let total = args.size("memory").unwrap_or(64 << 20);
     let sorts = table || sort.is_some() || top.is_some();
     let memory = if sorts { total as usize / 3 } else { 0 };
@@ -156,6 +154,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         name: ROWS.into(),
         kind: String::new(),
         queue: QUEUE as u64,
+        spool: None,
         options: Options::default(),
         place: Place::default(),
     });
@@ -245,6 +244,7 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         stitch: false,
         kinds: false,
         filter: args.text("filter").map(String::from).into_iter().collect(),
+        filter_at: Place::default(),
         rules: Default::default(),
         memory: None,
         full: match args.text("full") {

@@ -235,8 +235,12 @@ impl Daemon {
         let lost = dropped(&view) > before || (patient && before > 0);
         for (output, health) in self.config.outputs.iter().zip(&view.outputs) {
             let delivery = &health.delivery;
+            let spooled = match delivery.spooled.records {
+                0 => String::new(),
+                rows => format!(", {rows} wait in the spool"),
+            };
             log::info!(
-                "output {}: {} rows stored, {} dropped",
+                "output {}: {} rows stored, {} dropped{spooled}",
                 output.name,
                 delivery.written.records,
                 delivery.dropped.records

@@ -19,10 +19,16 @@ pub fn parse(given: &str) -> Result<Every, String> {
         "month" => return Ok(Every::Month),
         _ => {}
     }
+    if let Some(months) = given.strip_suffix("months") {
+        return match months.trim().parse() {
+            Ok(n @ 1..=12) => Ok(Every::Months(n)),
+            _ => Err(format!("is {given:?}; it takes 1 to 12 months")),
+        };
+    }
     let Some(length) = text::duration(given) else {
         return Err(format!(
             "is {given:?}; it takes a duration like \"1m\", \"5m\", \"1h\", or \"day\", \"week\", \
-             \"month\""
+             \"month\", \"3 months\""
         ));
     };
     if length.subsec_nanos() != 0 || length.as_secs() == 0 {
@@ -42,6 +48,7 @@ pub fn show(every: Every) -> String {
         Every::Day => "day".into(),
         Every::Week => "week".into(),
         Every::Month => "month".into(),
+        Every::Months(n) => format!("{n} months"),
         Every::Seconds(n) if n % 3_600 == 0 => format!("{}h", n / 3_600),
         Every::Seconds(n) if n % 60 == 0 => format!("{}m", n / 60),
         Every::Seconds(n) => format!("{n}s"),
@@ -64,6 +71,7 @@ mod tests {
             ("1d", Every::Day),
             ("week", Every::Week),
             ("month", Every::Month),
+            ("3 months", Every::Months(3)),
         ] {
             assert_eq!(parse(given), Ok(want), "{given}");
             assert_eq!(parse(&show(want)), Ok(want), "{given}");
@@ -73,7 +81,18 @@ mod tests {
     #[test]
     fn absurd_lengths_are_refused() {
         for given in [
-            "0s", "0", "500ms", "1.5s", "400d", "soon", "", "-1m", "1 month",
+            "0s",
+            "0",
+            "500ms",
+            "1.5s",
+            "400d",
+            "soon",
+            "",
+            "-1m",
+            "1 month",
+            "0 months",
+            "13 months",
+            "months",
         ] {
             assert!(parse(given).is_err(), "{given}");
         }

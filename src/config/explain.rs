@@ -2,8 +2,8 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, Input, LogTo, Reading, RecordTime};
-use super::{custom, every, preprocess, primitive};
+use super::{Aggregate, Config, Decode, Full, Input, LogTo, Output, Reading, RecordTime};
+use super::{custom, every, preprocess, primitive, spool};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
@@ -27,6 +27,9 @@ pub fn show(config: &Config) -> String {
     line("timezone", quote(&config.timezone));
     if config.stay {
         line("stay", "true".into());
+    }
+    if config.empty_maps {
+        line("empty_maps", "true".into());
     }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
@@ -63,16 +66,20 @@ pub fn show(config: &Config) -> String {
         section(&mut text, config, aggregate);
     }
     for output in &config.outputs {
-        let _ = write!(
-            text,
-            "\n[output.{}]\nkind = {}\n",
-            output.name,
-            quote(&output.kind)
-        );
-        let _ = writeln!(text, "queue = {}", size(output.queue));
-        own(&mut text, &output.options, &["kind", "queue"]);
+        delivery(&mut text, output);
     }
     text
+}
+
+fn delivery(text: &mut String, output: &Output) {
+    let (name, kind) = (&output.name, quote(&output.kind));
+    let _ = write!(text, "\n[output.{name}]\nkind = {kind}\n");
+    let _ = writeln!(text, "queue = {}", size(output.queue));
+    if let Some(spool) = &output.spool {
+        text.push_str(&spool.show());
+    }
+    let shown = [&["kind", "queue"], spool::KEYS].concat();
+    own(text, &output.options, &shown);
 }
 
 /// How the memory is divided, as comment lines: what each part is for, its bytes, what it holds.
@@ -268,7 +275,7 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// A size in the largest unit that shows it exactly.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0 => "0".into(),
         n if n % 1024 == 0 && crate::base::text::size(&show_size(n)) == Some(n) => {

@@ -11,6 +11,7 @@ pub mod preprocess;
 pub mod primitive;
 pub mod rules;
 pub mod setting;
+pub mod spool;
 pub mod tree;
 pub mod write;
 
@@ -23,6 +24,7 @@ pub use crate::decode::{Decode, Reading};
 use crate::record::Field;
 pub use custom::Primitives;
 pub use rules::{AggregateRules, InputRules};
+pub use spool::Spool;
 use std::time::Duration;
 
 /// A whole configuration, valid as far as can be known without opening anything.
@@ -53,6 +55,8 @@ pub struct Config {
     pub timezone: String,
     /// Whether weir stays when all its files have come to their end.
     pub stay: bool,
+    /// Whether a map of which no row can be used is one without rows, rather than a mistake.
+    pub empty_maps: bool,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,
 }
@@ -113,6 +117,8 @@ pub struct Aggregate {
     pub kinds: bool,
     /// Filter expressions of pcap, of which any may pass; none, or an empty one, passes everything.
     pub filter: Vec<String>,
+    /// Where they stand.
+    pub filter_at: Place,
     /// What is done to what it counts, and what it takes.
     pub rules: AggregateRules,
     /// Its share of the memory in bytes; none means an equal share of what is left.
@@ -140,6 +146,8 @@ pub struct Output {
     pub kind: String,
     /// Memory for rows waiting, in bytes.
     pub queue: u64,
+    /// Disk for rows waiting; none when they wait in memory alone.
+    pub spool: Option<Spool>,
     /// The sink's own settings.
     pub options: Options,
     /// Where it stands in the file.
@@ -219,6 +227,7 @@ impl Default for Config {
             templates: None,
             timezone: "local".into(),
             stay: false,
+            empty_maps: false,
             stop_within: Duration::from_secs(10),
         }
     }

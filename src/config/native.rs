@@ -7,7 +7,7 @@
 //! own business and is checked when the plan is made, as is the memory.
 
 use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
-use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime};
+use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime, Spool};
 use super::{every, preprocess, primitive, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
@@ -156,6 +156,7 @@ impl Reader {
             }
         }
         config.stay = top.flag("stay").unwrap_or(config.stay);
+        config.empty_maps = top.flag("empty_maps").unwrap_or(config.empty_maps);
         if let Some(stop) = top.duration("stop_within") {
             config.stop_within = stop.min(STOP_MAX);
             if stop > STOP_MAX {
@@ -255,12 +256,14 @@ impl Reader {
             );
             queue = QUEUE;
         }
+        let spool = Spool::read(&mut options, kind.as_deref());
         let place = options.place;
         let options = self.rest(options);
         Some(Output {
             name,
             kind: kind?,
             queue,
+            spool,
             options,
             place,
         })
@@ -316,6 +319,7 @@ impl Reader {
             prorate,
             stitch,
             kinds,
+            filter_at: options.place_of("filter"),
             filter: filters(&mut options),
             rules: AggregateRules::take(&mut options),
             memory: options.size("memory"),

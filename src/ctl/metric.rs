@@ -9,18 +9,18 @@ use crate::base::ledger::{Reason, Sum};
 use std::fmt::{Display, Write};
 
 /// What is being written.
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
     /// Begins a metric.
-    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn metric(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string can not fail.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.text.push_str(name);
         for (n, (label, value)) in labels.iter().enumerate() {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"");
@@ -33,7 +33,7 @@ impl Page {
     }
 
     /// A counter or gauge with one sample for each named thing.
-    fn each<V: Display>(
+    pub(super) fn each<V: Display>(
         &mut self,
         (name, kind, help): (&str, &str, &str),
         label: &str,
@@ -326,17 +326,23 @@ fn outputs(report: &Report, page: &mut Page) {
         );
         for ((output, ..), health) in all() {
             let all = deliveries(&health.delivery);
-            for (result, sum) in all.iter().filter(|s| s.0 != "queued") {
+            let now = |result| matches!(result, "queued" | "spooled");
+            for (result, sum) in all.iter().filter(|s| !now(s.0)) {
                 let labels = [("output", output.as_str()), ("result", result)];
                 page.sample(&name, &labels, get(sum));
             }
         }
         let name = format!("weir_output_queued_{part}");
         let queued = all().map(|(o, health)| (o.0.clone(), get(&health.delivery.queued)));
-        let help = format!("{what} waiting.");
+        let help = format!("{what} waiting in memory.");
         page.each((&name, "gauge", &help), "output", queued);
+        let name = format!("weir_output_spooled_{part}");
+        let spooled = all().map(|(o, health)| (o.0.clone(), get(&health.delivery.spooled)));
+        let help = format!("{what} waiting on the disk alone.");
+        page.each((&name, "gauge", &help), "output", spooled);
     }
     healths(report, page);
+    super::spool::metrics(report, page);
     tables(report, page);
 }
 

@@ -12,6 +12,11 @@ pub mod metric;
 pub mod query;
 pub mod shared;
 pub mod socket;
+#[cfg(feature = "spool")]
+mod spool;
+#[cfg(not(feature = "spool"))]
+#[path = "spool/absent.rs"]
+mod spool;
 pub mod status;
 pub mod timed;
 

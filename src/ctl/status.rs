@@ -3,7 +3,7 @@
 //! Every stage of the ledger of each input, aggregation and output, each bounded store with its
 //! maximum, and what fails. Not for Prometheus: that is `metric`'s.
 
-use super::Shared;
+use super::{Shared, spool};
 use crate::base::ledger::{Reason, Sum};
 use crate::base::text::show_size;
 use crate::base::time::Nanos;
@@ -90,6 +90,9 @@ impl Report {
         for ((name, ..), output) in self.outputs.iter().zip(&self.view.outputs) {
             if let Some(why) = &output.failing {
                 all.push(format!("output {name}: {why}"));
+            }
+            if let Some(why) = output.spool.as_ref().and_then(|s| s.trouble.as_ref()) {
+                all.push(format!("output {name}: the spool takes no rows: {why}"));
             }
         }
         all
@@ -182,6 +185,9 @@ impl Report {
             let (used, most) = output.queue;
             let (used, most) = (show_size(used as u64), show_size(most as u64));
             writeln!(to, "  queue      {used} of {most}")?;
+            if let Some(spool) = &output.spool {
+                spool::text(spool, to)?;
+            }
             if page.retries > 0 {
                 writeln!(to, "  retries    {}", page.retries)?;
             }
@@ -287,12 +293,15 @@ pub fn stages(page: &crate::base::ledger::Account) -> Vec<(&'static str, Sum, &'
 }
 
 /// The stages of an output's page.
-pub fn deliveries(page: &crate::base::ledger::Delivery) -> [(&'static str, Sum); 4] {
+pub fn deliveries(page: &crate::base::ledger::Delivery) -> [(&'static str, Sum); 7] {
     [
         ("offered", page.offered),
+        ("recovered", page.recovered),
         ("queued", page.queued),
+        ("spooled", page.spooled),
         ("written", page.written),
         ("dropped", page.dropped),
+        ("given_up", page.given_up),
     ]
 }
 
@@ -315,7 +324,7 @@ pub fn show_time(time: Duration) -> String {
     parts.join(" ")
 }
 
-fn json_sum(sum: &Sum) -> String {
+pub(super) fn json_sum(sum: &Sum) -> String {
     let (records, packets, bytes) = (sum.records, sum.packets, sum.bytes);
     format!("{{\"records\":{records},\"packets\":{packets},\"bytes\":{bytes}}}")
 }
@@ -392,7 +401,7 @@ fn json_output(
     });
     format!(
         "{{\"name\":{},\"kind\":{},{},\"retries\":{},\"queue\":{{\"used\":{},\"max\":{}}},\
-         \"failing\":{},\"last_success\":{}{live}}}",
+         \"failing\":{},\"last_success\":{}{live}{}}}",
         quote(name),
         quote(kind),
         stages.collect::<Vec<_>>().join(","),
@@ -401,6 +410,7 @@ fn json_output(
         output.queue.1,
         (output.failing.as_deref()).map_or_else(|| "null".into(), quote),
         output.last_success.seconds(),
+        output.spool.as_ref().map(spool::json).unwrap_or_default(),
     )
 }
 

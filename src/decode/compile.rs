@@ -4,7 +4,8 @@
 //! the result. Not for keeping templates.
 
 use super::custom::Tail;
-use super::plan::{Act, Loc, Op, Plan};
+use super::plan::{Act, Op, Plan};
+use super::row::Loc;
 use super::slow::{OptionPlan, Rate, Slow};
 use super::{RecordKind, Setup};
 use crate::record::custom::Element;
@@ -201,8 +202,14 @@ const EXTRA: &[(Field, &[u16])] = &[
     (Field::FwEvent, &[40005]),
 ];
 
-/// The same where the AS numbers of the records are those of the neighbours.
-const PEER_AS: &[(Field, &[u16])] = &[(Field::PeerSrcAs, &[16]), (Field::PeerDstAs, &[17])];
+/// What stands in for the elements of a field where the AS numbers of the records are those of the
+/// neighbours.
+const PEER_AS: &[(Field, &[u16])] = &[
+    (Field::SrcAs, &[]),
+    (Field::DstAs, &[]),
+    (Field::PeerSrcAs, &[16]),
+    (Field::PeerDstAs, &[17]),
+];
 
 /// Fields whose value is the second occurrence of an element.
 const TUNNEL: FieldSet = FieldSet::of(&[
@@ -380,13 +387,15 @@ fn counters(ids: &[u16], acts: [Act; 3], pick: impl Fn(u16) -> Option<Loc>) -> V
 fn candidates(items: &[Item], field: Field, setup: &Setup) -> Vec<Op> {
     let info = field.info();
     let nth = usize::from(TUNNEL.has(field));
-    let peers = PEER_AS.iter().filter(|_| setup.reading.peer_as);
-    let extra = peers
-        .chain(EXTRA)
-        .find(|(f, _)| *f == field)
-        .map_or(&[][..], |(_, ids)| *ids);
-    let elements = info
-        .elements
+    let of = |list: &[(Field, &'static [u16])]| {
+        let mut list = list.iter();
+        list.find(|(f, _)| *f == field).map(|(_, ids)| *ids)
+    };
+    let (own, extra) = match of(PEER_AS).filter(|_| setup.reading.peer_as) {
+        Some(ids) => (ids, &[][..]),
+        None => (info.elements, of(EXTRA).unwrap_or_default()),
+    };
+    let elements = own
         .iter()
         .chain(extra)
         .filter_map(|id| find(items, *id, nth));

@@ -7,7 +7,7 @@
 
 use super::compile::{Item, own};
 use super::options::{About, Domain, Options};
-use super::plan::{Loc, Row};
+use super::row::{Loc, Row};
 use super::{Emit, Setup, Symbols};
 use crate::base::Primitives;
 use crate::base::addr::Ip;
@@ -101,25 +101,24 @@ impl Tail {
         pieces(items, setup, |c| c.options && c.form != Form::Nothing)
     }
 
-    /// Completes the last record: elements first, then what they left open out of `packet`, of
-    /// which the record holds the bytes.
+    /// Completes a record: elements first, then what they left open out of `packet`, of which the
+    /// exported record holds the bytes.
     #[inline(never)]
     pub fn run<'a, R: Row<'a>>(
         &self,
         row: R,
         packet: Option<(Start, &[u8], &Packet)>,
-        out: &mut Emit<'_>,
+        record: &mut FlowRecord,
+        symbols: &mut Symbols<'_>,
     ) {
         for piece in &self.pieces {
             if let Some(value) = piece.value(row) {
-                let word = piece.form.word(value, |bytes| out.symbols().intern(bytes));
-                if let Some(record) = out.last() {
-                    record.set_word(piece.field, word);
-                }
+                let word = piece.form.word(value, |bytes| symbols.intern(bytes));
+                record.set_word(piece.field, word);
             }
         }
         if let (Some(pointers), Some((start, bytes, packet))) = (&self.pointers, packet) {
-            pointers.put(start, bytes, packet, out);
+            pointers.put(start, bytes, packet, record, symbols);
         }
     }
 
@@ -215,10 +214,23 @@ impl Pointers {
         })
     }
 
-    /// Writes into the last record what `packet`, which began with `bytes`, has and the record has
-    /// not.
+    /// [`put`](Self::put) for the last record.
+    pub fn put_last(&self, start: Start, bytes: &[u8], packet: &Packet, out: &mut Emit<'_>) {
+        if let Some((record, mut symbols)) = out.last_with_symbols() {
+            self.put(start, bytes, packet, record, &mut symbols);
+        }
+    }
+
+    /// Writes into the record what `packet`, which began with `bytes`, has and the record has not.
     #[inline(never)]
-    pub fn put(&self, start: Start, bytes: &[u8], packet: &Packet, out: &mut Emit<'_>) {
+    pub fn put(
+        &self,
+        start: Start,
+        bytes: &[u8],
+        packet: &Packet,
+        record: &mut FlowRecord,
+        symbols: &mut Symbols<'_>,
+    ) {
         self.here.there();
         let places = match self.link {
             true => packet::places(start, bytes),
@@ -230,30 +242,28 @@ impl Pointers {
             places,
         };
         for custom in self.customs.iter() {
-            let open = out.last().is_some_and(|r| !r.present.has(custom.field));
+            if record.present.has(custom.field) {
+                continue;
+            }
             let mut found = custom.pointers.iter().filter_map(|p| view.value(p, custom));
-            if open && let Some(value) = found.next() {
-                put(custom, value, out);
+            if let Some(value) = found.next() {
+                put(custom, value, record, symbols);
             }
         }
     }
 }
 
-/// Sets a primitive of the last record.
-fn put(custom: &Custom, value: &[u8], out: &mut Emit<'_>) {
+/// Sets a primitive of a record.
+fn put(custom: &Custom, value: &[u8], record: &mut FlowRecord, symbols: &mut Symbols<'_>) {
     if custom.form == Form::Ip6 {
         let halves = address(value).map(words).unwrap_or_default();
         for (field, word) in custom.fields().zip(halves) {
-            if let Some(record) = out.last() {
-                record.set_word(field, word);
-            }
+            record.set_word(field, word);
         }
         return;
     }
-    let word = custom.form.word(value, |bytes| out.symbols().intern(bytes));
-    if let Some(record) = out.last() {
-        record.set_word(custom.field, word);
-    }
+    let word = custom.form.word(value, |bytes| symbols.intern(bytes));
+    record.set_word(custom.field, word);
 }
 
 /// A packet with its bytes.

@@ -5,9 +5,9 @@
 
 use super::Emit;
 use super::compile::{Compiled, What};
-use super::netflow::{Context, NetflowDecoder};
+use super::netflow::{Context, NetflowDecoder, SPANS_MAX};
 use super::options::{Domain, Options};
-use super::plan::{Fixed, Row, Spans};
+use super::row::{One, Packed, Row, Rows, Spanned};
 use super::slow::Told;
 use super::template::{Key, Learned};
 use crate::base::addr::Ip;
@@ -174,25 +174,13 @@ impl Reader<'_> {
     /// Records of constant length. False when the set does not end with a whole record and
     /// padding.
     fn fixed(&mut self, compiled: &Compiled, body: &[u8], out: &mut Emit<'_>) -> bool {
-        let rows = body.chunks_exact(compiled.len);
-        let rest = rows.remainder();
-        match &compiled.what {
-            What::Data(way, None) => {
-                for row in rows {
-                    self.records = self.records.wrapping_add(1);
-                    self.context.emit(way, Fixed(row), self.options, out);
-                }
-            }
-            _ => {
-                for row in rows {
-                    self.one(compiled, Fixed(row), out);
-                }
-            }
-        }
-        padding(rest, out)
+        let each = compiled.len;
+        self.all(compiled, Packed { bytes: body, each }, out);
+        padding(body.chunks_exact(each).remainder(), out)
     }
 
-    /// Records that carry lengths of their own.
+    /// Records that carry lengths of their own: as many as there is room to note down where their
+    /// fields lie, then the next ones.
     fn variable(
         &mut self,
         compiled: &Compiled,
@@ -200,18 +188,41 @@ impl Reader<'_> {
         spans: &mut Vec<(u16, u16)>,
         out: &mut Emit<'_>,
     ) -> bool {
-        let mut c = Cursor::new(body);
-        while c.left() >= compiled.len {
-            if c.left() < 4 && c.rest().iter().all(|b| *b == 0) {
-                return true;
+        let (mut c, fields) = (Cursor::new(body), compiled.lens.len());
+        let padded = |c: &Cursor<'_>| c.left() < 4 && c.rest().iter().all(|b| *b == 0);
+        let most = SPANS_MAX.saturating_sub(fields);
+        loop {
+            spans.clear();
+            let mut walked = Ok(());
+            while walked.is_ok() && spans.len() <= most && c.left() >= compiled.len && !padded(&c) {
+                walked = walk(&mut c, &compiled.lens, spans);
             }
-            if walk(&mut c, &compiled.lens, spans).is_err() {
+            let rows = Spanned {
+                bytes: body,
+                spans,
+                fields,
+            };
+            self.all(compiled, rows, out);
+            if walked.is_err() {
                 out.drop(Reason::Truncated, c.left());
                 return false;
             }
-            self.one(compiled, Spans { bytes: body, spans }, out);
+            if spans.is_empty() {
+                return padding(c.rest(), out);
+            }
         }
-        padding(c.rest(), out)
+    }
+
+    /// Records of either kind.
+    fn all<'a>(&mut self, compiled: &Compiled, rows: impl Rows<'a>, out: &mut Emit<'_>) {
+        if let What::Data(way, None) = &compiled.what {
+            let made = self.context.emit_all(way, rows, self.options, out);
+            self.records = self.records.wrapping_add(made);
+            return;
+        }
+        for n in 0..rows.count() {
+            self.one(compiled, rows.skip(n).first(), out);
+        }
     }
 
     /// One record of any kind.
@@ -220,10 +231,11 @@ impl Reader<'_> {
         self.records = self.records.wrapping_add(1);
         match &compiled.what {
             What::Data(there, back) => {
-                self.context.emit_called(there, row, self.options, out);
+                let row = One(row);
+                self.context.emit(there, row, self.options, out);
                 let Some(back) = back else { return };
-                self.context.emit_called(back, row, self.options, out);
-                if out.last().is_some_and(|r| r.packets | r.bytes == 0) {
+                let made = self.context.emit(back, row, self.options, out);
+                if made.iter().all(|record| record.packets | record.bytes == 0) {
                     out.undo();
                 }
             }
@@ -237,7 +249,7 @@ impl Reader<'_> {
                     full: new.full | old.full,
                 });
                 if let Some(way) = record {
-                    self.context.emit_called(way, row, self.options, out);
+                    self.context.emit(way, One(row), self.options, out);
                 }
             }
         }
@@ -253,18 +265,25 @@ fn padding(rest: &[u8], out: &mut Emit<'_>) -> bool {
     fine
 }
 
-/// Finds the places of one record's fields. An error leaves `c` where it was.
+/// Finds the places of one record's fields. An error leaves everything as it was.
 fn walk(c: &mut Cursor<'_>, lens: &[u16], spans: &mut Vec<(u16, u16)>) -> Result<(), Error> {
-    let mut at = *c;
-    spans.clear();
+    let (mut at, before) = (*c, spans.len());
     for len in lens {
-        let value = flowset::value(&mut at, *len)?;
-        let start = at.offset().saturating_sub(value.len());
-        let place = (u16::try_from(start), u16::try_from(value.len()));
-        let (Ok(start), Ok(len)) = place else {
-            return Err(Error::Length);
-        };
-        spans.push((start, len));
+        let place = flowset::value(&mut at, *len).and_then(|value| {
+            let start = at.offset().saturating_sub(value.len());
+            let place = (u16::try_from(start), u16::try_from(value.len()));
+            let (Ok(start), Ok(len)) = place else {
+                return Err(Error::Length);
+            };
+            Ok((start, len))
+        });
+        match place {
+            Ok(place) => spans.push(place),
+            Err(error) => {
+                spans.truncate(before);
+                return Err(error);
+            }
+        }
     }
     *c = at;
     Ok(())

@@ -14,6 +14,7 @@ pub mod netflow;
 pub mod options;
 pub mod packet;
 pub mod plan;
+pub mod row;
 pub mod sequence;
 pub mod sflow;
 pub mod slow;
@@ -26,6 +27,7 @@ pub mod registry;
 use crate::base::intern::{Interner, Sym, SymCache};
 use crate::base::ledger::{Intake, Reason};
 use crate::base::time::Nanos;
+use crate::record::flow::Start;
 use crate::record::{Batch, Customs, FieldSet, FlowRecord, RecordKind};
 use crate::source::Frame;
 use crate::wire;
@@ -132,8 +134,8 @@ pub struct Reading {
     pub ignore_exporter_address: bool,
     /// Where there is no BGP next hop that of IP takes its place.
     pub use_next_hop: bool,
-    /// NetFlow, IPFIX: AS numbers of source and destination are those of the neighbours, where a
-    /// record has no others.
+    /// NetFlow, IPFIX: AS numbers of source and destination (16, 17) are those of the neighbours,
+    /// and nothing tells the others.
     pub peer_as: bool,
     /// NetFlow, IPFIX: times counted from the exporter's start are as coarse as nfacctd's.
     pub uptime_seconds: bool,
@@ -213,24 +215,35 @@ impl<'a> Emit<'a> {
     /// counts unless [`undo`](Self::undo) takes it back.
     #[inline]
     pub fn slot(&mut self) -> &mut FlowRecord {
-        self.slot_with_symbols().0
-    }
-
-    /// The same, and with it what makes symbols of texts for it.
-    #[inline]
-    pub fn slot_with_symbols(&mut self) -> (&mut FlowRecord, Symbols<'_>) {
         if self.batch.is_full() {
             (self.run)(self.batch, self.ledger);
         }
         let record = self.batch.slot();
         record.pass = self.pass;
         record.time = self.time;
+        record
+    }
+
+    /// The same for up to `most` records at once, at least one: exported flows that have all of
+    /// `present`. With them comes what makes symbols of texts.
+    #[inline]
+    pub fn slots(&mut self, most: usize, present: FieldSet) -> (&mut [FlowRecord], Symbols<'_>) {
+        if self.batch.is_full() {
+            (self.run)(self.batch, self.ledger);
+        }
+        let start = Start {
+            present,
+            flows: 1,
+            time: self.time,
+            pass: self.pass,
+        };
+        let records = self.batch.slots(most, start);
         let symbols = Symbols {
             store: self.symbols,
             cache: self.cache,
             ledger: self.ledger,
         };
-        (record, symbols)
+        (records, symbols)
     }
 
     /// Takes the last record back.
@@ -243,6 +256,18 @@ impl<'a> Emit<'a> {
     #[inline]
     pub fn last(&mut self) -> Option<&mut FlowRecord> {
         self.batch.records_mut().last_mut()
+    }
+
+    /// The same, and with it what makes symbols of texts.
+    #[inline]
+    pub fn last_with_symbols(&mut self) -> Option<(&mut FlowRecord, Symbols<'_>)> {
+        let record = self.batch.records_mut().last_mut()?;
+        let symbols = Symbols {
+            store: self.symbols,
+            cache: self.cache,
+            ledger: self.ledger,
+        };
+        Some((record, symbols))
     }
 
     /// Runs the rest of the pipeline over what the batch holds.

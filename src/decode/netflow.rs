@@ -7,12 +7,12 @@
 use super::compile::{Compiled, Way, What};
 use super::guard::{Guard, Placed};
 use super::options::{About, Domain, Options};
-use super::plan::{Fixed, Row};
+use super::row::{Packed, Rows};
 use super::sequence::{Gap, Sequence};
 use super::slow::Origin;
 use super::template::{self, Templates};
 use super::time::Clock;
-use super::{Decoder, Emit, Reading, Setup, custom};
+use super::{Decoder, Emit, Reading, Setup, Symbols, custom};
 use crate::base::addr::Ip;
 use crate::base::ledger::Reason;
 use crate::base::time::Nanos;
@@ -33,6 +33,9 @@ const STAMPED: FieldSet = FieldSet::of(&[
     Field::SamplingRate,
     Field::SamplingDirection,
 ]);
+
+/// Stamped as well where times are nfacctd's: a start that nobody states is the export.
+const START: FieldSet = FieldSet::of(&[Field::TimestampStart]);
 
 /// Stands among the [`STAMPED`] for all primitives of the configuration that options told.
 const TOLD: Field = Field::Custom0;
@@ -82,6 +85,7 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::PostNatSrcHost,
     Field::PostNatSrcPort,
     Field::Proto,
+    Field::RecordKind,
     Field::SrcAs,
     Field::SrcHost,
     Field::SrcMac,
@@ -101,9 +105,15 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::VrfName,
 ]));
 
+/// Most fields of variable records that are found before records are made of them; room for a
+/// record of any template.
+pub(super) const SPANS_MAX: usize = 1024;
+const _: () = assert!(SPANS_MAX >= super::compile::FIELDS_MAX);
+
 /// Bytes that the stores of a decoder take.
 pub fn memory(setup: &Setup) -> usize {
     Templates::memory(setup.templates_max)
+        .saturating_add(SPANS_MAX.saturating_mul(size_of::<(u16, u16)>()))
         .saturating_add(Options::memory(setup.options_max))
         .saturating_add(Guard::<Domain, Exporter>::memory(setup.exporters_max))
 }
@@ -137,7 +147,7 @@ pub struct NetflowDecoder {
     pub(super) templates: Templates,
     pub(super) options: Options,
     pub(super) exporters: Guard<Domain, Exporter>,
-    /// Places of the fields of a variable record, refilled for each.
+    /// Places of the fields of some variable records, refilled over and over.
     pub(super) spans: Vec<(u16, u16)>,
     v5: Option<Compiled>,
 }
@@ -177,7 +187,7 @@ impl NetflowDecoder {
             templates: Templates::new(setup),
             options: Options::new(setup.options_max),
             exporters: Guard::new(setup.exporters_max),
-            spans: Vec::with_capacity(super::compile::FIELDS_MAX),
+            spans: Vec::with_capacity(SPANS_MAX),
             v5: compile_v5(setup),
         }
     }
@@ -200,7 +210,11 @@ impl NetflowDecoder {
             .and_then(|at| self.exporters.get(at))
             .copied()
             .unwrap_or_default();
-        let mut stamped = self.wanted.intersection(STAMPED);
+        let of_all = match self.reading.uptime_seconds {
+            true => STAMPED.union(START),
+            false => STAMPED,
+        };
+        let mut stamped = self.wanted.intersection(of_all);
         if self.options.has_customs() {
             self.options.told = custom::recall(&self.customs, domain, now, &mut self.options);
             stamped.insert(TOLD);
@@ -274,9 +288,11 @@ impl NetflowDecoder {
         else {
             return Ok(());
         };
-        for row in rows.iter().take(count) {
-            context.emit_called(way, Fixed(row), &mut self.options, out);
-        }
+        let packed = Packed {
+            bytes: rows.get(..count).unwrap_or(rows).as_flattened(),
+            each: netflow5::RECORD,
+        };
+        context.emit_all(way, packed, &mut self.options, out);
         if rows.len() < count {
             out.drop(Reason::Truncated, rest.len());
         }
@@ -285,97 +301,113 @@ impl NetflowDecoder {
 }
 
 impl Context {
-    /// [`emit`](Self::emit) as one function, for all but the most usual of records.
-    #[inline(never)]
-    pub(super) fn emit_called<'a, R: Row<'a>>(
+    /// Makes records of all rows; gives their number.
+    pub(super) fn emit_all<'a>(
         &self,
         way: &Way,
-        row: R,
+        rows: impl Rows<'a>,
         options: &mut Options,
         out: &mut Emit<'_>,
-    ) {
-        self.emit(way, row, options, out);
+    ) -> u32 {
+        let (mut rest, mut all) = (rows, 0u32);
+        while rest.count() > 0 {
+            let made = self.emit(way, rest, options, out).len();
+            all = all.wrapping_add(made as u32);
+            rest = rest.skip(made);
+        }
+        all
     }
 
-    /// Makes one record.
-    #[inline(always)]
-    pub(super) fn emit<'a, R: Row<'a>>(
+    /// Makes records of rows, of as many as the batch has room for, which is one at least.
+    pub(super) fn emit<'a, 'o>(
         &self,
         way: &Way,
-        row: R,
+        rows: impl Rows<'a>,
         options: &mut Options,
-        out: &mut Emit<'_>,
-    ) {
-        let (record, mut symbols) = out.slot_with_symbols();
-        self.stamp(record, options);
-        if let Some(slow) = &way.slow {
-            slow.frame(row, record, &mut symbols);
+        out: &'o mut Emit<'_>,
+    ) -> &'o mut [FlowRecord] {
+        let (records, mut symbols) = out.slots(rows.count(), way.plan.present);
+        if !self.stamped.is_empty() {
+            self.stamp(records, options);
         }
-        way.plan.run(row, &self.clock, record);
         if let Some(slow) = &way.slow {
-            slow.run(row, &self.origin, options, record, &mut symbols);
+            slow.frames(rows, records, &mut symbols);
+        }
+        way.plan.run(rows, &self.clock, records);
+        if let Some(slow) = &way.slow {
+            slow.run(rows, &self.origin, options, records, &mut symbols);
         }
         if way.kind != RecordKind::Traffic || way.tail.is_some() {
-            self.complete(way, row, out);
+            Self::complete(way, rows, records, &mut symbols);
         }
+        records
     }
 
     /// What most records do not need: their kind where it is not traffic, and primitives of the
     /// configuration that are more than a copy.
     #[inline(never)]
-    fn complete<'a, R: Row<'a>>(&self, way: &Way, row: R, out: &mut Emit<'_>) {
-        if let Some(record) = out.last().filter(|_| way.kind != RecordKind::Traffic) {
-            record.set_record_kind(way.kind as u8);
-            if way.kind == RecordKind::Options {
-                // What an exporter says of itself is no traffic, whatever it counts.
-                (record.packets, record.bytes, record.flows) = (0, 0, 0);
+    fn complete<'a>(
+        way: &Way,
+        rows: impl Rows<'a>,
+        records: &mut [FlowRecord],
+        symbols: &mut Symbols<'_>,
+    ) {
+        if way.kind != RecordKind::Traffic {
+            for record in &mut *records {
+                record.set_record_kind(way.kind as u8);
+                if way.kind == RecordKind::Options {
+                    // What an exporter says of itself is no traffic, whatever it counts.
+                    (record.packets, record.bytes, record.flows) = (0, 0, 0);
+                }
             }
         }
         if let Some(tail) = &way.tail {
-            let packet = way.slow.as_ref().and_then(|slow| slow.packet(row));
-            let packet = packet.as_ref().map(|(start, bytes, p)| (*start, *bytes, p));
-            tail.run(row, packet, out);
+            rows.zip(records, |row, record| {
+                let packet = way.slow.as_ref().and_then(|slow| slow.packet(row));
+                let packet = packet.as_ref().map(|(start, bytes, p)| (*start, *bytes, p));
+                tail.run(row, packet, record, symbols);
+            });
         }
     }
 
-    #[inline]
-    fn stamp(&self, record: &mut FlowRecord, options: &Options) {
-        if !self.stamped.is_empty() {
-            self.stamp_some(record, options);
-        }
+    /// Writes what all records of a datagram have in common.
+    fn stamp(&self, records: &mut [FlowRecord], options: &Options) {
+        use Field as F;
+        let (domain, has) = (&self.origin.domain, |field| self.stamped.has(field));
+        all(records, has(TOLD), |r| options.told.put(r));
+        all(records, has(F::PeerSrcIp), |r| r.set_peer_src_ip(self.peer));
+        all(records, has(F::ExportProtoSeqno), |r| {
+            r.set_export_proto_seqno(self.sequence)
+        });
+        all(records, has(F::ExportProtoVersion), |r| {
+            r.set_export_proto_version(domain.version)
+        });
+        all(records, has(F::ExportProtoSysid), |r| {
+            r.set_export_proto_sysid(domain.id)
+        });
+        all(records, has(F::TimestampExport), |r| {
+            r.set_timestamp_export(self.clock.export)
+        });
+        all(records, has(F::TimestampStart), |r| {
+            r.set_timestamp_start(self.clock.export)
+        });
+        all(records, has(F::TimestampArrival), |r| {
+            r.set_timestamp_arrival(self.origin.now)
+        });
+        all(records, has(F::SamplingRate), |r| {
+            r.set_sampling_rate(self.rate)
+        });
+        all(records, has(F::SamplingDirection), |r| {
+            r.set_sampling_direction(b'u')
+        });
     }
+}
 
-    #[inline(never)]
-    fn stamp_some(&self, record: &mut FlowRecord, options: &Options) {
-        if self.stamped.has(TOLD) {
-            options.told.put(record);
-        }
-        let has = |field| self.stamped.has(field);
-        let domain = &self.origin.domain;
-        if has(Field::PeerSrcIp) {
-            record.set_peer_src_ip(self.peer);
-        }
-        if has(Field::ExportProtoSeqno) {
-            record.set_export_proto_seqno(self.sequence);
-        }
-        if has(Field::ExportProtoVersion) {
-            record.set_export_proto_version(domain.version);
-        }
-        if has(Field::ExportProtoSysid) {
-            record.set_export_proto_sysid(domain.id);
-        }
-        if has(Field::TimestampExport) {
-            record.set_timestamp_export(self.clock.export);
-        }
-        if has(Field::TimestampArrival) {
-            record.set_timestamp_arrival(self.origin.now);
-        }
-        if has(Field::SamplingRate) {
-            record.set_sampling_rate(self.rate);
-        }
-        if has(Field::SamplingDirection) {
-            record.set_sampling_direction(b'u');
-        }
+/// Sets something in all records, where it is wanted.
+#[inline(always)]
+fn all(records: &mut [FlowRecord], wanted: bool, set: impl Fn(&mut FlowRecord)) {
+    if wanted {
+        records.iter_mut().for_each(set);
     }
 }
 

@@ -484,7 +484,7 @@ impl Decoder for PointedDecoder {
         // It can be read, and where it is kept it has just become the last record.
         let packet = packet::parse(start, frame.bytes, frame.wire_len, false)?;
         if self.plan.keeps(&packet) {
-            self.pointers.put(start, frame.bytes, &packet, out);
+            self.pointers.put_last(start, frame.bytes, &packet, out);
         }
         Ok(())
     }

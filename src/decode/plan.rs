@@ -5,72 +5,13 @@
 //! preferred is copied first and better ones overwrite it when they are not zero; so exporters
 //! that send both families with one of them empty come out right. Not for options records.
 
+use super::row::{Loc, One, Row, Rows};
 use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
 use crate::base::time::SECOND;
 use crate::record::{Field, FieldSet, FlowRecord, Origin, Rd};
 use crate::wire::packet::{ETYPE_IPV4, ETYPE_IPV6};
-
-/// Where a value lies: in a fixed template its offset in the record, in a variable one the
-/// number of its field.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Loc {
-    /// Offset or number.
-    pub at: u16,
-    /// Bytes, in a fixed template.
-    pub len: u16,
-}
-
-/// Finds values in one exported record.
-pub trait Row<'a>: Copy {
-    /// The value's bytes; empty when it is not there.
-    fn value(self, loc: Loc) -> &'a [u8];
-    /// The first `N` bytes of the value.
-    fn array<const N: usize>(self, loc: Loc) -> Option<&'a [u8; N]>;
-}
-
-/// A record of constant layout.
-#[derive(Clone, Copy)]
-pub struct Fixed<'a>(pub &'a [u8]);
-
-impl<'a> Row<'a> for Fixed<'a> {
-    #[inline(always)]
-    fn value(self, loc: Loc) -> &'a [u8] {
-        let rest = self.0.get(usize::from(loc.at)..).unwrap_or_default();
-        rest.get(..usize::from(loc.len)).unwrap_or_default()
-    }
-
-    #[inline(always)]
-    fn array<const N: usize>(self, loc: Loc) -> Option<&'a [u8; N]> {
-        let at = usize::from(loc.at);
-        self.0.get(at..at.wrapping_add(N))?.first_chunk::<N>()
-    }
-}
-
-/// A record whose values lie at `spans`: offset and length of each field.
-#[derive(Clone, Copy)]
-pub struct Spans<'a> {
-    /// The bytes the offsets count in.
-    pub bytes: &'a [u8],
-    /// One pair per field of the template.
-    pub spans: &'a [(u16, u16)],
-}
-
-impl<'a> Row<'a> for Spans<'a> {
-    fn value(self, loc: Loc) -> &'a [u8] {
-        let (at, len) = self
-            .spans
-            .get(usize::from(loc.at))
-            .copied()
-            .unwrap_or_default();
-        let rest = self.bytes.get(usize::from(at)..).unwrap_or_default();
-        rest.get(..usize::from(len)).unwrap_or_default()
-    }
-
-    fn array<const N: usize>(self, loc: Loc) -> Option<&'a [u8; N]> {
-        self.value(loc).first_chunk::<N>()
-    }
-}
+use std::slice;
 
 /// What a copy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,36 +153,62 @@ fn odd(value: &[u8]) -> u64 {
     tail.iter().fold(0, |sum, b| sum << 8 | u64::from(*b))
 }
 
-/// Stores what `make` makes of a value, if the value is there.
+/// Rows and the records that they fill.
+type Pairs<'r, R> = (R, &'r mut [FlowRecord]);
+
+/// Stores what `make` makes of a value, where the value is there.
 #[inline(always)]
-fn put<const N: usize, const M: usize>(
-    rec: &mut FlowRecord,
-    dst: u16,
-    value: Option<&[u8; N]>,
+fn copy<'a, const N: usize, const M: usize>(
+    (from, dst): (Loc, u16),
+    (rows, records): Pairs<'_, impl Rows<'a>>,
     make: impl Fn(&[u8; N]) -> [u8; M],
 ) {
-    if let Some(value) = value {
-        store(rec, dst, make(value));
+    if !rows.reach(from, N) || !FlowRecord::reach(dst.into(), M) {
+        return;
     }
+    rows.zip(records, |row, rec| {
+        if let Some(value) = row.array(from) {
+            store(rec, dst, make(value));
+        }
+    });
 }
 
 /// The same for two neighbours.
 #[inline(always)]
-fn put_two<const N: usize, const M: usize>(
-    rec: &mut FlowRecord,
-    dst: u16,
-    value: Option<&[u8; N]>,
+fn copy_two<'a, const N: usize, const M: usize>(
+    (from, dst): (Loc, u16),
+    (rows, records): Pairs<'_, impl Rows<'a>>,
     make: impl Fn(&[u8; N]) -> [[u8; M]; 2],
 ) {
-    let Some([a, b]) = value.map(make) else {
+    if !rows.reach(from, N) || !FlowRecord::reach(dst.into(), M.wrapping_mul(2)) {
         return;
-    };
-    let slot = rec.slot(usize::from(dst), M.wrapping_mul(2));
-    if let Some((first, rest)) = slot.split_first_chunk_mut::<M>()
-        && let Some(second) = rest.first_chunk_mut::<M>()
-    {
-        *first = a;
-        *second = b;
+    }
+    rows.zip(records, |row, rec| {
+        let slot = rec.slot(usize::from(dst), M.wrapping_mul(2));
+        if let Some(value) = row.array(from)
+            && let Some((first, rest)) = slot.split_first_chunk_mut::<M>()
+            && let Some(second) = rest.first_chunk_mut::<M>()
+        {
+            [*first, *second] = make(value);
+        }
+    });
+}
+
+/// Sets counters; what is not there is zero.
+#[inline(always)]
+fn count<'a, const N: usize>(
+    from: Loc,
+    (rows, records): Pairs<'_, impl Rows<'a>>,
+    set: impl Fn(&mut FlowRecord, Option<&[u8; N]>),
+) {
+    rows.zip(records, |row, rec| set(rec, row.array(from)));
+}
+
+/// Stores the same number in all records.
+#[inline(always)]
+fn put_all(dst: u16, records: &mut [FlowRecord], value: u16) {
+    for rec in records {
+        store(rec, dst, value.to_ne_bytes());
     }
 }
 
@@ -295,16 +262,15 @@ struct Times {
 }
 
 impl Plan {
-    /// Runs the copies of one exported record.
-    #[inline(always)]
-    pub fn run<'a, R: Row<'a>>(&self, row: R, clock: &Clock, rec: &mut FlowRecord) {
-        rec.flows = 1;
+    /// Fills records from rows, as many as there are of both: each copy is done for all of them
+    /// before the next one, so that what it does is looked up once.
+    #[inline]
+    pub fn run<'a>(&self, rows: impl Rows<'a>, clock: &Clock, records: &mut [FlowRecord]) {
         for op in &self.ops {
-            op.run(row, rec);
+            op.run(rows, records);
         }
-        rec.present = rec.present.union(self.present);
         if self.more {
-            self.finish(row, clock, rec);
+            rows.zip(records, |row, rec| self.finish(row, clock, rec));
         }
     }
 
@@ -330,7 +296,7 @@ impl Plan {
     fn finish<'a, R: Row<'a>>(&self, row: R, clock: &Clock, rec: &mut FlowRecord) {
         for op in &self.better {
             if row.value(op.loc).iter().any(|b| *b != 0) {
-                op.run_better(row, rec);
+                op.run(One(row), slice::from_mut(rec));
             }
         }
         let mut times = Times::default();
@@ -373,54 +339,65 @@ impl Plan {
 }
 
 impl Op {
-    /// [`run`](Self::run) where it is not the whole of the work.
-    #[inline(never)]
-    fn run_better<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord) {
-        self.run(row, rec);
-    }
-
+    /// Does it for rows and their records.
     #[inline(always)]
-    fn run<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord) {
-        let (loc, dst) = (self.loc, self.dst);
+    fn run<'a>(&self, rows: impl Rows<'a>, records: &mut [FlowRecord]) {
+        let (loc, dst, pairs) = (self.loc, self.dst, (rows, records));
         match self.act {
-            Act::Ip4 => put(rec, dst, row.array(loc), mapped),
-            Act::Ip6 => put(rec, dst, row.array::<16>(loc), |v| *v),
-            Act::Mac => put(rec, dst, row.array::<6>(loc), |v| *v),
-            Act::Same1 => put(rec, dst, row.array::<1>(loc), |v| *v),
-            Act::Same2 => put(rec, dst, row.array(loc), |v| two(v).to_ne_bytes()),
-            Act::Same4 => put(rec, dst, row.array(loc), |v| (four(v) as u32).to_ne_bytes()),
-            Act::Same8 => put(rec, dst, row.array(loc), |v| eight(v).to_ne_bytes()),
-            Act::Widen => put(rec, dst, row.array(loc), |v| {
-                u32::from(two(v)).to_ne_bytes()
-            }),
-            Act::Ip4Twice => put_two(rec, dst, row.array(loc), |[a, b, c, d, e, f, g, h]| {
+            Act::Ip4 => copy((loc, dst), pairs, mapped),
+            Act::Ip6 => copy((loc, dst), pairs, |v: &[u8; 16]| *v),
+            Act::Mac => copy((loc, dst), pairs, |v: &[u8; 6]| *v),
+            Act::Same1 => copy((loc, dst), pairs, |v: &[u8; 1]| *v),
+            Act::Same2 => copy((loc, dst), pairs, |v| two(v).to_ne_bytes()),
+            Act::Same4 => copy((loc, dst), pairs, |v| (four(v) as u32).to_ne_bytes()),
+            Act::Same8 => copy((loc, dst), pairs, |v| eight(v).to_ne_bytes()),
+            Act::Widen => copy((loc, dst), pairs, |v| u32::from(two(v)).to_ne_bytes()),
+            Act::Ip4Twice => copy_two((loc, dst), pairs, |[a, b, c, d, e, f, g, h]| {
                 [mapped(&[*a, *b, *c, *d]), mapped(&[*e, *f, *g, *h])]
             }),
-            Act::Ip6Twice => put(rec, dst, row.array::<32>(loc), |v| *v),
-            Act::Same1Twice => put(rec, dst, row.array::<2>(loc), |v| *v),
-            Act::Same2Twice => put_two(rec, dst, row.array(loc), |v| {
+            Act::Ip6Twice => copy((loc, dst), pairs, |v: &[u8; 32]| *v),
+            Act::Same1Twice => copy((loc, dst), pairs, |v: &[u8; 2]| *v),
+            Act::Same2Twice => copy_two((loc, dst), pairs, |v| {
                 let both = four(v);
                 [(both >> 16) as u16, both as u16].map(u16::to_ne_bytes)
             }),
-            Act::Same4Twice => put_two(rec, dst, row.array(loc), |v| {
+            Act::Same4Twice => copy_two((loc, dst), pairs, |v| {
                 let both = eight(v);
                 [(both >> 32) as u32, both as u32].map(u32::to_ne_bytes)
             }),
-            Act::WidenTwice => put_two(rec, dst, row.array(loc), |v| {
+            Act::WidenTwice => copy_two((loc, dst), pairs, |v| {
                 let both = four(v) as u32;
                 [both >> 16, both & 0xffff].map(u32::to_ne_bytes)
             }),
-            Act::Bytes4 => rec.bytes = row.array(loc).map_or(0, four),
-            Act::Bytes8 => rec.bytes = row.array(loc).map_or(0, eight),
-            Act::Packets4 => rec.packets = row.array(loc).map_or(0, four),
-            Act::Packets8 => rec.packets = row.array(loc).map_or(0, eight),
-            Act::PacketsBytes4 => (rec.packets, rec.bytes) = two_of_four(row.array(loc)),
-            Act::BytesPackets4 => (rec.bytes, rec.packets) = two_of_four(row.array(loc)),
-            Act::PacketsBytes8 => (rec.packets, rec.bytes) = two_of_eight(row.array(loc)),
-            Act::BytesPackets8 => (rec.bytes, rec.packets) = two_of_eight(row.array(loc)),
-            Act::IsFour => store(rec, dst, ETYPE_IPV4.to_ne_bytes()),
-            Act::IsSix => store(rec, dst, ETYPE_IPV6.to_ne_bytes()),
-            _ => self.rare(row.value(loc), rec),
+            Act::Bytes4 => count(loc, pairs, |rec, v| rec.bytes = v.map_or(0, four)),
+            Act::Bytes8 => count(loc, pairs, |rec, v| rec.bytes = v.map_or(0, eight)),
+            Act::Packets4 => count(loc, pairs, |rec, v| rec.packets = v.map_or(0, four)),
+            Act::Packets8 => count(loc, pairs, |rec, v| rec.packets = v.map_or(0, eight)),
+            Act::PacketsBytes4 => {
+                count(loc, pairs, |rec, v| {
+                    (rec.packets, rec.bytes) = two_of_four(v)
+                });
+            }
+            Act::BytesPackets4 => {
+                count(loc, pairs, |rec, v| {
+                    (rec.bytes, rec.packets) = two_of_four(v)
+                });
+            }
+            Act::PacketsBytes8 => {
+                count(loc, pairs, |rec, v| {
+                    (rec.packets, rec.bytes) = two_of_eight(v)
+                });
+            }
+            Act::BytesPackets8 => {
+                count(loc, pairs, |rec, v| {
+                    (rec.bytes, rec.packets) = two_of_eight(v)
+                });
+            }
+            Act::IsFour => put_all(dst, pairs.1, ETYPE_IPV4),
+            Act::IsSix => put_all(dst, pairs.1, ETYPE_IPV6),
+            _ => pairs
+                .0
+                .zip(pairs.1, |row, rec| self.rare(row.value(loc), rec)),
         }
     }
 

@@ -294,7 +294,7 @@ impl SflowDecoder {
             }
             want.header.fill(record, packet, stack);
             if let Some(pointers) = &self.pointers {
-                pointers.put(start, header.header, packet, out);
+                pointers.put_last(start, header.header, packet, out);
             }
             return Ok(());
         }
@@ -370,7 +370,7 @@ impl SflowDecoder {
         if let (Some(pointers), Described::Packet(packet)) = (&self.pointers, &described)
             && let Some((start, bytes)) = seen.sampled()
         {
-            pointers.put(start, bytes, packet, out);
+            pointers.put_last(start, bytes, packet, out);
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ use super::compile::{Item, PEN_TAGS, find};
 use super::custom::{self, Piece};
 use super::options::{About, Domain, Options};
 use super::packet::HeaderPlan;
-use super::plan::{Loc, Row, number, store};
+use super::plan::{number, store};
+use super::row::{Loc, Row, Rows};
 use super::vrf::Vrfs;
 use crate::base::addr::{Ip, Mac};
 use crate::base::intern::Sym;
@@ -96,8 +97,9 @@ enum Step {
     Vrfs(Vrfs, FieldSet),
     /// A sum of delays, of which the mean is wanted.
     Delay(Loc),
-    /// The VLAN of the egress side, for flows that a place of its own says were seen there.
-    Egress(Loc, Loc),
+    /// The VLANs of the ingress and of the egress side, and the place that says on which of them
+    /// the flow was seen.
+    SideVlan([Option<Loc>; 2], Loc),
     /// MAC addresses behind the device, source and destination, likewise.
     Macs([Option<Loc>; 2], Loc),
 }
@@ -187,12 +189,17 @@ impl Slow {
             .saturating_add(steps)
     }
 
-    /// Writes what the packet in the record says, before the copies: elements of the record are
+    /// Writes what the packets in the rows say, before the copies: elements of the rows are
     /// preferred.
     #[inline]
-    pub fn frame<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord, symbols: &mut Symbols<'_>) {
+    pub fn frames<'a>(
+        &self,
+        rows: impl Rows<'a>,
+        records: &mut [FlowRecord],
+        symbols: &mut Symbols<'_>,
+    ) {
         if let Some(section) = &self.section {
-            section.fill(row, rec, symbols);
+            rows.zip(records, |row, rec| section.fill(row, rec, symbols));
         }
     }
 
@@ -205,30 +212,19 @@ impl Slow {
     /// Does the rest, after the copies. Most exporters send no options: there is nothing to ask
     /// for then.
     #[inline]
-    pub fn run<'a, R: Row<'a>>(
+    pub fn run<'a>(
         &self,
-        row: R,
+        rows: impl Rows<'a>,
         origin: &Origin,
         options: &mut Options,
-        rec: &mut FlowRecord,
+        records: &mut [FlowRecord],
         symbols: &mut Symbols<'_>,
     ) {
-        if !self.asks || !options.is_empty() {
-            self.run_all(row, origin, options, rec, symbols);
+        if self.asks && options.is_empty() {
+            return;
         }
-    }
-
-    #[inline(never)]
-    fn run_all<'a, R: Row<'a>>(
-        &self,
-        row: R,
-        origin: &Origin,
-        options: &mut Options,
-        rec: &mut FlowRecord,
-        symbols: &mut Symbols<'_>,
-    ) {
         for step in &self.steps {
-            step.run(row, origin, options, rec, symbols);
+            step.run(rows, origin, options, records, symbols);
         }
     }
 }
@@ -249,7 +245,9 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
     };
     let (input, output) = (one(10).or(one(252)), one(14).or(one(253)));
     let label = items.iter().find(|i| i.pen == PEN_TAGS && i.id == 3);
-    let vlan = one(59).or(one(254)).zip(one(61));
+    let sides = [one(58).or(one(243)), one(59).or(one(254))];
+    let vlans = sides.iter().any(Option::is_some).then_some(sides);
+    let vlans = vlans.zip(one(61));
     let all = [
         name(F::Class, About::Application, one(95)),
         text(F::Class, one(96)),
@@ -273,8 +271,8 @@ fn steps(items: &[Item], wanted: FieldSet) -> Vec<Step> {
             .and(one(603))
             .map(Step::Delay),
         want(F::Vlan)
-            .and(vlan)
-            .map(|(egress, direction)| Step::Egress(egress, direction)),
+            .and(vlans)
+            .map(|(sides, direction)| Step::SideVlan(sides, direction)),
         macs(items, wanted),
     ];
     all.into_iter().flatten().collect()
@@ -323,33 +321,45 @@ impl Step {
         }
     }
 
-    fn run<'a, R: Row<'a>>(
+    /// Does it for rows and their records.
+    fn run<'a>(
         &self,
-        row: R,
+        rows: impl Rows<'a>,
         origin: &Origin,
         options: &mut Options,
-        rec: &mut FlowRecord,
+        records: &mut [FlowRecord],
         symbols: &mut Symbols<'_>,
     ) {
         let Origin { domain, now } = *origin;
+        match self {
+            Self::Name(field, about, loc) => {
+                let name = |n| options.name(domain, about(n), now);
+                ask(rows, *loc, name, records, |rec, name| {
+                    set_text(rec, *field, name)
+                });
+            }
+            Self::Sampled(about, loc) => {
+                let rate = |n| options.rate(domain, about(n), now);
+                ask(rows, *loc, rate, records, FlowRecord::set_sampling_rate);
+            }
+            Self::Vrfs(vrfs, wanted) => rows.zip(records, |row, rec| {
+                vrfs.run(row, origin, options, *wanted, rec);
+            }),
+            _ => rows.zip(records, |row, rec| self.read(row, rec, symbols)),
+        }
+    }
+
+    /// What is in the row itself.
+    fn read<'a, R: Row<'a>>(&self, row: R, rec: &mut FlowRecord, symbols: &mut Symbols<'_>) {
         let get = |loc: &Loc| number(row.value(*loc));
         match self {
+            Self::Name(..) | Self::Sampled(..) | Self::Vrfs(..) => {}
             Self::Text(field, loc) => set_text(rec, *field, intern(row.value(*loc), symbols)),
-            Self::Name(field, about, loc) => {
-                if let Some(name) = options.name(domain, about(get(loc)), now) {
-                    set_text(rec, *field, name);
-                }
-            }
             Self::Segments(loc) => {
                 rec.set_srv6_segment_list(segments(row.value(*loc), symbols));
             }
             Self::Labels(labels, wanted) => {
                 Stack::read(row, labels).fill(*wanted, rec, symbols);
-            }
-            Self::Sampled(about, loc) => {
-                if let Some(rate) = options.rate(domain, about(get(loc)), now) {
-                    rec.set_sampling_rate(rate);
-                }
             }
             Self::Rate(rate) => {
                 if let Some(rate) = rate.read(row) {
@@ -357,16 +367,18 @@ impl Step {
                 }
             }
             Self::Segment(loc, wanted) => set_segment(get(loc), *wanted, rec),
-            Self::Vrfs(vrfs, wanted) => vrfs.run(row, origin, options, *wanted, rec),
             Self::Delay(loc) => {
                 if let Some(mean) = get(loc).checked_div(rec.packets) {
                     rec.set_path_delay_avg(u32::try_from(mean).unwrap_or(u32::MAX));
                 }
             }
-            Self::Egress(egress, direction) => {
-                if get(direction) == 1 {
-                    rec.set_vlan(get(egress) as u16);
-                }
+            Self::SideVlan([ingress, egress], direction) => {
+                let side = match get(direction) {
+                    0 => ingress,
+                    1 => egress,
+                    _ => return,
+                };
+                rec.set_vlan(side.map_or(0, |side| get(&side) as u16));
             }
             Self::Macs([src, dst], direction) => {
                 if get(direction) == 1 {
@@ -380,6 +392,29 @@ impl Step {
             }
         }
     }
+}
+
+/// Sets what is known of a number in each row. Rows that follow each other often have the same
+/// one: that is looked up once.
+fn ask<'a, T: Copy>(
+    rows: impl Rows<'a>,
+    loc: Loc,
+    mut known: impl FnMut(u64) -> Option<T>,
+    records: &mut [FlowRecord],
+    set: impl Fn(&mut FlowRecord, T),
+) {
+    let mut last = None;
+    rows.zip(records, |row, rec| {
+        let n = number(row.value(loc));
+        let answer = match last {
+            Some((before, answer)) if before == n => answer,
+            _ => known(n),
+        };
+        last = Some((n, answer));
+        if let Some(answer) = answer {
+            set(rec, answer);
+        }
+    });
 }
 
 /// A MAC address that is not all zero.

@@ -19,8 +19,8 @@ pub struct Clock {
     pub uptime: Option<u32>,
     /// When the uptime was zero, in nanoseconds since 1970; zero when not known.
     pub boot: u64,
-    /// Uptimes are whole seconds before the export; where the header has none and the record does
-    /// not say when it began, the export itself.
+    /// Uptimes are whole seconds; where the header has none, they count from a start that the
+    /// record itself says, and from no other.
     pub whole: bool,
 }
 
@@ -45,8 +45,10 @@ impl Clock {
             return self.export.0.saturating_sub_signed(ago);
         }
         let since = u64::from(at).saturating_mul(MILLI);
+        let whole = |nanos: u64| nanos.saturating_sub(nanos % SECOND);
         match (boot, self.boot) {
-            (0, _) if self.whole => self.export.0,
+            (0, _) if self.whole => 0,
+            (boot, _) if self.whole => whole(boot).saturating_add(whole(since)),
             (0, 0) => 0,
             (0, boot) | (boot, _) => boot.saturating_add(since),
         }
@@ -137,8 +139,8 @@ mod tests {
             boot: SECOND,
             ..clock
         };
-        assert_eq!(export.at_uptime(7, 0), clock.export.0);
-        assert_eq!(export.at_uptime(7, SECOND), SECOND + 7 * MILLI);
+        assert_eq!(export.at_uptime(7, 0), 0);
+        assert_eq!(export.at_uptime(1999, 5 * SECOND + 999 * MILLI), 6 * SECOND);
         let clock = Clock {
             boot: SECOND,
             ..clock

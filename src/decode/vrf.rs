@@ -5,7 +5,8 @@
 //! one first; where options tell none, the ingress one.
 
 use super::options::{About, Options};
-use super::plan::{Loc, Row, number};
+use super::plan::number;
+use super::row::{Loc, Row};
 use super::slow::{Origin, set_text};
 use crate::base::intern::Sym;
 use crate::record::{self, Field, FieldSet, FlowRecord, Rd};

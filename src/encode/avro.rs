@@ -203,6 +203,11 @@ impl Avro {
         })
     }
 
+    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before.
+    pub fn adopt(&mut self, schema: Arc<Schema>) {
+        self.schema = schema;
+    }
+
     /// What a file begins with.
     pub fn header(&self, out: &mut Vec<u8>) {
         container::header(&self.describe, &self.sync, out);

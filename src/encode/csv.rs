@@ -38,6 +38,11 @@ impl Csv {
         }
     }
 
+    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before.
+    pub fn adopt(&mut self, schema: Arc<Schema>) {
+        self.schema = schema;
+    }
+
     /// The line with the names of the columns.
     pub fn header(&self, out: &mut Vec<u8>) {
         let mut pen = Pen::new(out);
@@ -56,22 +61,21 @@ impl Csv {
             self.doubtful = Some(self.doubtful_rows(words, flushed, out, scratch));
             return;
         }
+        let (schema, separator) = (&*self.schema, self.separator);
         let mut pen = Pen::new(out);
-        for row in words.chunks_exact(self.schema.row_words().max(1)) {
-            for (n, (_, entry)) in self.columns.iter().enumerate() {
-                if n > 0 {
-                    pen.byte(self.separator);
-                }
+        for row in words.chunks_exact(schema.row_words().max(1)) {
+            for (_, entry) in &self.columns {
                 match entry {
                     Some(entry) => {
-                        if self.show.value(&mut pen, &self.schema, entry, row) {
+                        if self.show.value(&mut pen, schema, entry, row) {
                             self.text(&mut pen, &self.show.text);
                         }
                     }
                     None => self.show.stamp(&mut pen, flushed),
                 }
+                pen.byte(separator);
             }
-            pen.byte(b'\n');
+            pen.amend(b'\n');
         }
     }
 

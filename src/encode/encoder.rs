@@ -185,6 +185,25 @@ impl Encoder {
         }
     }
 
+    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before; rows that
+    /// were kept are written.
+    pub fn adopt(&mut self, schema: Arc<Schema>, out: &mut Vec<u8>) {
+        match &mut self.writer {
+            Writer::Csv(csv) => csv.adopt(schema),
+            Writer::Json(json) => json.adopt(schema),
+            Writer::Table(text) => text.adopt(schema, out),
+            Writer::Avro(avro) => avro.adopt(schema),
+        }
+    }
+
+    /// Whether rows are kept that nobody has but it.
+    pub fn keeps(&self) -> bool {
+        match &self.writer {
+            Writer::Table(text) => text.keeps(),
+            Writer::Csv(_) | Writer::Json(_) | Writer::Avro(_) => false,
+        }
+    }
+
     /// A copy to go back to, where rows are kept over the end of a batch.
     pub fn copy(&self) -> Option<Box<Self>> {
         matches!(self.writer, Writer::Table(_)).then(|| Box::new(self.clone()))

@@ -136,6 +136,11 @@ impl Json {
         }
     }
 
+    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before.
+    pub fn adopt(&mut self, schema: Arc<Schema>) {
+        self.schema = schema;
+    }
+
     /// Rows that lie one behind the other.
     pub fn rows(&mut self, words: &[u64], flushed: Nanos, out: &mut Vec<u8>) {
         let Self {

@@ -1,4 +1,4 @@
-//! Rows as bytes: JSON, CSV, tables, Avro, SQL. All of it is generic over a [`Schema`].
+//! Rows as bytes: JSON, CSV, tables, Avro, SQL, frames. All of it is generic over a [`Schema`].
 //!
 //! Everything appends to a `Vec<u8>`; where the bytes go is not known here.
 
@@ -7,6 +7,7 @@ pub mod avro;
 #[cfg(not(feature = "enc-avro"))]
 #[path = "none.rs"]
 pub mod avro;
+pub mod binary;
 pub mod csv;
 mod encoder;
 pub mod forwarding;

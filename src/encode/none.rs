@@ -60,6 +60,11 @@ impl Avro {
     }
 
     /// See [`header`](Self::header).
+    pub fn adopt(&mut self, _: Arc<Schema>) {
+        match *self {}
+    }
+
+    /// See [`header`](Self::header).
     pub fn forget(&mut self) {
         match *self {}
     }

@@ -76,6 +76,17 @@ const OCTETS: [([u8; 4], u8); 256] = {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// Two hex digits for each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut table = [[0; 2]; 256];
+    let mut n = 0;
+    while n < 256 {
+        table[n] = [HEX[n >> 4], HEX[n & 15]];
+        n += 1;
+    }
+    table
+};
+
 impl<'a> Pen<'a> {
     /// Writes behind the end of `out`.
     pub fn new(out: &'a mut Vec<u8>) -> Self {
@@ -141,6 +152,14 @@ impl<'a> Pen<'a> {
     #[inline(always)]
     pub fn byte(&mut self, byte: u8) {
         self.short(&[byte], 1);
+    }
+
+    /// Puts `byte` in the place of the last one, which [`byte`](Self::byte) wrote.
+    #[inline]
+    pub fn amend(&mut self, byte: u8) {
+        if let Some(last) = self.buffer[..self.at].last_mut() {
+            *last = byte;
+        }
     }
 
     /// Any bytes.
@@ -217,9 +236,8 @@ impl<'a> Pen<'a> {
     #[inline]
     pub fn mac(&mut self, mac: Mac) {
         let mut text = [b':'; 17];
-        for (n, byte) in mac.0.into_iter().enumerate() {
-            text[n * 3] = HEX[usize::from(byte >> 4)];
-            text[n * 3 + 1] = HEX[usize::from(byte & 15)];
+        for (pair, byte) in text.chunks_mut(3).zip(mac.0) {
+            pair[..2].copy_from_slice(&HEX_PAIRS[usize::from(byte)]);
         }
         self.short(&text, 17);
     }

@@ -60,6 +60,20 @@ impl Text {
         }
     }
 
+    /// Goes on with rows of a schema that [is like](Schema::is_like) the one before; what is kept
+    /// is written.
+    pub fn adopt(&mut self, schema: Arc<Schema>, out: &mut Vec<u8>) {
+        if self.keeps() {
+            self.write(out);
+        }
+        self.schema = schema;
+    }
+
+    /// Whether rows are kept.
+    pub fn keeps(&self) -> bool {
+        !self.words.is_empty()
+    }
+
     /// Keeps rows that lie one behind the other; writes only what it may not keep.
     pub fn rows(&mut self, words: &[u64], flushed: Nanos, out: &mut Vec<u8>) {
         self.flushed = flushed;

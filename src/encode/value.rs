@@ -2,9 +2,9 @@
 //!
 //! Text that came from outside is handed over as it is; quoting it is each format's business.
 
+use super::list::Degree;
 use super::order::Out;
 use super::pen::Pen;
-use super::list::Degree;
 use super::{forwarding, proto};
 use crate::base::addr::{Ip, Mac};
 use crate::base::civil::Civil;
@@ -426,9 +426,13 @@ impl Show {
     fn read(&mut self, schema: &Schema, column: &Column, row: &[u64]) {
         self.text.clear();
         let sym = Sym(column.number(row) as u32);
-        if sym != Sym::EMPTY {
-            schema.symbols.read(sym, &mut self.text);
+        if sym == Sym::EMPTY {
+            if column.what == What::Field(Field::Class) {
+                self.text.extend_from_slice(b"unknown");
+            }
+            return;
         }
+        schema.symbols.read(sym, &mut self.text);
         self.clean();
         if self.text.is_empty() && column.what == What::Field(Field::Class) {
             self.text.extend_from_slice(b"unknown");

@@ -10,14 +10,12 @@ use crate::base::lines::{Complaints, Rows};
 use crate::base::lpm::{Lpm, NONE};
 use crate::base::part::Shared;
 use crate::record::{Batch, Field, FieldSet, FlowRecord};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// What a row says about its prefix.
+/// What a row says about its prefix, beside its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Said {
-    /// Length of the prefix.
-    bits: u8,
     /// The AS, and the neighbour through which it is reached; zero where the row has none.
     asn: u32,
     peer: u32,
@@ -25,9 +23,21 @@ struct Said {
     hop: u32,
 }
 
+/// A network that an address was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    /// Length of the prefix.
+    bits: u8,
+    said: Said,
+}
+
+/// Bits of a value of the table that number what rows say; those above are the prefix's length.
+const NUMBER: u32 = 24;
+
 /// A networks file.
 #[derive(Debug)]
 pub struct Networks {
+    /// Length of the prefix and number of what is said, in one value.
     lpm: Lpm,
     /// What rows say, each once.
     said: Box<[Said]>,
@@ -38,8 +48,8 @@ pub struct Networks {
 /// A networks file while its rows are read.
 #[derive(Default)]
 pub struct Reader {
-    prefixes: Vec<(Prefix, u32)>,
-    seen: HashSet<Prefix>,
+    /// Prefixes with their values and lines.
+    prefixes: Vec<(Prefix, u32, u32)>,
     said: HashMap<Said, u32>,
     hops: HashMap<Ip, u32>,
     refused: usize,
@@ -47,7 +57,7 @@ pub struct Reader {
 
 impl Rows for Reader {
     fn row(&mut self, line: u32, column: u32, text: &str, complaints: &mut Complaints) {
-        if let Err((at, message)) = self.read(text) {
+        if let Err((at, message)) = self.read(line, text) {
             complaints.add(line, column + at as u32, message);
             self.refused += 1;
         }
@@ -56,7 +66,7 @@ impl Rows for Reader {
 
 impl Reader {
     /// An error with how many characters stand before it.
-    fn read(&mut self, text: &str) -> Result<(), (usize, String)> {
+    fn read(&mut self, line: u32, text: &str) -> Result<(), (usize, String)> {
         let mut at = 0;
         let mut parts: Vec<(usize, &str)> = Vec::new();
         for part in text.split(',') {
@@ -87,44 +97,45 @@ impl Reader {
             }
             None => 0,
         };
-        if !self.seen.insert(prefix) {
-            return Err((
-                0,
-                format!("{prefix} is there already; the first row counts"),
-            ));
-        }
-        let bits = prefix.len();
-        let said = Said {
-            bits,
-            asn,
-            peer,
-            hop,
-        };
+        let said = Said { asn, peer, hop };
         let next = self.said.len() as u32;
         let number = *self.said.entry(said).or_insert(next);
-        self.prefixes.push((prefix, number));
+        if number >= 1 << NUMBER {
+            let message = "there is no room for so many different AS numbers and next hops";
+            return Err((0, message.into()));
+        }
+        let value = u32::from(prefix.len()) << NUMBER | number;
+        self.prefixes.push((prefix, value, line));
         Ok(())
     }
 
-    /// Rows that were left out so far.
-    pub fn refused(&self) -> usize {
-        self.refused
-    }
-
-    /// The table of all rows.
-    pub fn finish(self) -> Networks {
+    /// The table of all rows, and how many were left out: of equal prefixes the first one counts.
+    pub fn finish(mut self, complaints: &mut Complaints) -> (Networks, usize) {
         fn numbered<T>(map: HashMap<T, u32>) -> Box<[T]> {
             let mut all: Vec<(T, u32)> = map.into_iter().collect();
             all.sort_unstable_by_key(|(_, number)| *number);
             all.into_iter().map(|(value, _)| value).collect()
         }
-        drop(self.seen);
-        Networks {
-            prefixes: self.prefixes.len(),
-            lpm: Lpm::new(self.prefixes),
+        self.prefixes
+            .sort_unstable_by_key(|(prefix, _, line)| (*prefix, *line));
+        let (mut before, mut prefixes) = (None, Vec::with_capacity(self.prefixes.len()));
+        for (prefix, value, line) in self.prefixes.drain(..) {
+            if before == Some(prefix) {
+                let message = format!("{prefix} is there already; the first row counts");
+                complaints.add(line, 1, message);
+                self.refused += 1;
+                continue;
+            }
+            before = Some(prefix);
+            prefixes.push((prefix, value));
+        }
+        let networks = Networks {
+            prefixes: prefixes.len(),
+            lpm: Lpm::new(prefixes),
             said: numbered(self.said),
             hops: numbered(self.hops),
-        }
+        };
+        (networks, self.refused)
     }
 }
 
@@ -142,13 +153,16 @@ fn systems(text: &str) -> Option<(u32, u32)> {
 
 impl Networks {
     /// Bytes for each row while a file is read, beside the table itself.
-    pub const READING: usize = Lpm::BUILDING + 2 * size_of::<Prefix>();
+    pub const READING: usize = Lpm::BUILDING + size_of::<(Prefix, u32, u32)>();
 
     #[inline]
-    fn find(&self, ip: Ip) -> Option<Said> {
+    fn find(&self, ip: Ip) -> Option<Found> {
         match self.lpm.find(ip) {
             NONE => None,
-            number => self.said.get(number as usize).copied(),
+            value => Some(Found {
+                bits: (value >> NUMBER) as u8,
+                said: *self.said.get((value & ((1 << NUMBER) - 1)) as usize)?,
+            }),
         }
     }
 
@@ -385,23 +399,23 @@ impl Exported {
 
 impl Settings {
     #[inline]
-    fn find(&self, ip: Ip) -> Option<Said> {
+    fn find(&self, ip: Ip) -> Option<Found> {
         self.file.as_ref()?.find(ip)
     }
 
     /// Whether the file's prefix counts rather than the exporter's.
     #[inline]
-    fn prefers(&self, end: &Exported, found: Said) -> bool {
+    fn prefers(&self, end: &Exported, found: Found) -> bool {
         self.no_lpm || end.mask.is_none_or(|bits| found.bits > bits)
     }
 
     /// The network and its length.
     #[inline]
-    fn network(&self, end: &Exported, found: Option<Said>) -> (Ip, u8) {
+    fn network(&self, end: &Exported, found: Option<Found>) -> (Ip, u8) {
         let bits = match (self.net, found) {
             (Method::Mask, _) => Some(self.mask),
-            (Method::File, found) => found.map(|said| said.bits),
-            (Method::Longest, Some(said)) if self.prefers(end, said) => Some(said.bits),
+            (Method::File, found) => found.map(|found| found.bits),
+            (Method::Longest, Some(found)) if self.prefers(end, found) => Some(found.bits),
             _ => None,
         };
         let exporter = matches!(self.net, Method::Exporter | Method::Longest);
@@ -423,28 +437,30 @@ impl Settings {
 
     /// The AS and the neighbour.
     #[inline]
-    fn systems(&self, end: &Exported, found: Option<Said>) -> (u32, u32) {
+    fn systems(&self, end: &Exported, found: Option<Found>) -> (u32, u32) {
         let own = (end.asn, end.peer);
         match (self.asn, found) {
-            (Method::File, Some(said)) => (said.asn, said.peer),
+            (Method::File, Some(Found { said, .. })) => (said.asn, said.peer),
             (Method::File, None) => (0, 0),
             // A row without an AS says nothing about it; and who says zero does not know.
-            (_, Some(said)) if said.asn == 0 => own,
-            (_, Some(said)) if end.asn == 0 || self.prefers(end, said) => (said.asn, said.peer),
+            (_, Some(Found { said, .. })) if said.asn == 0 => own,
+            (_, Some(found)) if end.asn == 0 || self.prefers(end, found) => {
+                (found.said.asn, found.said.peer)
+            }
             _ => own,
         }
     }
 
     /// The next hop, where the file has one that counts.
     #[inline]
-    fn hop(&self, end: &Exported, found: Option<Said>) -> Option<Ip> {
-        let said = found.filter(|said| said.hop != 0)?;
-        let counts = self.net == Method::File || self.prefers(end, said);
+    fn hop(&self, end: &Exported, found: Option<Found>) -> Option<Ip> {
+        let found = found.filter(|found| found.said.hop != 0)?;
+        let counts = self.net == Method::File || self.prefers(end, found);
         self.file
             .as_ref()
             .filter(|_| counts)?
             .hops
-            .get(said.hop as usize - 1)
+            .get(found.said.hop as usize - 1)
             .copied()
     }
 }

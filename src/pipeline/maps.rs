@@ -10,7 +10,7 @@ use crate::base::part::{Only, Shared};
 use crate::base::{Maps, without};
 use crate::config::rules::File;
 use crate::enrich::{list, networks};
-use crate::record::{FIELDS, FieldSet};
+use crate::record::{FieldSet, TABLE};
 use crate::rule::condition::Judge;
 use crate::rule::map::Kind;
 use crate::rule::{lookup, map, tag};
@@ -132,6 +132,8 @@ pub struct Loader<'a> {
     pub warnings: Vec<Warning>,
     /// Whether labels found no room among the texts.
     pub homeless: bool,
+    /// Whether a file of which no row can be used is a map without rows, where none is in force.
+    pub lenient: bool,
 }
 
 /// What was read: content, rows left out, labels without room.
@@ -148,6 +150,7 @@ impl<'a> Loader<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
             homeless: false,
+            lenient: false,
         }
     }
 
@@ -214,9 +217,9 @@ impl<'a> Loader<'a> {
         let content = self.load(name, file, "networks".into(), |complaints| {
             let mut reader = networks::Reader::default();
             read(file.path.as_ref(), most, complaints, &mut reader)?;
-            let refused = reader.refused();
-            let networks = Arc::new(reader.finish());
-            Ok((Content::Networks(Only::new(here, networks)), refused, false))
+            let (networks, refused) = reader.finish(complaints);
+            let networks = Only::new(here, Arc::new(networks));
+            Ok((Content::Networks(networks), refused, false))
         })?;
         match content {
             Content::Networks(networks) => Some(networks),
@@ -261,7 +264,20 @@ impl<'a> Loader<'a> {
             return Some(content);
         }
         let mut complaints = Complaints::default();
-        let read = compile(&mut complaints).and_then(|read| usable(read, &complaints));
+        let read = compile(&mut complaints);
+        let vain = read
+            .as_ref()
+            .ok()
+            .and_then(|read| useless(read, &complaints));
+        let new = !self.held.iter().any(|map| map.name == name);
+        let read = match vain {
+            Some(why) if self.lenient && new => {
+                self.warn(&path, why);
+                read
+            }
+            Some(why) => Err(why),
+            None => read,
+        };
         let map = match read {
             Ok((content, refused, homeless)) => {
                 self.homeless |= homeless;
@@ -341,15 +357,16 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// A file of which no row is right is another file by mistake.
-fn usable(read: Read, complaints: &Complaints) -> Result<Read, String> {
-    match complaints.problems().first() {
-        Some(first) if read.0.is_empty() => Err(format!(
-            "none of its rows can be used; line {}: {}",
-            first.place.line, first.message
-        )),
-        _ => Ok(read),
-    }
+/// Why a file of which no row is right is taken for another one by mistake.
+fn useless(read: &Read, complaints: &Complaints) -> Option<String> {
+    let first = complaints
+        .problems()
+        .first()
+        .filter(|_| read.0.is_empty())?;
+    Some(format!(
+        "none of its rows can be used; line {}: {}",
+        first.place.line, first.message
+    ))
 }
 
 /// Gives `rows` the rows of a file.
@@ -391,12 +408,12 @@ pub fn check(kind: &str, path: &Path) -> Result<(usize, Complaints), String> {
         return Err(without("rule-map"));
     };
     let mut complaints = Complaints::default();
-    let judge = || Judge::new(FIELDS.iter().map(|i| i.field).collect(), "weir");
+    let judge = || Judge::new(TABLE.iter().map(|i| i.field).collect(), "weir");
     let rows = match (kind, list::Of::named(kind), map::kind(kind)) {
         ("networks", ..) => {
             let mut reader = networks::Reader::default();
             read(path, CHECKED, &mut complaints, &mut reader)?;
-            reader.finish().len()
+            reader.finish(&mut complaints).0.len()
         }
         (_, Some(of), _) => {
             let mut reader = list::Reader::new(of);

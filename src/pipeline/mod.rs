@@ -1,5 +1,6 @@
 //! Joins the parts into a running whole: plan, workers, drain threads, outlets.
 
+pub mod backlog;
 pub mod maps;
 pub mod outlet;
 pub mod plan;
@@ -23,6 +24,7 @@ use crate::sink::{self, BatchId};
 use crate::source::{Loss, SourceError};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::waker::{self, Wakened, Waker};
+use backlog::Backlog;
 use outlet::{Health, Outlet};
 pub use plan::Plan;
 use reload::Kept;
@@ -273,7 +275,12 @@ impl Pipeline {
                 log::error!("output {}: {why}", output.name);
                 Exit::Failure
             })?;
-            let outlet = Outlet::new(&output.name, output.queue as usize, self.mode.patient);
+            let backlog = Backlog::of(output).map_err(|why| {
+                log::error!("output {}: spool: {why}", output.name);
+                Exit::Failure
+            })?;
+            let (queue, patient) = (output.queue as usize, self.mode.patient);
+            let outlet = Outlet::with(&output.name, queue, patient, backlog);
             let thread = outlet.start(sink).map_err(|e| {
                 log::error!("output {}: {e}", output.name);
                 Exit::Failure
@@ -618,8 +625,9 @@ impl Pipeline {
         self.drains.drain(..).for_each(|thread| drop(thread.join()));
         self.add_pages(&mut total);
         self.outlets.iter().for_each(|outlet| outlet.close());
-        for thread in self.sinks.drain(..) {
-            outlet::join(thread, give_up);
+        let outlets = self.outlets.clone().into_iter();
+        for (outlet, thread) in outlets.zip(self.sinks.drain(..)) {
+            outlet::join(&outlet, thread, give_up);
         }
         total.outputs = self.outlets.iter().map(|o| o.health()).collect();
         total.symbols = self.plan.symbols.usage();

@@ -2,10 +2,17 @@
 //!
 //! Rows stay in the queue until the sink has stored them. While a sink works, whoever pushes
 //! waits for room; while it fails, rows past the bound are dropped and counted.
+//!
+//! With a [`Backlog`] they go to the disk instead: all of them, or those that come while the sink
+//! fails or the queue is more than half full. What is on the disk alone is read again, oldest
+//! first and in turn with what comes new, so that neither waits for the other. Within a flush the
+//! order stays: rows never overtake earlier ones of the same aggregation and bin.
 
+use super::backlog::{self, Backlog};
 use crate::base::ledger::{Delivery, Sum};
 use crate::base::time::{Nanos, wall};
 use crate::sink::{Rows, Sink, SinkError};
+use crate::spool::{Keep, Place};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,13 +22,11 @@ use std::time::{Duration, Instant};
 /// its aggregations must not wait for it.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Bytes that a batch costs while it waits.
-fn cost(rows: &Rows) -> usize {
-    rows.words.len() * 8 + size_of::<Rows>() + 64
-}
-
 /// How long a sink may take to come back after the deadline of a stop.
 const HANG: Duration = Duration::from_millis(500);
+
+/// What is said of a sink that hangs.
+const MUTE: &str = "it does not answer";
 
 /// How an output is doing, for status and metrics.
 #[derive(Clone, Debug, Default)]
@@ -34,18 +39,47 @@ pub struct Health {
     pub failing: Option<String>,
     /// When rows were stored last; zero for never.
     pub last_success: Nanos,
+    /// Its spool, where it has one.
+    pub spool: Option<backlog::Health>,
+}
+
+/// Rows on their way.
+struct Item {
+    rows: Arc<Rows>,
+    sum: Sum,
+    /// Where they are on the disk as well.
+    place: Option<Place>,
+    /// Earlier rows of their flush are on the disk and go first.
+    after: bool,
+    /// From the spool, not from the queue.
+    replayed: bool,
+}
+
+impl Item {
+    /// Bytes that it costs while it waits.
+    fn cost(&self) -> usize {
+        self.rows.words.len() * 8 + size_of::<Rows>() + 64
+    }
 }
 
 #[derive(Default)]
 struct State {
-    rows: VecDeque<(Arc<Rows>, Sum)>,
+    rows: VecDeque<Item>,
+    /// Bytes of the queue, with what of it is in hand.
     bytes: usize,
+    /// What the sink is at.
+    hand: Option<Item>,
+    /// Read from the spool, for its turn.
+    replay: Option<Item>,
+    /// Whether what came new had the last turn.
+    turn: bool,
+    backlog: Option<Backlog>,
     health: Health,
     closed: bool,
     /// Whoever pushes waits no longer than this; a stop has a harder limit.
     press: Option<Instant>,
     give_up: Option<Instant>,
-    /// Since when the sink has been at the rows at the head of the queue.
+    /// Since when the sink has been at the rows in hand.
     busy: Option<Instant>,
     finished: bool,
 }
@@ -55,10 +89,137 @@ impl State {
     fn hangs(&self) -> bool {
         self.busy.is_some_and(|since| since.elapsed() >= SILENCE)
     }
-}
 
-/// What is said of a sink that hangs.
-const MUTE: &str = "it does not answer";
+    fn fails(&self) -> bool {
+        self.health.failing.is_some() || self.hangs() || self.finished
+    }
+
+    /// Whether so many bytes more stay within `most`; one batch always does.
+    fn fits(&self, cost: usize, most: usize) -> bool {
+        self.bytes == 0 || self.bytes + cost <= most
+    }
+
+    /// Takes rows into the queue or onto the disk; gives them back when neither has room.
+    fn take(&mut self, mut item: Item, most: usize, patient: bool) -> Result<(), Item> {
+        let (cost, sum) = (item.cost(), item.sum);
+        let easy = self.fits(cost, most / 2) && !self.finished;
+        let wanted = !patient && (self.fails() || !easy);
+        if let Some(backlog) = &mut self.backlog {
+            let follows = backlog.precedes(&item.rows);
+            if backlog.ahead || follows || wanted {
+                let held = easy && !follows;
+                let keep = Keep {
+                    held,
+                    at_any_cost: false,
+                };
+                item.place = backlog.append(&item.rows, sum, keep);
+                if item.place.is_some() && !held {
+                    self.health.delivery.offered += sum;
+                    return Ok(());
+                }
+                item.after = follows;
+            }
+        }
+        if self.finished || !self.fits(cost, most) {
+            return Err(item);
+        }
+        if item.after
+            && let Some(backlog) = &mut self.backlog
+        {
+            backlog.follow(&item.rows);
+        }
+        self.bytes += cost;
+        self.health.delivery.offered += sum;
+        self.health.delivery.queued += sum;
+        self.rows.push_back(item);
+        Ok(())
+    }
+
+    /// The rows whose turn it is; they are in hand until they are done with.
+    fn pick(&mut self, most: usize) -> Option<Arc<Rows>> {
+        if self.hand.is_none() {
+            self.look();
+            let replay = match (&self.replay, self.rows.front()) {
+                (None, None) => return None,
+                (replay, None) => replay.is_some(),
+                (None, Some(live)) if live.after && self.closed => return None,
+                (None, Some(_)) => false,
+                (Some(old), Some(live)) => {
+                    let turn = self.turn && self.bytes <= most / 2;
+                    (live.after || turn) && !self.overtakes(old)
+                }
+            };
+            self.hand = match replay {
+                true => self.replay.take(),
+                false => self.rows.pop_front(),
+            };
+            self.turn = !replay;
+        }
+        self.hand.as_ref().map(|item| item.rows.clone())
+    }
+
+    /// Reads ahead what the spool has, but for a stop: then that is for the next run.
+    fn look(&mut self) {
+        if self.closed || self.replay.is_some() {
+            return;
+        }
+        if let Some(backlog) = &mut self.backlog
+            && let Some((rows, sum, place)) = backlog.oldest()
+        {
+            self.health.delivery.queued += sum;
+            self.replay = Some(Item {
+                rows: Arc::new(rows),
+                sum,
+                place: Some(place),
+                after: false,
+                replayed: true,
+            });
+        }
+    }
+
+    /// Whether rows of the queue were there before these of the same aggregation.
+    fn overtakes(&self, old: &Item) -> bool {
+        let id = old.rows.id;
+        let earlier = |item: &Item| {
+            let live = item.rows.id;
+            (live.run, live.aggregate) == (id.run, id.aggregate) && live.sequence < id.sequence
+        };
+        self.rows.iter().any(earlier)
+    }
+
+    /// Writes what waits in memory to the disk as well.
+    fn cover(&mut self, at_any_cost: bool) {
+        let Some(backlog) = &mut self.backlog else {
+            return;
+        };
+        let keep = Keep {
+            held: true,
+            at_any_cost,
+        };
+        for item in self.hand.iter_mut().chain(&mut self.rows) {
+            if item.place.is_none() {
+                item.place = backlog.append(&item.rows, item.sum, keep);
+                if item.place.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Brings the numbers that others see up to date.
+    fn tell(&mut self, most: usize) {
+        self.health.queue = (self.bytes, most);
+        if let Some(backlog) = &self.backlog {
+            let spool = backlog.health();
+            let delivery = &mut self.health.delivery;
+            delivery.recovered = spool.recovered;
+            delivery.spooled = spool.usage.waiting;
+            let given_up = spool.usage.given_up.into_iter();
+            delivery.given_up = given_up.fold(Sum::default(), |all, sum| all + sum);
+            self.health.spool = Some(spool);
+        }
+    }
+}
 
 /// The queue in front of one sink.
 pub struct Outlet {
@@ -68,40 +229,80 @@ pub struct Outlet {
     patient: bool,
     state: Mutex<State>,
     changed: Condvar,
+    /// For the thread that looks after the spool.
+    kept: Condvar,
+    /// A copy for whoever asks, so that nobody who asks waits for a disk; and since when the sink
+    /// has been at what it is at.
+    seen: Mutex<(Health, Option<Instant>)>,
 }
 
 impl Outlet {
     /// A queue of at the most `bytes_max` bytes (one batch always fits). A `patient` one never
     /// drops: it waits for room however long the sink fails.
     pub fn new(name: &str, bytes_max: usize, patient: bool) -> Arc<Self> {
-        Arc::new(Self {
+        Self::with(name, bytes_max, patient, None)
+    }
+
+    /// The same, with a spool.
+    pub fn with(
+        name: &str,
+        bytes_max: usize,
+        patient: bool,
+        backlog: Option<Backlog>,
+    ) -> Arc<Self> {
+        let outlet = Self {
             name: name.into(),
             bytes_max,
             patient,
             state: Mutex::default(),
             changed: Condvar::new(),
-        })
+            kept: Condvar::new(),
+            seen: Mutex::default(),
+        };
+        let mut state = outlet.lock();
+        state.backlog = backlog;
+        outlet.release(state);
+        Arc::new(outlet)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+    /// Publishes what has changed, and wakes who waits for it.
+    fn release(&self, mut state: MutexGuard<'_, State>) {
+        self.show(&mut state);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn show(&self, state: &mut State) {
+        state.tell(self.bytes_max);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = (state.health.clone(), state.busy);
+    }
+
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.show(&mut state);
         let waited = self.changed.wait_timeout(state, time);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Puts rows into the queue, or counts them as dropped.
+    /// Puts rows into the queue or the spool, or counts them as dropped.
     pub fn push(&self, rows: Arc<Rows>) {
-        let (sum, bytes) = (rows.sum(), cost(&rows));
+        let mut item = Item {
+            sum: rows.sum(),
+            rows,
+            place: None,
+            after: false,
+            replayed: false,
+        };
         let mut state = self.lock();
-        state.health.delivery.offered += sum;
         loop {
-            let room = state.rows.is_empty() || state.bytes + bytes <= self.bytes_max;
-            if room && !state.finished {
-                break;
-            }
+            item = match state.take(item, self.bytes_max, self.patient) {
+                Ok(()) => break,
+                Err(item) => item,
+            };
             if state.health.failing.is_none() && state.hangs() {
                 log::warn!("output {}: {MUTE}", self.name);
                 state.health.failing = Some(MUTE.into());
@@ -111,16 +312,17 @@ impl Outlet {
             let limits = [press, state.give_up];
             let late = limits.into_iter().flatten().any(|at| Instant::now() >= at);
             if failing || late || state.finished {
-                state.health.delivery.dropped += sum;
-                return;
+                state.health.delivery.offered += item.sum;
+                state.health.delivery.dropped += item.sum;
+                break;
             }
             state = self.wait(state, Duration::from_secs(1));
         }
-        state.bytes += bytes;
-        state.health.delivery.queued += sum;
-        state.rows.push_back((rows, sum));
-        drop(state);
-        self.changed.notify_all();
+        let spool = state.backlog.is_some();
+        self.release(state);
+        if spool {
+            self.kept.notify_all();
+        }
     }
 
     /// From `until` on, rows that find no room are dropped even though the sink is only slow, so
@@ -130,7 +332,7 @@ impl Outlet {
         self.changed.notify_all();
     }
 
-    /// From `give_up` on, what can not be stored is dropped.
+    /// From `give_up` on, what can not be stored is dropped, or left to the spool.
     pub fn hurry(&self, give_up: Option<Instant>) {
         self.lock().give_up = give_up;
         self.changed.notify_all();
@@ -144,10 +346,9 @@ impl Outlet {
 
     /// How it is doing.
     pub fn health(&self) -> Health {
-        let state = self.lock();
-        let mut health = state.health.clone();
-        health.queue = (state.bytes, self.bytes_max);
-        if health.failing.is_none() && state.hangs() {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut health, busy) = seen.clone();
+        if health.failing.is_none() && busy.is_some_and(|since| since.elapsed() >= SILENCE) {
             health.failing = Some(MUTE.into());
         }
         health
@@ -158,31 +359,36 @@ impl Outlet {
     /// # Errors
     /// When the system has no thread left.
     pub fn start(self: &Arc<Self>, mut sink: Box<dyn Sink>) -> std::io::Result<JoinHandle<()>> {
+        if self.lock().backlog.is_some() {
+            let outlet = self.clone();
+            std::thread::Builder::new()
+                .name(format!("spool {}", self.name))
+                .stack_size(128 << 10)
+                .spawn(move || outlet.keep())?;
+        }
         let outlet = self.clone();
         std::thread::Builder::new()
             .name(format!("out {}", self.name))
             .stack_size(512 << 10)
             .spawn(move || {
                 // A sink that panics must not take its queue's account with it: what waits is
-                // then dropped and counted, and pushing never blocks again.
+                // then dropped or spooled and counted, and pushing never blocks again.
                 let run = std::panic::AssertUnwindSafe(|| outlet.run(sink.as_mut()));
-                if std::panic::catch_unwind(run).is_err() {
-                    log::error!(
-                        "output {}: stopped by a defect; its rows are dropped",
-                        outlet.name
-                    );
+                let died = std::panic::catch_unwind(run).is_err();
+                if died {
+                    log::error!("output {}: stopped by a defect", outlet.name);
                 }
-                outlet.end();
+                outlet.end(died);
             })
     }
 
     fn run(&self, sink: &mut dyn Sink) {
         while let Some(rows) = self.next(sink) {
             match sink.write(&rows) {
-                Ok(()) => self.done(true, None),
+                Ok(()) => self.done(true, None, sink.holds()),
                 Err(SinkError::Refused(why)) => {
                     log::error!("output {}: {} rows refused: {why}", self.name, rows.len());
-                    self.done(false, Some(why));
+                    self.done(false, Some(why), sink.holds());
                 }
                 Err(SinkError::Retry { why, after }) => self.failed(&why, after),
             }
@@ -192,19 +398,16 @@ impl Outlet {
         }
     }
 
-    /// The rows at the head of the queue, once there are some; none when all is done.
+    /// The rows that are next, once there are some; none when all is done.
     fn next(&self, sink: &mut dyn Sink) -> Option<Arc<Rows>> {
         let mut state = self.lock();
         loop {
-            if state
-                .give_up
-                .is_some_and(|at| Instant::now() >= at && state_is_stuck(&state))
-            {
+            if stuck(&state) {
                 return None;
             }
-            if let Some((rows, _)) = state.rows.front() {
-                let rows = rows.clone();
+            if let Some(rows) = state.pick(self.bytes_max) {
                 state.busy = Some(Instant::now());
+                self.release(state);
                 return Some(rows);
             }
             if state.closed {
@@ -224,23 +427,29 @@ impl Outlet {
                 }
             };
             state = self.lock();
-            if state.rows.is_empty() && !state.closed {
+            if state.rows.is_empty() && !state.closed && !state.waits_on_disk() {
                 state = self.wait(state, pause);
             }
         }
     }
 
-    fn done(&self, stored: bool, why: Option<String>) {
+    fn done(&self, stored: bool, why: Option<String>, holds: bool) {
         let mut state = self.lock();
         state.busy = None;
-        if let Some((rows, sum)) = state.rows.pop_front() {
-            state.bytes = state.bytes.saturating_sub(cost(&rows));
+        // Nothing is in hand when the stop has not waited for the sink.
+        if let Some(item) = state.hand.take() {
+            if !item.replayed {
+                state.bytes = state.bytes.saturating_sub(item.cost());
+            }
             let delivery = &mut state.health.delivery;
-            delivery.queued = delivery.queued - sum;
+            delivery.queued = delivery.queued - item.sum;
             if stored {
-                delivery.written += sum;
+                delivery.written += item.sum;
             } else {
-                delivery.dropped += sum;
+                delivery.dropped += item.sum;
+            }
+            if let Some(backlog) = &mut state.backlog {
+                backlog.ack(item.place, holds);
             }
         }
         if stored {
@@ -251,16 +460,18 @@ impl Outlet {
         } else {
             state.health.failing = why;
         }
-        drop(state);
-        self.changed.notify_all();
+        self.release(state);
     }
 
     fn note(&self, why: &str) {
         let mut state = self.lock();
         if state.health.failing.is_none() {
-            log::warn!("output {}: {why}; rows wait in the queue", self.name);
+            let spool = state.backlog.is_some();
+            let place = if spool { "spool" } else { "queue" };
+            log::warn!("output {}: {why}; rows wait in the {place}", self.name);
         }
         state.health.failing = Some(why.into());
+        self.release(state);
     }
 
     fn failed(&self, why: &str, after: Duration) {
@@ -268,49 +479,115 @@ impl Outlet {
         let mut state = self.lock();
         state.busy = None;
         state.health.delivery.retries += 1;
+        if !self.patient {
+            state.cover(false);
+        }
         let until = Instant::now() + after;
         self.changed.notify_all();
+        self.kept.notify_all();
         loop {
             let now = Instant::now();
             let end = state.give_up.map_or(until, |give_up| give_up.min(until));
-            if now >= end {
+            if now >= end || stuck(&state) {
+                self.release(state);
                 return;
             }
             state = self.wait(state, end - now);
         }
     }
 
-    /// The thread is gone: what is left is dropped.
-    fn end(&self) {
+    /// The thread of the sink is gone: what is left is for the spool, or dropped. When it `died`,
+    /// so are the rows it died of, or it would die of them over and over.
+    fn end(&self, died: bool) {
         let mut state = self.lock();
-        let mut left = Sum::default();
-        while let Some((_, sum)) = state.rows.pop_front() {
-            left += sum;
+        if state.finished {
+            return;
         }
-        if left.records > 0 {
-            log::error!(
-                "output {}: {} rows given up at the stop",
-                self.name,
-                left.records
-            );
+        let mut left = Sum::default();
+        if died && let Some(item) = state.hand.take() {
+            left += item.sum;
+            if let Some(backlog) = &mut state.backlog {
+                backlog.ack(item.place, false);
+            }
+        }
+        state.cover(true);
+        let mut kept = Sum::default();
+        let (hand, replay) = (state.hand.take(), state.replay.take());
+        let rest = std::mem::take(&mut state.rows).into_iter();
+        for item in hand.into_iter().chain(replay).chain(rest) {
+            let sum = if item.place.is_some() {
+                &mut kept
+            } else {
+                &mut left
+            };
+            *sum += item.sum;
         }
         state.bytes = 0;
-        let delivery = &mut state.health.delivery;
-        delivery.dropped += left;
-        delivery.queued = delivery.queued - left;
+        state.busy = None;
         state.finished = true;
-        drop(state);
-        self.changed.notify_all();
+        state.health.delivery.dropped += left;
+        state.health.delivery.queued = Sum::default();
+        if died {
+            state.health.failing = Some("stopped by a defect".into());
+        }
+        state.tell(self.bytes_max);
+        let spooled = state.health.delivery.spooled + kept;
+        if let Some(backlog) = state.backlog.take() {
+            backlog.close();
+            state.health.delivery.spooled = spooled;
+        }
+        for (rows, what) in [
+            (left.records, "given up at the stop"),
+            (spooled.records, "wait in the spool for the next start"),
+        ] {
+            if rows > 0 {
+                log::warn!("output {}: {rows} rows {what}", self.name);
+            }
+        }
+        self.release(state);
+        self.kept.notify_all();
+    }
+
+    /// Looks after the spool: forces it to the disk in time, gives up what is too old.
+    fn keep(&self) {
+        let mut state = self.lock();
+        while let Some(backlog) = &mut state.backlog {
+            let (files, pause) = backlog.keep();
+            if files.is_empty() {
+                self.show(&mut state);
+                let pause = pause.unwrap_or(Duration::from_secs(3600));
+                let waited = self.kept.wait_timeout(state, pause);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            // Nobody waits for the disk meanwhile.
+            drop(state);
+            let failed = files.iter().find_map(|file| file.sync_data().err());
+            state = self.lock();
+            if let (Some(e), Some(backlog)) = (failed, &mut state.backlog) {
+                backlog.unkept(&e);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether there is something on the disk for the sink.
+    fn waits_on_disk(&self) -> bool {
+        // Frames, not rows: one without any may be the last of its flush.
+        let waiting = |b: &Backlog| b.health().usage.frames > 0;
+        self.replay.is_some() || self.backlog.as_ref().is_some_and(waiting)
     }
 }
 
 /// Waits for a sink's thread, but not for one that hangs past the deadline.
-pub fn join(thread: JoinHandle<()>, give_up: Option<Instant>) {
+pub fn join(outlet: &Outlet, thread: JoinHandle<()>, give_up: Option<Instant>) {
     while let Some(at) = give_up
         && !thread.is_finished()
     {
         if Instant::now() > at + HANG {
-            log::error!("an output hangs; it is left behind");
+            log::error!("output {}: hangs; it is left behind", outlet.name);
+            outlet.end(false);
             return;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -319,71 +596,16 @@ pub fn join(thread: JoinHandle<()>, give_up: Option<Instant>) {
     drop(thread.join());
 }
 
-/// Past its deadline a stop gives up only what the sink can not store.
-fn state_is_stuck(state: &State) -> bool {
-    state.health.failing.is_some() || state.rows.is_empty()
+/// Past its deadline a stop gives up only what the sink can not store; what the spool keeps it
+/// need not even wait for. Without a deadline everything waits.
+fn stuck(state: &State) -> bool {
+    let fails = state.health.failing.is_some();
+    let late = state.give_up.is_some_and(|at| Instant::now() >= at);
+    match state.backlog {
+        Some(_) => late || (state.closed && fails && state.give_up.is_some()),
+        None => late && (fails || (state.rows.is_empty() && state.hand.is_none())),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::intern::Interner;
-    use crate::record::{Field, Schema, schema};
-    use crate::sink::BatchId;
-    use std::sync::mpsc::{Receiver, Sender, channel};
-
-    /// Hangs in each write until it is told to go on, as on a FIFO that nobody reads.
-    struct Hung(Sender<()>, Receiver<()>);
-
-    impl Sink for Hung {
-        fn write(&mut self, _: &Rows) -> Result<(), SinkError> {
-            let _ = self.0.send(());
-            let _ = self.1.recv();
-            Ok(())
-        }
-    }
-
-    fn rows(sequence: u64) -> Arc<Rows> {
-        let symbols = Arc::new(Interner::new(0));
-        let fields = [Field::SrcPort];
-        let schema = Schema::new("a", &fields, schema::Options::default(), symbols);
-        let words = vec![0; schema.row_words()];
-        Arc::new(Rows {
-            id: BatchId {
-                run: 1,
-                aggregate: 0,
-                sequence,
-            },
-            schema: Arc::new(schema),
-            bin: Nanos(0),
-            flushed: Nanos(0),
-            words,
-            last: true,
-        })
-    }
-
-    #[test]
-    fn a_sink_that_hangs_holds_nobody_longer_than_the_pressure_allows() {
-        let (begins, begun) = channel();
-        let (release, released) = channel();
-        let outlet = Outlet::new("x", 1, false);
-        let thread = outlet.start(Box::new(Hung(begins, released))).unwrap();
-        outlet.push(rows(0));
-        begun.recv().unwrap();
-        outlet.press(Some(Instant::now() + Duration::from_millis(50)));
-        let since = Instant::now();
-        outlet.push(rows(1));
-        assert!(since.elapsed() >= Duration::from_millis(50));
-        outlet.press(None);
-        let health = outlet.health().delivery;
-        assert_eq!((health.queued.records, health.dropped.records), (1, 1));
-        // It goes on when it can, and nothing of what it held is lost.
-        release.send(()).unwrap();
-        release.send(()).unwrap();
-        outlet.push(rows(2));
-        outlet.close();
-        thread.join().unwrap();
-        let health = outlet.health().delivery;
-        assert_eq!((health.written.records, health.dropped.records), (2, 1));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //! wants. It reads the files that rules are in and opens nothing else: `weir check` makes it too,
 //! and prints it.
 
+use super::backlog;
 use super::maps::{Loader, Warning};
 use super::rules::{Rules, Seat};
 use crate::agg::window::RecordTime;
@@ -169,6 +170,7 @@ impl Plan {
         let openers = openers(config);
         let held = held.map_or(&[][..], |held| &held.rules.maps);
         let mut loader = Loader::new(held, symbols.clone(), config.memory);
+        loader.lenient = config.empty_maps;
         let rules = load(config, &openers, &aggregates, &bits, &mut loader);
         problems.append(&mut loader.problems);
         let mut inputs = Vec::new();
@@ -304,6 +306,14 @@ impl Plan {
             let name = format!("output.{}", output.name);
             let bytes = queue.saturating_add(*own);
             parts.push(Part::new(name, bytes, "rows that wait, buffers"));
+            if let Some(spool) = &output.spool {
+                let log = spool.settings(&output.name).memory();
+                let bytes = backlog::MEMORY.saturating_add(symbols).saturating_add(log);
+                let name = format!("output.{} spool", output.name);
+                let disk = show_size(spool.size);
+                let holds = format!("frames, texts, acknowledgements; {disk} of disk");
+                parts.push(Part::new(name, bytes, &holds));
+            }
         }
         parts
     }
@@ -332,7 +342,7 @@ fn workers(config: &Config) -> Vec<Vec<usize>> {
 fn bit(aggregate: &Aggregate, used: usize, problems: &mut Vec<Problem>) -> Option<Bit> {
     let mut wrong = |message: String| {
         problems.push(Problem {
-            place: aggregate.place,
+            place: aggregate.filter_at,
             message: format!("aggregate.{}: {message}", aggregate.name),
         });
     };

@@ -166,7 +166,7 @@ fn end(running: Vec<Running>, within: Duration) {
         outlet.hurry(give_up);
         outlet.close();
     }
-    for (_, thread) in running {
-        super::outlet::join(thread, give_up);
+    for (outlet, thread) in running {
+        super::outlet::join(&outlet, thread, give_up);
     }
 }

@@ -112,6 +112,8 @@ pub struct Sifting {
 struct Lane {
     outlets: Vec<Arc<Outlet>>,
     words: Vec<u64>,
+    /// Of the next batch: without gaps for those outlets.
+    sequence: u64,
 }
 
 /// The thread's end.
@@ -160,6 +162,7 @@ pub fn drain(
     let lane = |outlets| Lane {
         outlets,
         words: Vec::new(),
+        sequence: start.0.sequence,
     };
     let drain = Drain {
         schema: schema.clone(),
@@ -372,8 +375,12 @@ impl Drain {
 
     fn send(&mut self, lane: usize, bin: Nanos, mut words: Vec<u64>, last: bool, now: Nanos) {
         words.shrink_to_fit();
-        let id = self.id;
-        self.id.sequence += 1;
+        let sequence = self.lanes[lane].sequence;
+        self.lanes[lane].sequence += 1;
+        let id = BatchId {
+            sequence,
+            ..self.id
+        };
         let rows = Rows {
             id,
             schema: self.schema.clone(),

@@ -1,10 +1,10 @@
 //! [`Batch`]: the unit of work of the data path.
 
 use super::field::FieldSet;
-use super::flow::FlowRecord;
+use super::flow::{FlowRecord, Start};
 use super::key::KeyLines;
 use crate::base::ledger::Sum;
-use crate::base::time::Nanos;
+use std::slice;
 
 /// A fixed array of records, filled and emptied over and over.
 pub struct Batch {
@@ -46,13 +46,20 @@ impl Batch {
         let at = self.len.min(Self::SIZE - 1);
         self.len = at + 1;
         let record = &mut self.records[at];
-        self.lines.clear(record);
-        record.present = FieldSet::EMPTY;
-        (record.packets, record.bytes, record.flows) = (0, 0, 0);
-        record.time = Nanos(0);
-        record.pass = 0;
-        record.exact = false;
+        self.lines.clear(slice::from_mut(record));
+        record.begin(Start::default());
         record
+    }
+
+    /// The same for the next `most` records, or as many as are free; they begin with `start`.
+    #[inline]
+    pub fn slots(&mut self, most: usize, start: Start) -> &mut [FlowRecord] {
+        let from = self.len.min(Self::SIZE - 1);
+        self.len = from + most.clamp(1, Self::SIZE - from);
+        let records = &mut self.records[from..self.len];
+        self.lines.clear(records);
+        records.iter_mut().for_each(|record| record.begin(start));
+        records
     }
 
     /// Takes the last record back.

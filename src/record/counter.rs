@@ -86,19 +86,20 @@ impl CounterPlan {
 
     /// Counters that not every row has.
     fn add_more(&self, record: &FlowRecord, rest: &mut [u64]) {
-        let mut rest = rest.iter_mut();
         if self.flows
-            && let Some(flows) = rest.next()
+            && let Some(flows) = rest.first_mut()
         {
             *flows = flows.wrapping_add(record.flows);
         }
-        for (plan, slot) in self.merged.iter().zip(rest) {
+        for (at, plan) in (usize::from(self.flows)..).zip(&self.merged) {
             let word = record.words().get(plan.slot.word).copied();
             let value = match plan.slot.cut(u64::from_ne_bytes(word.unwrap_or_default())) {
                 0 if plan.or_arrival => record.time.0,
                 value => value,
             };
-            *slot = meet(plan.how, *slot, value);
+            if let Some(slot) = rest.get_mut(at) {
+                *slot = meet(plan.how, *slot, value);
+            }
         }
     }
 

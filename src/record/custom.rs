@@ -87,6 +87,22 @@ impl Form {
         })
     }
 
+    /// What [`new`](Self::new) makes it from.
+    pub fn made_from(self) -> (Shape, Option<u16>) {
+        match self {
+            Self::Number => (Shape::Number, Some(8)),
+            Self::Hex => (Shape::Hex, Some(8)),
+            Self::Ip4 => (Shape::Ip, Some(4)),
+            Self::Ip6 => (Shape::Ip, Some(16)),
+            Self::Mac => (Shape::Mac, Some(6)),
+            Self::ShortText => (Shape::Text, Some(8)),
+            Self::Text => (Shape::Text, None),
+            Self::ShortRaw(len) => (Shape::Raw, Some(len.into())),
+            Self::Raw => (Shape::Raw, None),
+            Self::Nothing => (Shape::Number, Some(3)),
+        }
+    }
+
     /// Bytes it takes in a record and in a key.
     pub const fn size(self) -> usize {
         if matches!(self, Self::Ip6) { 16 } else { 8 }
@@ -126,8 +142,8 @@ fn number(value: &[u8]) -> u64 {
     tail.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
-/// Up to eight bytes, the first of them highest.
-fn left(value: &[u8]) -> u64 {
+/// The word of up to eight bytes, the first of them highest.
+pub fn left(value: &[u8]) -> u64 {
     let mut word = [0; 8];
     for (slot, byte) in word.iter_mut().zip(value) {
         *slot = *byte;
@@ -283,6 +299,8 @@ mod tests {
             (Raw, None, Ok(Form::Raw)),
         ] {
             assert_eq!(Form::new(shape, length), want, "{shape:?} {length:?}");
+            let (shape, length) = want.map(Form::made_from).unwrap();
+            assert_eq!(Form::new(shape, length), want);
         }
         for (shape, length) in [
             (Number, None),

@@ -41,6 +41,19 @@ pub struct FlowRecord {
     pub exact: bool,
 }
 
+/// What a new record begins with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// Fields that it is going to have.
+    pub present: FieldSet,
+    /// Flows.
+    pub flows: u64,
+    /// See [`FlowRecord::time`].
+    pub time: Nanos,
+    /// See [`FlowRecord::pass`].
+    pub pass: u32,
+}
+
 impl FlowRecord {
     /// Bytes of the key zones.
     pub const DATA: usize = 640;
@@ -83,12 +96,28 @@ impl FlowRecord {
         self.data.as_chunks().0
     }
 
+    /// Sets all that stands beside the key zones, which has no packets and bytes.
+    #[inline]
+    pub(super) fn begin(&mut self, start: Start) {
+        self.present = start.present;
+        (self.packets, self.bytes, self.flows) = (0, 0, start.flows);
+        self.time = start.time;
+        self.pass = start.pass;
+        self.exact = false;
+    }
+
     /// Sets line `index` of [`LINE`](Self::LINE) bytes to zero.
     #[inline]
     pub fn clear_line(&mut self, index: usize) {
         if let Some(line) = self.data.as_chunks_mut().0.get_mut(index) {
             *line = [0; Self::LINE];
         }
+    }
+
+    /// Whether [`slot`](Self::slot) has such bytes.
+    #[inline]
+    pub const fn reach(offset: usize, len: usize) -> bool {
+        offset.saturating_add(len) <= Self::DATA
     }
 
     /// The bytes from `offset` on, for copy plans; empty where they do not fit.

@@ -6,6 +6,7 @@
 
 use super::field::{Field, FieldSet, Merge};
 use super::flow::FlowRecord;
+use std::slice;
 
 /// The lines of a record that a set of fields touches; the batch zeroes them between two uses.
 /// Lines rather than words: a few wide stores cost less than telling the words apart.
@@ -21,11 +22,13 @@ impl KeyLines {
         Self(lines.into())
     }
 
-    /// Zeroes them in `record`.
+    /// Zeroes them in `records`.
     #[inline]
-    pub fn clear(&self, record: &mut FlowRecord) {
+    pub fn clear(&self, records: &mut [FlowRecord]) {
         for &line in &self.0 {
-            record.clear_line(usize::from(line));
+            for record in &mut *records {
+                record.clear_line(usize::from(line));
+            }
         }
     }
 }
@@ -218,7 +221,7 @@ impl KeyPlan {
 
     /// Packs the key of `record` into `key`, which has [`len`](Self::len) words.
     pub fn pack(&self, record: &FlowRecord, key: &mut [u64]) {
-        self.pack_all(std::slice::from_ref(record), key);
+        self.pack_all(slice::from_ref(record), key);
     }
 
     /// Packs the keys of `records` into `keys`, one behind the other. The usual lengths have code
@@ -343,7 +346,7 @@ mod tests {
         for info in FIELDS {
             let mut r = FlowRecord::new();
             r.slot(0, FlowRecord::DATA).fill(0xff);
-            KeyLines::of(FieldSet::of(&[info.field])).clear(&mut r);
+            KeyLines::of(FieldSet::of(&[info.field])).clear(slice::from_mut(&mut r));
             let cleared = r.bytes_at(info.offset, info.kind.size());
             assert!(cleared.iter().all(|byte| *byte == 0), "{}", info.name);
         }

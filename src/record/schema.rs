@@ -23,7 +23,7 @@ pub enum What {
 }
 
 /// A column of a row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// What it holds.
     pub what: What,
@@ -36,7 +36,7 @@ pub struct Column {
 
 /// Where a value lies in a row, or in a record: the word it begins in, and how a number is cut out
 /// of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) word: usize,
     left: u32,
@@ -128,6 +128,26 @@ impl Column {
         };
         let [a, b, c, d, e, f, ..] = bytes.to_ne_bytes();
         Mac([a, b, c, d, e, f])
+    }
+}
+
+/// The way back.
+impl Column {
+    /// Puts an address of 16 bytes where [`ip`](Self::ip) reads it.
+    pub fn set_ip(&self, row: &mut [u64], ip: Ip) {
+        let words = row.get_mut(self.slot.word..self.slot.word + 2);
+        let (halves, _) = ip.0.as_chunks::<8>();
+        for (word, half) in words.into_iter().flatten().zip(halves) {
+            *word = u64::from_ne_bytes(*half);
+        }
+    }
+
+    /// Puts an address into a column of kind [`Kind::Mac`].
+    pub fn set_mac(&self, row: &mut [u64], mac: Mac) {
+        let [a, b, c, d, e, f] = mac.0;
+        let number = u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]);
+        let big = cfg!(target_endian = "big");
+        self.set_number(row, if big { number >> 16 } else { number });
     }
 }
 
@@ -304,6 +324,41 @@ impl Schema {
         self.columns.iter().find(|c| c.what == what)
     }
 
+    /// All that a row holds: the columns, then what no output shows.
+    pub fn places(&self) -> Vec<Column> {
+        let mut all = self.columns.clone();
+        all.extend(self.kind);
+        let hidden = self.column(What::Flows).is_none();
+        if let Some(at) = self.counter.flows_at().filter(|_| hidden) {
+            all.push(Column {
+                what: What::Flows,
+                kind: Kind::U64,
+                form: Form::Nothing,
+                slot: Slot::word(self.key.len() + at),
+            });
+        }
+        all
+    }
+
+    /// Whether rows of both look the same word by word, but for what symbols mean.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let named =
+            |(a, b): (&Column, &Column)| self.field_name(a.what) == other.field_name(b.what);
+        self.name == other.name
+            && self.binned == other.binned
+            && self.row_words() == other.row_words()
+            && self.key.counts_both_ends() == other.key.counts_both_ends()
+            && self.kind == other.kind
+            && self.columns == other.columns
+            && self.columns.iter().zip(&other.columns).all(named)
+    }
+
+    /// Whether rows of both mean the same word by word.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let texts = self.columns.iter().any(Column::is_symbol);
+        self.is_like(other) && (!texts || Arc::ptr_eq(&self.symbols, &other.symbols))
+    }
+
     /// The value of `column` in `row`.
     #[inline]
     pub fn value(&self, column: &Column, row: &[u64]) -> Value {
@@ -372,6 +427,15 @@ mod tests {
             .map(|c| (c.what, schema.value(c, &row)))
             .collect();
         let field = |f| What::Field(f);
+        let mut copy = vec![0; row.len()];
+        for column in &schema.columns {
+            match schema.value(column, &row) {
+                Value::Ip(ip) => column.set_ip(&mut copy, ip),
+                Value::Mac(mac) => column.set_mac(&mut copy, mac),
+                _ => column.set_number(&mut copy, column.number(&row)),
+            }
+        }
+        assert_eq!(copy, row);
         for want in [
             (field(Field::SrcHost), Value::Ip(Ip::v4([192, 0, 2, 1]))),
             (field(Field::SrcMac), Value::Mac(Mac([1, 2, 3, 4, 5, 6]))),

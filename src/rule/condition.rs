@@ -5,7 +5,7 @@ use super::index::{Conditions, Like, Test};
 use super::map::{Item, Role, Row, Value};
 use super::pattern::Pattern;
 use crate::base::addr::{Ip, Prefix};
-use crate::record::{Field, FieldSet};
+use crate::record::{Field, FieldSet, RecordKind};
 use crate::source::Link;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -212,24 +212,24 @@ fn engines(key: &str, n: u64) -> Vec<Pattern> {
 
 /// Words for what kind of record it is.
 fn kinds(word: &str) -> Result<Like, String> {
-    let no = |field| Pattern::has(field, false);
-    let flow = |pattern: Pattern| {
-        let flow = pattern.and(&no(Field::NatEvent));
-        flow.and_then(|flow| flow.and(&no(Field::FwEvent)))
-    };
+    let kind = |kind: RecordKind| Pattern::number(Field::RecordKind, kind as u64);
+    // Decoders say it of records that are no traffic alone.
+    let traffic = [
+        Pattern::has(Field::RecordKind, false),
+        kind(RecordKind::Traffic),
+    ];
+    let like = |pattern: Pattern| traffic.iter().filter_map(|t| t.and(&pattern)).collect();
     let any = match word {
         // What pmacct's words for labelled traffic mean is what `flow` means.
-        "flow" | "flow-mpls-ipv4" | "flow-mpls-ipv6" => vec![flow(Pattern::ANY)],
-        "flow-ipv4" => vec![flow(Pattern::prefix(Field::SrcHost, four()))],
-        "flow-ipv6" => vec![flow(Pattern::has(Field::SrcHost, true))],
-        "event" => [Field::NatEvent, Field::FwEvent]
-            .map(|field| Some(Pattern::has(field, true)))
-            .to_vec(),
-        "option" => return Err("can not be told: options data make no records".into()),
+        "flow" | "flow-mpls-ipv4" | "flow-mpls-ipv6" => traffic.to_vec(),
+        "flow-ipv4" => like(Pattern::prefix(Field::SrcHost, four())),
+        "flow-ipv6" => like(Pattern::has(Field::SrcHost, true)),
+        "event" => vec![kind(RecordKind::Event)],
+        "option" => vec![kind(RecordKind::Options)],
         _ => return Err(KEEPS_NOT.into()),
     };
     Ok(Like {
-        any: any.into_iter().flatten().collect(),
+        any,
         but: (word == "flow-ipv6").then(|| Pattern::prefix(Field::SrcHost, four())),
     })
 }

@@ -6,17 +6,14 @@
 //! in a group of its own kind, which is walked. Groups come in the order of their first rows and
 //! are left as soon as an earlier row has been found, so the order of the file is kept.
 
+mod group;
+
 use super::filter::Filter;
 use super::pattern::Pattern;
-use crate::record::{FieldSet, FlowRecord};
-use foldhash::SharedSeed;
-use foldhash::fast::FoldHasher;
+use crate::record::{Batch, FieldSet, FlowRecord};
+use group::{Asked, Group, Shape};
 use std::collections::HashMap;
-use std::hash::Hasher;
 use std::sync::Arc;
-
-/// Keys of a group that are compared one after the other rather than hashed.
-const FEW: usize = 2;
 
 /// What records may be like.
 #[derive(Clone, Debug, Default)]
@@ -116,31 +113,6 @@ impl Conditions {
     }
 }
 
-/// What rows of a group have in common: words with their masks, and what must be there or not.
-type Shape = (Vec<(u16, u64)>, FieldSet, FieldSet);
-
-/// The bits that a row asks for, and its number.
-type Asked = (Box<[u64]>, u32);
-
-/// Rows that ask for the same bits.
-#[derive(Debug)]
-struct Group {
-    present: FieldSet,
-    absent: FieldSet,
-    words: Box<[(u16, u64)]>,
-    /// First and last of its rows.
-    first: u32,
-    last: u32,
-    /// Numbers of keys from 1, 0 for none; a power of two of them, or none at all.
-    slots: Box<[u32]>,
-    /// The keys, one after the other.
-    keys: Box<[u64]>,
-    /// Where the rows of each key end.
-    ends: Box<[u32]>,
-    /// The rows of each key, ascending.
-    rows: Box<[u32]>,
-}
-
 /// Rows by what they ask for.
 #[derive(Debug)]
 pub struct Index {
@@ -150,9 +122,12 @@ pub struct Index {
     tests: Box<[Box<[Test]>]>,
     needs: FieldSet,
     rows: usize,
-    seed: u64,
-    seeds: SharedSeed,
+    /// The group that is larger than a fast cache, if any is; the largest.
+    large: Option<usize>,
 }
+
+/// Bytes of a group that are too many for a fast cache.
+const LARGE: usize = 128 << 10;
 
 /// An index while rows are added to it.
 #[derive(Default)]
@@ -197,8 +172,15 @@ impl Builder {
 
     /// The index of all rows.
     pub fn build(self) -> Index {
-        let mut index = Index {
-            groups: Vec::new(),
+        let mut groups: Vec<Group> = (self.groups.into_iter())
+            .map(|(shape, rows)| Group::new(shape, &rows))
+            .collect();
+        groups.sort_by_key(Group::first);
+        let places = 0..groups.len();
+        let largest = places.max_by_key(|at| groups[*at].spread());
+        Index {
+            large: largest.filter(|at| groups[*at].spread() > LARGE),
+            groups,
             tested: if self.tests.is_empty() {
                 Box::default()
             } else {
@@ -207,151 +189,49 @@ impl Builder {
             tests: self.tests.into(),
             needs: self.needs,
             rows: self.rows as usize,
-            seed: 0x9e37_79b9_7f4a_7c15,
-            seeds: SharedSeed::from_u64(u64::from(self.rows)),
-        };
-        for (shape, rows) in self.groups {
-            let group = index.group(shape, rows);
-            index.groups.push(group);
         }
-        index.groups.sort_by_key(|group| group.first);
-        index
     }
 }
 
 impl Index {
-    /// `rows` are in the order of the file.
-    fn group(&self, (words, present, absent): Shape, rows: Vec<Asked>) -> Group {
-        // Which key each row has, by number, and how many rows each key has.
-        let mut numbers: HashMap<&[u64], u32> = HashMap::new();
-        let (mut of, mut ends, mut keys) = (Vec::new(), Vec::<u32>::new(), Vec::new());
-        for (key, _) in &rows {
-            let next = numbers.len() as u32;
-            let number = *numbers.entry(key).or_insert(next);
-            if number == next {
-                ends.push(0);
-                keys.extend_from_slice(key);
-            }
-            ends[number as usize] += 1;
-            of.push(number);
-        }
-        let mut at = 0;
-        let mut starts: Vec<u32> = Vec::with_capacity(ends.len());
-        for end in &mut ends {
-            starts.push(at);
-            at += *end;
-            *end = at;
-        }
-        let mut sorted = vec![0; rows.len()];
-        for ((_, row), number) in rows.iter().zip(&of) {
-            let start = &mut starts[*number as usize];
-            sorted[*start as usize] = *row;
-            *start += 1;
-        }
-        let count = numbers.len();
-        let mut slots = vec![
-            0u32;
-            if count > FEW {
-                (2 * count).next_power_of_two()
-            } else {
-                0
-            }
-        ];
-        for (number, key) in keys.chunks_exact(words.len().max(1)).enumerate() {
-            if slots.is_empty() {
-                break;
-            }
-            let mut slot = self.hash(key.iter().copied()) as usize & (slots.len() - 1);
-            while slots[slot] != 0 {
-                slot = (slot + 1) & (slots.len() - 1);
-            }
-            slots[slot] = number as u32 + 1;
-        }
-        Group {
-            present,
-            absent,
-            words: words.into(),
-            first: rows.first().map_or(u32::MAX, |(_, row)| *row),
-            last: rows.last().map_or(0, |(_, row)| *row),
-            slots: slots.into(),
-            keys: keys.into(),
-            ends: ends.into(),
-            rows: sorted.into(),
-        }
-    }
-
-    #[inline(always)]
-    fn hash(&self, key: impl Iterator<Item = u64>) -> u64 {
-        let mut hasher = FoldHasher::with_seed(self.seed, &self.seeds);
-        key.for_each(|word| hasher.write_u64(word));
-        hasher.finish()
-    }
-
     /// The first row from number `from` on that the record matches.
     #[inline]
     pub fn first(&self, record: &FlowRecord, from: u32) -> Option<u32> {
         let mut best = u32::MAX;
         for group in &self.groups {
-            if group.first >= best {
+            if group.first() >= best {
                 break;
             }
-            let there = record.present.all(group.present) && !record.present.any(group.absent);
-            if there && group.last >= from {
-                for row in self.rows_of(group, record, from) {
-                    if *row >= best {
-                        break;
-                    }
-                    if self.holds(*row, record) {
-                        best = *row;
-                        break;
-                    }
-                }
+            let Some((row, more)) = group.rows(record, from) else {
+                continue;
+            };
+            if row < best && self.holds(row, record) {
+                best = row;
+                continue;
+            }
+            let holds = |row: &u32| self.holds(*row, record);
+            let earlier = more.iter().copied().take_while(|row| *row < best);
+            if let Some(row) = earlier.into_iter().find(holds) {
+                best = row;
             }
         }
         (best != u32::MAX).then_some(best)
     }
 
-    /// The rows of a group whose bits the record has, from `from` on.
-    #[inline(always)]
-    fn rows_of<'a>(&self, group: &'a Group, record: &FlowRecord, from: u32) -> &'a [u32] {
-        let words = record.words();
-        let word = |(at, mask): &(u16, u64)| {
-            let word = words.get(usize::from(*at)).copied().unwrap_or_default();
-            u64::from_ne_bytes(word) & mask
+    /// Reads what look-ups of all these records will need, so that waiting for memory overlaps.
+    /// Gives a number that depends on it, for the caller to keep.
+    #[inline]
+    pub fn touch(&self, records: &[FlowRecord]) -> u64 {
+        let group = self.large.and_then(|at| self.groups.get(at));
+        let Some(group) = group else {
+            return 0;
         };
-        let wide = group.words.len();
-        let is = |number: usize| {
-            let key = group.keys.get(number * wide..(number + 1) * wide);
-            let words = group.words.iter().map(word);
-            key.is_some_and(|key| key.iter().copied().eq(words))
-        };
-        let found = if group.slots.is_empty() {
-            (0..group.ends.len()).find(|number| is(*number))
-        } else {
-            let mask = group.slots.len() - 1;
-            let mut slot = self.hash(group.words.iter().map(word)) as usize & mask;
-            loop {
-                // Half of the slots are free, so this ends.
-                match group.slots.get(slot).copied().unwrap_or(0) {
-                    0 => break None,
-                    number if is(number as usize - 1) => break Some(number as usize - 1),
-                    _ => slot = (slot + 1) & mask,
-                }
-            }
-        };
-        let Some(number) = found else {
-            return &[];
-        };
-        let end = |number: usize| group.ends.get(number).copied().unwrap_or(0) as usize;
-        let start = number.checked_sub(1).map_or(0, end);
-        let rows = group.rows.get(start..end(number)).unwrap_or_default();
-        match rows.first() {
-            Some(first) if *first < from => {
-                let at = rows.partition_point(|row| *row < from);
-                rows.get(at..).unwrap_or_default()
-            }
-            _ => rows,
+        let mut numbers = [0; Batch::SIZE];
+        for (number, record) in numbers.iter_mut().zip(records) {
+            *number = group.touch_slot(record);
         }
+        let entries = numbers.iter().map(|number| group.touch_entry(*number));
+        entries.fold(0, |all, entry| all ^ entry)
     }
 
     #[inline]
@@ -382,13 +262,8 @@ impl Index {
 
     /// Bytes it takes; what filters take, which rows may share, is not among them.
     pub fn size(&self) -> usize {
-        let group = |g: &Group| {
-            let words = g.words.len() * size_of::<(u16, u64)>() + g.keys.len() * 8;
-            let numbers = g.slots.len() + g.ends.len() + g.rows.len();
-            size_of::<Group>() + words + numbers * 4
-        };
         let tests = self.tests.iter().flat_map(|tests| tests.iter());
         let tests: usize = tests.map(Test::size).sum();
-        self.groups.iter().map(group).sum::<usize>() + self.tested.len() * 4 + tests
+        self.groups.iter().map(Group::size).sum::<usize>() + self.tested.len() * 4 + tests
     }
 }

@@ -7,7 +7,7 @@ use super::map::{Kind, Value};
 use crate::base::lines::{Complaints, Rows};
 use crate::base::part::Shared;
 use crate::enrich::Enricher;
-use crate::record::{Batch, Field, FieldSet, FlowRecord};
+use crate::record::{Batch, Field, FieldSet, FlowRecord, Origin, Rd};
 
 /// A compiled map.
 #[derive(Debug)]
@@ -133,9 +133,6 @@ impl Enricher for Rates {
     }
 }
 
-/// Where a route distinguisher came from, in the four bits above its type: a map.
-const FROM_MAP: u64 = 4 << 60;
-
 /// Sets route distinguishers; the map goes before what the exporter says.
 pub struct Distinguishers(pub Shared<Lookup>);
 
@@ -151,7 +148,7 @@ impl Enricher for Distinguishers {
     fn enrich(&mut self, batch: &mut Batch) {
         for record in batch.records_mut() {
             if let Some(rd) = self.0.find(record) {
-                record.set_mpls_vpn_rd(FROM_MAP | rd);
+                record.set_mpls_vpn_rd(Rd::new(rd, Origin::Map).0);
             }
         }
     }

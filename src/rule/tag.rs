@@ -27,27 +27,49 @@ enum Stack {
 }
 
 /// What a row sets.
-#[derive(Clone, Copy, Debug)]
-enum Set {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sets {
     Nothing,
-    /// A tag: 0 the first, 1 the second.
-    Tag(usize, u64),
-    /// A tag that grows by one with each match, by the number of its counter.
-    Count(usize, u32),
-    Label(Sym),
+    /// The first tag.
+    Tag,
+    /// The second one.
+    Tag2,
+    /// A tag that grows by one with each match.
+    Count,
+    Count2,
+    /// The label.
+    Label,
 }
 
-/// What happens when a row matches.
+impl Sets {
+    /// Which of the two tags it is.
+    #[inline]
+    fn which(self) -> usize {
+        usize::from(matches!(self, Self::Tag2 | Self::Count2))
+    }
+}
+
+/// No jump.
+const NOWHERE: u32 = u32::MAX;
+
+/// What happens when a row matches. Small, since large maps have many.
 #[derive(Clone, Copy, Debug)]
 struct Action {
-    set: Set,
-    tos: Option<u8>,
+    /// The tag, the number of its counter, or the symbol of the label.
+    value: u64,
+    /// The row to go on with, or [`NOWHERE`].
+    jump: u32,
+    sets: Sets,
     stack: Stack,
-    /// Whether a copy is handed out before the jump.
-    copies: bool,
-    /// The row to go on with; none ends it.
-    jump: Option<u32>,
+    tos: u8,
+    /// Whether there is a `tos`; whether a copy is handed out before the jump.
+    flags: u8,
 }
+
+const TOS: u8 = 1;
+const COPIES: u8 = 2;
+
+const _: () = assert!(size_of::<Action>() == 16);
 
 /// A compiled map.
 #[derive(Debug)]
@@ -144,29 +166,31 @@ impl Compiler {
         }
         let number = self.rows.len() as u32;
         let mut action = Action {
-            set: Set::Nothing,
-            tos: None,
+            value: 0,
+            jump: NOWHERE,
+            sets: Sets::Nothing,
             stack: Stack::Replace,
-            copies: false,
-            jump: None,
+            tos: 0,
+            flags: 0,
         };
         for item in &row.items {
             match (item.key.name, &item.value) {
-                ("set_tag" | "id", value) => action.set = self.tag(0, value),
-                ("set_tag2" | "id2", value) => action.set = self.tag(1, value),
+                ("set_tag" | "id", value) => self.tag(0, value, &mut action),
+                ("set_tag2" | "id2", value) => self.tag(1, value, &mut action),
                 ("set_label", Value::Text(text)) => {
                     let label = self.symbols.intern(text.as_bytes());
                     self.homeless |= label == Sym::OVERFLOW;
                     self.gives.insert(Field::Label);
-                    action.set = Set::Label(label);
+                    (action.sets, action.value) = (Sets::Label, u64::from(label.0));
                 }
                 ("set_tos", Value::Number(tos)) => {
                     self.gives.insert(Field::Tos);
-                    action.tos = u8::try_from(*tos).ok();
+                    action.tos = *tos as u8;
+                    action.flags |= TOS;
                 }
                 ("stack", Value::Word("sum")) => action.stack = Stack::Sum,
                 ("stack", _) => action.stack = Stack::Or,
-                ("return", Value::Flag(is)) => action.copies = *is,
+                ("return", Value::Flag(true)) => action.flags |= COPIES,
                 ("label", Value::Text(label)) => {
                     self.labels.entry(label.clone()).or_default().push(number);
                 }
@@ -184,15 +208,19 @@ impl Compiler {
         Ok(())
     }
 
-    fn tag(&mut self, which: usize, value: &Value) -> Set {
+    fn tag(&mut self, which: usize, value: &Value, action: &mut Action) {
         self.gives.insert(TAGS[which]);
         match value {
             Value::Count(first) => {
+                action.value = self.counts.len() as u64;
+                action.sets = [Sets::Count, Sets::Count2][which];
                 self.counts.push(*first);
-                Set::Count(which, self.counts.len() as u32 - 1)
             }
-            Value::Number(tag) => Set::Tag(which, *tag),
-            _ => Set::Nothing,
+            Value::Number(tag) => {
+                action.value = *tag;
+                action.sets = [Sets::Tag, Sets::Tag2][which];
+            }
+            _ => {}
         }
     }
 
@@ -230,14 +258,16 @@ impl Compiler {
                 let message = format!("`jeq` is `{}`; {why}. No jump is made", jump.to);
                 complaints.add(jump.line, jump.column, message);
             }
-            self.actions[jump.row as usize].jump = target;
+            self.actions[jump.row as usize].jump = target.unwrap_or(NOWHERE);
         }
         for action in &mut self.actions {
             // Without a jump there is nothing to go on with after the copy.
-            action.copies &= action.jump.is_some();
+            if action.jump == NOWHERE {
+                action.flags &= !COPIES;
+            }
         }
         TagMap {
-            copies: self.actions.iter().any(|action| action.copies),
+            copies: self.actions.iter().any(|a| a.flags & COPIES != 0),
             index: Arc::new(self.rows.build()),
             symbols: self.symbols,
             actions: self.actions.into(),
@@ -281,13 +311,14 @@ impl TagMap {
         }
         let (mut actions, mut text) = (self.actions.clone(), Vec::new());
         for action in &mut actions {
-            if let Set::Label(label) = &mut action.set {
+            if action.sets == Sets::Label {
                 text.clear();
-                self.symbols.read(*label, &mut text);
-                *label = to.intern(&text);
-                if *label == Sym::OVERFLOW {
+                self.symbols.read(Sym(action.value as u32), &mut text);
+                let label = to.intern(&text);
+                if label == Sym::OVERFLOW {
                     return None;
                 }
+                action.value = u64::from(label.0);
             }
         }
         Some(Arc::new(Self {
@@ -316,6 +347,7 @@ pub struct Tagger {
     counts: Box<[u64]>,
     step: u64,
     joined: Joined,
+    touched: u64,
 }
 
 /// What a record has got so far.
@@ -363,6 +395,7 @@ impl Tagger {
             counts: own.collect(),
             step: workers.max(1) as u64,
             joined: Joined::new(map.symbols.clone()),
+            touched: 0,
             map,
         }
     }
@@ -388,30 +421,35 @@ impl Tagger {
         };
         let mut state = State::default();
         while let Some(action) = map.actions.get(at as usize) {
-            match action.set {
-                Set::Nothing => {}
-                Set::Tag(which, tag) => {
-                    state.tags[which] = Some(stack(action.stack, state.tags[which], tag))
-                }
-                Set::Count(which, counter) => {
-                    let next = self.counts.get_mut(counter as usize);
-                    let tag = next.map_or(0, |next| {
-                        std::mem::replace(next, next.wrapping_add(self.step))
-                    });
-                    state.tags[which] = Some(stack(action.stack, state.tags[which], tag));
-                }
-                Set::Label(label) => {
+            match action.sets {
+                Sets::Nothing => {}
+                Sets::Label => {
+                    let label = Sym(action.value as u32);
                     state.label = Some(match state.label {
                         None | Some(Sym::EMPTY) => label,
                         Some(before) => self.joined.join(before, label),
                     });
                 }
+                sets => {
+                    let mut tag = action.value;
+                    if matches!(sets, Sets::Count | Sets::Count2) {
+                        let next = self.counts.get_mut(tag as usize);
+                        tag = next.map_or(0, |next| {
+                            std::mem::replace(next, next.wrapping_add(self.step))
+                        });
+                    }
+                    let slot = &mut state.tags[sets.which()];
+                    *slot = Some(stack(action.stack, *slot, tag));
+                }
             }
-            state.tos = action.tos.or(state.tos);
-            let Some(from) = action.jump else {
+            if action.flags & TOS != 0 {
+                state.tos = Some(action.tos);
+            }
+            let from = action.jump;
+            if from == NOWHERE {
                 break;
-            };
-            if action.copies {
+            }
+            if action.flags & COPIES != 0 {
                 let mut other = *record;
                 state.put(&mut other);
                 copy(&other);
@@ -434,6 +472,7 @@ impl Tagger {
         rest: &mut dyn FnMut(&mut Batch),
     ) -> Sum {
         self.map.there();
+        self.touched ^= self.map.index.touch(batch.records());
         let mut sum = Sum::default();
         let mut put = |record: &FlowRecord| {
             if out.is_full() {
@@ -477,6 +516,7 @@ impl Enricher for Tagger {
     }
 
     fn enrich(&mut self, batch: &mut Batch) {
+        self.touched ^= self.map.index.touch(batch.records());
         for record in batch.records_mut() {
             self.tag(record, &mut |_| {});
         }

@@ -43,7 +43,6 @@ use crate::encode::{Encoder, Format, Style};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(test)]
@@ -251,7 +250,7 @@ impl FileSink {
             }
             path = self.name(rows.bin, &values);
         }
-        let same = (self.parts.get(&path)).map(|p| Arc::ptr_eq(&p.whose.schema, &rows.schema));
+        let same = (self.parts.get_mut(&path)).map(|p| p.goes_on(rows));
         if same != Some(true) {
             if same.is_some() {
                 // Two aggregations write to one file, or one has changed with a reload: the
@@ -423,6 +422,10 @@ impl Sink for FileSink {
         (self.parts.values_mut())
             .try_for_each(Part::sync)
             .map_err(|e| retry(&e))
+    }
+
+    fn holds(&self) -> bool {
+        self.parts.values().any(Part::is_lost_by_a_crash)
     }
 
     fn idle(&mut self) -> Result<Option<Duration>, SinkError> {

@@ -212,7 +212,7 @@ impl SchemaFile {
             return;
         };
         let (id, schema) = (rows.id.aggregate, &rows.schema);
-        if (self.known.iter()).any(|(known, s)| *known == id && Arc::ptr_eq(s, schema)) {
+        if (self.known.iter()).any(|(known, s)| *known == id && s.is_like(schema)) {
             return;
         }
         let Some(mut text) = format.describe(schema, style) else {

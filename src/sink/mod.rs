@@ -135,6 +135,12 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// Whether rows it has taken would be lost if weir died now, as those in a file that is not
+    /// complete: then the spool keeps them until this is no longer so.
+    fn holds(&self) -> bool {
+        false
+    }
+
     /// Called when the queue has run empty: for timeouts and housekeeping. Gives the time after
     /// which it wants to be called again; none when it has nothing to do until rows come.
     ///

@@ -2,6 +2,7 @@
 //! place when it is appended to. Its length after the last whole batch is known, and a failure
 //! leads back to that length.
 
+use super::Rows;
 use super::access::Access;
 use crate::base::time::Nanos;
 use crate::encode::Encoder;
@@ -48,6 +49,14 @@ pub struct Whose {
     pub values: Vec<Vec<u8>>,
 }
 
+/// What a failure leads back to.
+#[derive(Debug)]
+struct Mark {
+    len: u64,
+    /// Where rows are kept over the end of a batch: what keeps them, and what they contain.
+    kept: Option<(Box<Encoder>, Arc<Schema>)>,
+}
+
 /// A file that is being written.
 #[derive(Debug)]
 pub struct Part {
@@ -71,7 +80,7 @@ pub struct Part {
     /// What stands before the first row that is added: a heading, or the end of a torn line.
     lead: Vec<u8>,
     committed: bool,
-    mark: Option<(u64, Option<Box<Encoder>>)>,
+    mark: Option<Mark>,
     /// Rows of this flush, those of the batch that is not committed, and since when.
     rows: u64,
     fresh: u64,
@@ -113,6 +122,38 @@ impl Part {
         }
     }
 
+    /// Whether these rows can follow the ones that are there. After a reload, and out of the
+    /// spool, their texts are in another store: then the encoder goes on with that.
+    pub fn goes_on(&mut self, rows: &Rows) -> bool {
+        let schema = &self.whose.schema;
+        if self.whose.aggregate != rows.id.aggregate || !schema.is_like(&rows.schema) {
+            return false;
+        }
+        if !schema.is_same(&rows.schema) {
+            self.mark();
+            let schema = rows.schema.clone();
+            self.encoder.adopt(schema.clone(), &mut self.pending);
+            self.whose.schema = schema;
+        }
+        true
+    }
+
+    /// Remembers what a failure leads back to, at the first rows of a batch.
+    fn mark(&mut self) {
+        if self.mark.is_none() {
+            let kept = self.encoder.copy();
+            self.mark = Some(Mark {
+                len: self.len,
+                kept: kept.map(|encoder| (encoder, self.whose.schema.clone())),
+            });
+        }
+    }
+
+    /// Whether a crash would take away what is in it.
+    pub fn is_lost_by_a_crash(&self) -> bool {
+        self.committed && (!self.mode.in_place() || self.encoder.keeps())
+    }
+
     /// Whether a file descriptor is in use.
     pub fn is_open(&self) -> bool {
         self.file.is_some()
@@ -131,9 +172,7 @@ impl Part {
         if !self.begun {
             self.open()?;
         }
-        if self.mark.is_none() {
-            self.mark = Some((self.len, self.encoder.copy()));
-        }
+        self.mark();
         self.fresh += (words.len() / self.whose.schema.row_words().max(1)) as u64;
         self.encoder.rows(words, flushed, &mut self.pending);
         if self.pending.len() >= PENDING {
@@ -178,7 +217,7 @@ impl Part {
 
     /// Forgets the batch that is not committed.
     pub fn rollback(&mut self) {
-        let Some((len, kept)) = self.mark.take() else {
+        let Some(Mark { len, kept }) = self.mark.take() else {
             return;
         };
         self.fresh = 0;
@@ -188,7 +227,10 @@ impl Part {
         }
         self.len = len;
         match kept {
-            Some(kept) => self.encoder = *kept,
+            Some((encoder, schema)) => {
+                self.encoder = *encoder;
+                self.whose.schema = schema;
+            }
             None => self.encoder.forget(),
         }
         // The next to open the file cuts it, if this does not succeed now.

@@ -78,8 +78,16 @@ impl<W: Write + Send> Print<W> {
     fn stream(&mut self, rows: &Rows) -> usize {
         let id = rows.id.aggregate;
         let known = self.streams.iter().position(|s| s.aggregate == id);
-        let fits = |at: &usize| Arc::ptr_eq(&self.streams[*at].schema, &rows.schema);
-        if let Some(at) = known.filter(fits) {
+        if let Some(at) = known
+            && let Some(stream) = self.streams.get_mut(at)
+            && stream.schema.is_like(&rows.schema)
+        {
+            if !stream.schema.is_same(&rows.schema) {
+                // After a reload, and out of the spool, texts are in another store.
+                let schema = rows.schema.clone();
+                (stream.encoder).adopt(schema.clone(), &mut self.pending);
+                stream.schema = schema;
+            }
             return at;
         }
         let stream = Stream {
@@ -173,6 +181,10 @@ impl<W: Write + Send> Print<W> {
 }
 
 impl<W: Write + Send> Sink for Print<W> {
+    fn holds(&self) -> bool {
+        self.streams.iter().any(|stream| stream.encoder.keeps())
+    }
+
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
         if self.gone {
             return Err(SinkError::Refused("standard output was closed".into()));
@@ -264,6 +276,29 @@ mod tests {
              {\"event_type\":\"purge_close\",\"writer_id\":\"x/1\",\"purged_entries\":2,\
              \"total_entries\":2,\"duration\":0}\n"
         );
+    }
+
+    #[test]
+    fn texts_are_those_of_the_store_that_the_rows_came_with() {
+        let mut out = Vec::new();
+        let mut print = Print::new(&mut out, Format::Csv, Style::default());
+        for (sequence, text) in [(0, "red"), (1, "green"), (2, "blue")] {
+            let symbols = Arc::new(crate::base::intern::Interner::new(4096));
+            let mut record = crate::record::FlowRecord::new();
+            record.set_label(symbols.intern(text.as_bytes()));
+            let schema = Schema::new("a", &[Label], Default::default(), symbols);
+            let mut words = vec![0; schema.row_words()];
+            schema.key.pack(&record, &mut words[..schema.key.len()]);
+            let schema = Arc::new(schema);
+            let batch = Rows {
+                schema,
+                words,
+                ..rows(sequence, 0, true)
+            };
+            print.write(&batch).unwrap();
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "LABEL,PACKETS,BYTES\nred,0,0\ngreen,0,0\nblue,0,0\n");
     }
 
     /// Takes so many bytes, then fails until it is refilled.

@@ -2,8 +2,10 @@
 //!
 //! A batch is one transaction. In the same transaction its identity is stored in the table
 //! `weir_batch`, so a batch that comes again after a crash of the machine's patience (a lock, a
-//! full disk) is counted once. Tables are created when rows come for them; all fields of the key
-//! are the primary key, counters are added, flags OR-ed, times kept as the smallest or largest.
+//! full disk), or after a crash of weir out of the spool, is counted once. Batches of a run may
+//! come in any order, so what is stored are stretches of sequence numbers. Tables are created when
+//! rows come for them; all fields of the key are the primary key, counters are added, flags OR-ed,
+//! times kept as the smallest or largest.
 //!
 //! Settings, beside those of [`format::values`]:
 //!
@@ -143,13 +145,18 @@ impl SqliteSink {
         let pragma = format!("PRAGMA journal_mode = {mode}");
         // Where the mode can not be had, the one there is will do.
         let _: String = connection.query_row(&pragma, [], |row| row.get(0))?;
+        // What an earlier layout knows are runs that are over and had no spool.
+        let sql = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = 'sequence'";
+        if connection.query_row(sql, [BATCHES], |row| row.get::<_, i64>(0))? > 0 {
+            connection.execute_batch(&format!("DROP TABLE {BATCHES}"))?;
+        }
         let kibibytes = settings.cache >> 10;
         connection.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA cache_size = -{kibibytes};
              CREATE TABLE IF NOT EXISTS {BATCHES} (
                output TEXT NOT NULL, run INTEGER NOT NULL, aggregate INTEGER NOT NULL,
-               sequence INTEGER NOT NULL, stored INTEGER NOT NULL,
-               PRIMARY KEY (output, run, aggregate)
+               first INTEGER NOT NULL, last INTEGER NOT NULL, stored INTEGER NOT NULL,
+               PRIMARY KEY (output, run, aggregate, first)
              ) WITHOUT ROWID"
         ))?;
         let old = wall().seconds() as i64 - REMEMBER;
@@ -239,20 +246,51 @@ impl SqliteSink {
     }
 }
 
-/// Whether this batch, or a later one, of its aggregation is there. Batches come in order.
-fn stored(to: &Transaction<'_>, output: &str, rows: &Rows) -> rusqlite::Result<bool> {
-    let sql =
-        format!("SELECT sequence FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3");
-    let key = params![output, rows.id.run as i64, rows.id.aggregate];
-    let last: Option<i64> = to.query_row(&sql, key, |row| row.get(0)).optional()?;
-    Ok(last.is_some_and(|last| last >= rows.id.sequence as i64))
+/// The stretch of sequence numbers that begins at `at` or before, if there is one.
+fn stretch(
+    of: &Transaction<'_>,
+    output: &str,
+    rows: &Rows,
+    at: i64,
+) -> rusqlite::Result<Option<(i64, i64)>> {
+    let sql = format!(
+        "SELECT first, last FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 \
+         AND first <= ?4 ORDER BY first DESC LIMIT 1"
+    );
+    let key = params![output, rows.id.run as i64, rows.id.aggregate, at];
+    of.query_row(&sql, key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
 }
 
+/// Whether this batch is there.
+fn stored(to: &Transaction<'_>, output: &str, rows: &Rows) -> rusqlite::Result<bool> {
+    let sequence = rows.id.sequence as i64;
+    let found = stretch(to, output, rows, sequence)?;
+    Ok(found.is_some_and(|(_, last)| last >= sequence))
+}
+
+/// Adds this batch to the stretches, and joins those that it fills the gap between.
 fn remember(to: &Transaction<'_>, output: &str, rows: &Rows) -> rusqlite::Result<()> {
-    let sql = format!("INSERT OR REPLACE INTO {BATCHES} VALUES (?1, ?2, ?3, ?4, ?5)");
     let (run, sequence) = (rows.id.run as i64, rows.id.sequence as i64);
+    let aggregate = rows.id.aggregate;
+    let (mut first, mut last) = (sequence, sequence);
+    if let Some((before, end)) = stretch(to, output, rows, sequence)?
+        && end == sequence - 1
+    {
+        first = before;
+    }
+    if let Some((behind, end)) = stretch(to, output, rows, sequence + 1)?
+        && behind == sequence + 1
+    {
+        last = end;
+        let sql = format!(
+            "DELETE FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 AND first = ?4"
+        );
+        to.execute(&sql, params![output, run, aggregate, behind])?;
+    }
+    let sql = format!("INSERT OR REPLACE INTO {BATCHES} VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
     let now = wall().seconds() as i64;
-    to.execute(&sql, params![output, run, rows.id.aggregate, sequence, now])?;
+    to.execute(&sql, params![output, run, aggregate, first, last, now])?;
     Ok(())
 }
 

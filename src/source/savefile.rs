@@ -26,6 +26,9 @@ pub const MAX_FRAME: usize = 256 * 1024;
 pub const MAX_CLAIM: u32 = 128 * 1024 * 1024;
 /// Size of the buffer: the longest frame and as much again as headers and options may need.
 pub const BUFFER: usize = MAX_FRAME + 64 * 1024;
+
+/// Bytes read at once: few enough that they are still in a small cache when they are decoded.
+const PIECE: usize = 64 * 1024;
 /// Most interfaces in a section of a pcapng file.
 pub const MAX_INTERFACES: usize = 4096;
 /// The longest time to wait before a file is read.
@@ -286,7 +289,8 @@ impl SavefileSource {
         self.buffer.copy_within(self.from..self.to, 0);
         (self.from, self.to) = (0, self.to.saturating_sub(self.from));
         let space = self.buffer.get_mut(self.to..).unwrap_or(&mut []);
-        let n = self.input.read(space)?;
+        let most = space.len().min(PIECE);
+        let n = self.input.read(space.get_mut(..most).unwrap_or(&mut []))?;
         self.to = self.to.saturating_add(n);
         Ok(n)
     }

@@ -174,6 +174,12 @@ impl Daemon {
         texts.map(of).sum()
     }
 
+    /// Ends it without a warning.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Ends it in order; gives its log.
     pub fn stop(mut self) -> String {
         self.signal("TERM");

@@ -38,6 +38,7 @@ impl Bins {
     pub fn every(self) -> Option<String> {
         match self {
             Self::Months(1) => Some("month".into()),
+            Self::Months(n @ 2..=12) => Some(format!("{n} months")),
             Self::Months(_) => None,
             Self::Seconds(604_800) => Some("week".into()),
             Self::Seconds(86_400) => Some("day".into()),
@@ -88,6 +89,7 @@ mod tests {
         }
         assert_eq!(Bins::Seconds(86_400).every().as_deref(), Some("day"));
         assert_eq!(Bins::Seconds(7200).every().as_deref(), Some("2h"));
-        assert_eq!(Bins::Months(2).every(), None);
+        assert_eq!(Bins::Months(2).every().as_deref(), Some("2 months"));
+        assert_eq!(Bins::Months(13).every(), None);
     }
 }

@@ -24,6 +24,17 @@ const ENTRY: u64 = 512;
 /// Entries of a plugin's cache where none are given.
 const ENTRIES: u64 = 16_411;
 
+/// Keys that name maps and lists.
+const MAPS: &[&str] = &[
+    "pre_tag_map",
+    "sampling_map",
+    "flow_to_rd_map",
+    "networks_file",
+    "ports_file",
+    "protos_file",
+    "tos_file",
+];
+
 /// What is to be known of a key that has no effect, or another one than it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -252,6 +263,12 @@ impl Compiler<'_> {
             && let Some(line) = core.line("nfacctd_templates_file")
         {
             push(&mut self.file.top, "templates", line, raw(&line.value));
+        }
+        // Rows with mistakes are left out there, were it all of them.
+        let plugins = self.settings.plugins.iter().map(|p| &p.values);
+        let mut all = plugins.chain([core]).flat_map(|values| values.iter());
+        if let Some(line) = all.find(|line| MAPS.contains(&line.key.name)) {
+            push(&mut self.file.top, "empty_maps", line, Raw::Bool(true));
         }
         if self.settings.daemon.collects() {
             let mut limits = Options::new("limits", Place::default());

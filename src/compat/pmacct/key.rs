@@ -277,13 +277,15 @@ impl Take {
             | Self::User
             | Self::Plugins => Some(Value::Text(given.into())),
         };
-        value.ok_or_else(|| match self {
-            Self::Words(words) => {
-                let near = nearest(&given.to_ascii_lowercase(), words.iter().copied());
-                let near = near.map(|n| format!("; did you mean `{n}`?"));
-                self.words() + &near.unwrap_or_default()
-            }
-            _ => self.words(),
+        value.ok_or_else(|| {
+            let words = match self {
+                Self::Words(words) => words.to_vec(),
+                Self::Facility => syslog::FACILITIES.iter().map(|(name, _)| *name).collect(),
+                _ => Vec::new(),
+            };
+            let near = nearest(&given.to_ascii_lowercase(), words);
+            let near = near.map(|n| format!("; did you mean `{n}`?"));
+            self.words() + &near.unwrap_or_default()
         })
     }
 }

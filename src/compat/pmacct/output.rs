@@ -59,6 +59,35 @@ fn items(values: &Values, key: &str) -> Vec<String> {
     items.map(String::from).collect()
 }
 
+/// The same, each with its place.
+fn placed(line: &Line) -> Vec<(String, Place)> {
+    let Value::Text(text) = &line.value else {
+        return Vec::new();
+    };
+    let mut items = Vec::new();
+    let mut before = 0u32;
+    for part in text.split(',') {
+        let blanks = part.chars().take_while(|c| c.is_whitespace()).count();
+        let column = before.saturating_add(u32::try_from(blanks).unwrap_or(u32::MAX));
+        let mut at = line.value_at;
+        if at.line > 0 {
+            at.column = at.column.saturating_add(column);
+        }
+        if !part.trim().is_empty() {
+            items.push((part.trim().into(), at));
+        }
+        let length = u32::try_from(part.chars().count()).unwrap_or(u32::MAX);
+        before = before.saturating_add(length).saturating_add(1);
+    }
+    items
+}
+
+/// A list of such items.
+fn list(line: &Line) -> Raw {
+    let items = placed(line).into_iter();
+    Raw::List(items.map(|(item, at)| (Raw::Text(item), at)).collect())
+}
+
 fn texts(items: &[String], place: Place) -> Raw {
     let items = items.iter().map(|i| (Raw::Text(i.clone()), place));
     Raw::List(items.collect())
@@ -88,7 +117,7 @@ fn primitives(compiler: &mut Compiler<'_>, plugin: &Plugin) -> Vec<String> {
     let line = plugin.values.line("aggregate");
     let place = line.map_or(plugin.place, |line| line.value_at);
     let mut by: Vec<String> = Vec::new();
-    for item in items(&plugin.values, "aggregate") {
+    for (item, at) in line.map(placed).unwrap_or_default() {
         let item: String = item.split_whitespace().collect();
         let item = item.to_lowercase();
         let known = compiler.primitive(&item);
@@ -98,7 +127,7 @@ fn primitives(compiler: &mut Compiler<'_>, plugin: &Plugin) -> Vec<String> {
             let near = nearest(&item, words);
             let near = near.map(|near| format!("; did you mean `{near}`?"));
             let message = format!("no primitive `{item}`{}", near.unwrap_or_default());
-            compiler.wrong(place, message);
+            compiler.wrong(at, message);
         } else if !by.contains(&item) {
             by.push(item);
         }
@@ -146,7 +175,7 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
         let filters = items(values, "aggregate_filter");
         match filters.as_slice() {
             [one] => push(options, "filter", line, Raw::Text(one.clone())),
-            all => push(options, "filter", line, texts(all, line.value_at)),
+            _ => push(options, "filter", line, list(line)),
         }
     }
     for (name, key) in [
@@ -156,8 +185,7 @@ fn aggregate(compiler: &mut Compiler<'_>, plugin: &Plugin, name: &str, by: &[Str
         ("preprocess", "print_preprocess"),
     ] {
         if let Some(line) = values.line(key) {
-            let items = items(values, key);
-            push(options, name, line, texts(&items, line.value_at));
+            push(options, name, line, list(line));
         }
     }
     copy(
@@ -207,7 +235,7 @@ fn times(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin) {
         copy(options, values, &[("offset", "print_history_offset")]);
     }
     if let (Some(line), None) = (&history, &every) {
-        let text = "bins of several months are not built: rows have no bins";
+        let text = "bins are a year long at the most: rows have no bins";
         compiler.note(line, &section, text);
     }
     let refresh = name::refresh(values);

@@ -3,6 +3,7 @@
 use super::compile::{Compiler, section};
 use super::rows;
 use crate::base::options::{Options, Place, Raw};
+use crate::config::primitive;
 use crate::rule::map::{self, Row, Value};
 
 /// Reads the map, and adds sections for what the aggregations name.
@@ -20,16 +21,39 @@ pub fn compile(compiler: &mut Compiler<'_>) {
             for message in bad {
                 compiler.warn(line.value_at, message);
             }
+            let mut known: Vec<(String, u32)> = Vec::new();
             for row in rows {
-                add(compiler, &row, line.value_at);
+                let name = row.text("name").unwrap_or_default().to_lowercase();
+                match clash(&name, &known) {
+                    Some(why) => {
+                        let message = format!("{path}:{}: {why}; the row is left out", row.line);
+                        compiler.warn(line.value_at, message);
+                    }
+                    None => {
+                        known.push((name.clone(), row.line));
+                        add(compiler, name, &row, line.value_at);
+                    }
+                }
             }
         }
         Err(why) => compiler.wrong(line.value_at, why),
     }
 }
 
-fn add(compiler: &mut Compiler<'_>, row: &Row, place: Place) {
-    let name = row.text("name").unwrap_or_default().to_lowercase();
+/// Why a row can not give its name to a primitive, where it can not.
+fn clash(name: &str, known: &[(String, u32)]) -> Option<String> {
+    if primitive::words().any(|word| word == name) {
+        return Some(format!(
+            "name `{name}` is that of a primitive that is there by itself"
+        ));
+    }
+    let (_, first) = known.iter().find(|(other, _)| other == name)?;
+    Some(format!(
+        "name `{name}` is that of line {first} already; capitals make no difference"
+    ))
+}
+
+fn add(compiler: &mut Compiler<'_>, name: String, row: &Row, place: Place) {
     compiler.own.push(name.clone());
     if !compiler.asks(&name) {
         return;

@@ -172,7 +172,14 @@ impl Settings {
                 return;
             };
             for item in split(text) {
-                self.plugin(item.trim(), line, warnings);
+                let before = (item.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+                let before = text.get(..before).unwrap_or_default().chars().count();
+                let mut place = line.value_at;
+                if place.line > 0 {
+                    let before = u32::try_from(before).unwrap_or(u32::MAX);
+                    place.column = place.column.saturating_add(before);
+                }
+                self.plugin(item, place, warnings);
             }
         }
         for line in given {
@@ -196,8 +203,7 @@ impl Settings {
         }
     }
 
-    fn plugin(&mut self, item: &str, line: &Line, warnings: &mut Vec<Problem>) {
-        let place = line.value_at;
+    fn plugin(&mut self, item: &str, place: Place, warnings: &mut Vec<Problem>) {
         let mut warn = |message: String| warnings.push(Problem { place, message });
         let (kind, name) = match item.split_once('[') {
             Some((kind, rest)) => (kind.trim(), rest.trim_end_matches(']').trim()),

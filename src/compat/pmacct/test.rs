@@ -230,6 +230,80 @@ fn a_collector_becomes_sections() {
     );
 }
 
+#[test]
+fn a_primitive_has_a_name_of_its_own() {
+    let map = "name=one field_type=234 len=4 semantics=u_int\n\
+               name=Proto field_type=235 len=4 semantics=u_int\n\
+               name=ONE field_type=235 len=4 semantics=hex\n";
+    let lines = Lines::parse("plugins: print\naggregate: one, proto\naggregate_primitives: p\n");
+    let there = |_: &str| Ok(Box::new(map.as_bytes()) as Box<dyn std::io::BufRead>);
+    let compiled = compile(Daemon::Nfacctd, lines, &there);
+    assert_eq!(compiled.problems, []);
+    let said: Vec<_> = compiled
+        .warnings
+        .iter()
+        .map(|p| p.message.as_str())
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "p:2: name `proto` is that of a primitive that is there by itself; the row is left out",
+            "p:3: name `one` is that of line 1 already; capitals make no difference; \
+             the row is left out",
+        ]
+    );
+    let shown = write::show(&compiled.file, &[]);
+    assert_eq!(shown.matches("[primitive.one]").count(), 1);
+    assert!(shown.contains("element = 234"), "{shown}");
+}
+
+#[test]
+fn what_shows_in_no_row_becomes_settings() {
+    let probe = "plugins: print\naggregate: proto\npcap_interface: eth0\npcap_ifindex: none\n\
+                 pcap_direction: in\npromisc: false\nsnaplen: 200\npmacctd_pipe_size: 4194304\n\
+                 debug: true\nsyslog: local3\n";
+    let shown = toml(Daemon::Pmacctd, probe);
+    for want in [
+        "interface = \"eth0\"",
+        "index = 0",
+        "direction = \"in\"",
+        "promiscuous = false",
+        "snap = 200",
+        "ring = 4194304",
+        "level = \"debug\"",
+        "to = \"syslog\"\nfacility = \"local3\"",
+    ] {
+        assert!(shown.contains(want), "{want}\n{shown}");
+    }
+    let collector = "plugins: print\naggregate: proto\nnfacctd_pipe_size: 4096000\n\
+                     nfacctd_allow_file: allow\nnfacctd_templates_file: templates\n\
+                     timestamps_utc: true\nprint_cache_entries: 100000\n";
+    let shown = toml(Daemon::Nfacctd, collector);
+    for want in [
+        "memory = \"75 MiB\"",
+        "receive_buffer = 4096000",
+        "allow_file = \"allow\"",
+        "templates = \"templates\"",
+        "timezone = \"UTC\"",
+    ] {
+        assert!(shown.contains(want), "{want}\n{shown}");
+    }
+    let map = "ifname=eth0 ifindex=7\nifname=eth1 ifindex=8 direction=out\n";
+    let lines = "plugins: print\npcap_interfaces_map: i\npcap_ifindex: map\n";
+    let there = |_: &str| Ok(Box::new(map.as_bytes()) as Box<dyn std::io::BufRead>);
+    let compiled = compile(Daemon::Pmacctd, Lines::parse(lines), &there);
+    let shown = write::show(&compiled.file, &[]);
+    for want in [
+        "[input.eth0]",
+        "index = 7",
+        "[input.eth1]",
+        "index = 8",
+        "\"out\"",
+    ] {
+        assert!(shown.contains(want), "{want}\n{shown}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_upsets_the_compiler(

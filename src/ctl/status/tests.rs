@@ -23,6 +23,7 @@ fn report() -> Report {
     };
     let mut health = Health {
         queue: (0, 65536),
+        spool: None,
         failing: Some("disk \"x\" is full".into()),
         last_success: Nanos::new(1_700_000_000, 0),
         ..Health::default()

@@ -297,3 +297,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn rows_of_another_store_of_texts_go_on_in_the_block() {
+    let with = |word: &str| {
+        let symbols = Arc::new(crate::base::intern::Interner::new(4096));
+        let mut record = crate::record::FlowRecord::new();
+        record.set_label(symbols.intern(word.as_bytes()));
+        let schema = Schema::new("a", &[Label], Default::default(), symbols);
+        let mut row = vec![0; schema.row_words()];
+        schema.key.pack(&record, &mut row[..schema.key.len()]);
+        (Arc::new(schema), row)
+    };
+    let (one, red) = with("red");
+    let (two, green) = with("green");
+    let mut encoder = Encoder::new(Format::Avro, one, &Style::default());
+    let mut out = Vec::new();
+    encoder.begin(true, &mut out);
+    encoder.rows(&red, Nanos(1), &mut out);
+    encoder.adopt(two, &mut out);
+    encoder.rows(&green, Nanos(1), &mut out);
+    encoder.finish(&mut out);
+    let labels = read(&out).into_iter().map(|row| {
+        let text = shown(&row);
+        text.split(' ').next().unwrap().to_string()
+    });
+    assert_eq!(
+        labels.collect::<Vec<_>>(),
+        ["label=\"red\"", "label=\"green\""]
+    );
+}

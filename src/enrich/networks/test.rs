@@ -7,8 +7,9 @@ fn networks(text: &str) -> (Networks, Complaints) {
     for (n, row) in text.lines().enumerate() {
         reader.row(n as u32 + 1, 1, row, &mut complaints);
     }
-    assert_eq!(reader.refused(), complaints.count());
-    (reader.finish(), complaints)
+    let (networks, refused) = reader.finish(&mut complaints);
+    assert_eq!(refused, complaints.count());
+    (networks, complaints)
 }
 
 fn ip(text: &str) -> Ip {
@@ -35,9 +36,9 @@ fn rows_have_a_prefix_and_what_stands_before_it() {
         ("10.3.0.1", 16, 64504, 0, Some("192.0.2.7")),
         ("2001:db8::1", 32, 64503, 64510, Some("192.0.2.9")),
     ] {
-        let said = networks.find(ip(address)).unwrap();
+        let Found { bits: length, said } = networks.find(ip(address)).unwrap();
         assert_eq!(
-            (said.bits, said.asn, said.peer),
+            (length, said.asn, said.peer),
             (bits, asn, peer),
             "{address}"
         );
@@ -74,7 +75,7 @@ fn bad_rows_are_told_with_their_column() {
         assert!(networks.is_empty());
     }
     let (networks, complaints) = networks("1,10.0.0.0/8\n2,10.0.0.0/8");
-    assert_eq!(networks.find(ip("10.0.0.1")).unwrap().asn, 1);
+    assert_eq!(networks.find(ip("10.0.0.1")).unwrap().said.asn, 1);
     assert!(complaints.problems()[0].message.contains("there already"));
 }
 

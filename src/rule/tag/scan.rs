@@ -116,6 +116,7 @@ const FIELDS: &[Field] = &[
     Field::EgressVrfId,
     Field::SamplingDirection,
     Field::ExportProtoVersion,
+    Field::RecordKind,
     Field::MplsVpnRd,
 ];
 
@@ -165,7 +166,8 @@ fn holds(item: &Item, r: &FlowRecord) -> bool {
     let within = |field, address, prefix: &Prefix| has(field) && prefix.holds(address);
     let (version, id) = (r.export_proto_version(), u64::from(r.export_proto_sysid()));
     let known = has(Field::ExportProtoVersion);
-    let event = has(Field::NatEvent) || has(Field::FwEvent);
+    let event = has(Field::RecordKind) && r.record_kind() == 1;
+    let traffic = !has(Field::RecordKind) || r.record_kind() == 0;
     let is = match (item.key.name, &item.value) {
         ("ip", Value::Prefix(p)) => within(Field::PeerSrcIp, r.peer_src_ip(), p),
         ("src_net", Value::Prefix(p)) => within(Field::SrcHost, r.src_host(), p),
@@ -193,9 +195,9 @@ fn holds(item: &Item, r: &FlowRecord) -> bool {
             known && (id == *n || version == 5 && id & 0xff == *n)
         }
         ("sample_type", Value::Text(word)) => match word.as_str() {
-            "flow" => !event,
+            "flow" => traffic,
             "event" => event,
-            _ => !event && has(Field::SrcHost) && r.src_host().as_v4().is_none(),
+            _ => traffic && has(Field::SrcHost) && r.src_host().as_v4().is_none(),
         },
         ("mpls_vpn_rd", Value::Number(n)) => {
             has(Field::MplsVpnRd) && r.mpls_vpn_rd() << 4 == n << 4

@@ -5,7 +5,7 @@ use crate::base::Maps;
 use crate::base::addr::{Ip, Mac};
 use crate::base::lines;
 use crate::base::part::Only;
-use crate::record::FIELDS;
+use crate::record::TABLE;
 use std::net::IpAddr;
 
 pub(super) fn ip(text: &str) -> Ip {
@@ -17,7 +17,7 @@ pub(super) fn shared(map: TagMap) -> Shared<TagMap> {
 }
 
 pub(super) fn everything() -> FieldSet {
-    FIELDS.iter().map(|info| info.field).collect()
+    TABLE.iter().map(|info| info.field).collect()
 }
 
 /// A map for records with the fields `given`, and what is wrong with it.
@@ -123,8 +123,13 @@ const KEYS: &[(&str, Set, Set)] = &[
         |r| engine(r, 10, 0x0209),
     ),
     ("agent_id=9", |r| engine(r, 5, 9), |r| engine(r, 10, 9)),
-    ("sample_type=flow", |_| {}, |r| r.set_nat_event(1)),
-    ("sample_type=event", |r| r.set_fw_event(2), |_| {}),
+    ("sample_type=flow", |_| {}, |r| r.set_record_kind(1)),
+    (
+        "sample_type=option",
+        |r| r.set_record_kind(2),
+        |r| r.set_record_kind(0),
+    ),
+    ("sample_type=event", |r| r.set_record_kind(1), |_| {}),
     (
         "sample_type=flow-ipv4",
         |r| r.set_src_host(ip("192.0.2.1")),
@@ -135,7 +140,11 @@ const KEYS: &[(&str, Set, Set)] = &[
         |r| r.set_src_host(ip("2001:db8::1")),
         |r| r.set_src_host(ip("192.0.2.1")),
     ),
-    ("sample_type=flow-mpls-ipv4", |_| {}, |r| r.set_nat_event(1)),
+    (
+        "sample_type=flow-mpls-ipv4",
+        |_| {},
+        |r| r.set_record_kind(2),
+    ),
     (
         "nexthop=192.0.2.1",
         |r| r.set_next_hop(ip("192.0.2.1")),
@@ -319,7 +328,6 @@ fn every_key_of_the_dictionary_is_used_or_refused_with_a_reason() {
         ("comms=65000:1", "needs routes"),
         ("src_roa=v", "needs routes"),
         ("dst_roa=i", "needs routes"),
-        ("sample_type=option", "options data make no records"),
         ("sample_type=0:1", "weir does not keep it"),
     ];
     let symbols = Arc::new(Interner::new(4096));
@@ -642,4 +650,51 @@ fn a_hundred_thousand_rows_are_read_in_little_time() {
     assert!(map.size() < 20 << 20, "{}", map.size());
     // Without optimisation, on a busy machine.
     assert!(took.as_secs() < 60, "{took:?}");
+}
+
+#[test]
+fn a_row_with_all_that_can_be_asked_at_once_is_found() {
+    let mut conditions = Vec::new();
+    let mut set: Vec<Set> = Vec::new();
+    // One of each key that goes with the others.
+    for (condition, yes, _) in KEYS {
+        let key = condition.split('=').next().unwrap();
+        let apart = [
+            "engine_id",
+            "engine_type",
+            "agent_id",
+            "sample_type",
+            "is_nsel",
+            "is_nel",
+            "is_multicast",
+        ];
+        let seen = conditions
+            .iter()
+            .any(|c: &String| c.starts_with(&format!("{key}=")));
+        if !apart.contains(&key) && !seen {
+            conditions.push(condition.to_string());
+            set.push(*yes);
+        }
+    }
+    assert!(conditions.len() > 25);
+    // Two of one kind, so that they are not compared one by one.
+    let all = conditions.join(" ");
+    let text = format!(
+        "set_tag=1 {all}\nset_tag=2 {}\nset_tag=3 {}\nset_tag=4 {}",
+        all.replace("vlan=300", "vlan=301"),
+        all.replace("vlan=300", "vlan=302"),
+        all.replace("vlan=300", "vlan=303")
+    );
+    let mut rig = Rig::new(&text);
+    for (vlan, want) in [(300, 1), (301, 2), (303, 4), (304, 0)] {
+        let record = rig.run(|r| {
+            set.iter().for_each(|set| set(r));
+            r.set_mpls_vpn_rd(65_000 << 32 | 1);
+            // Conditions on one field that say different things.
+            r.set_ingress_vrf_id(1_610_612_741);
+            r.set_egress_vrf_id(7);
+            r.set_vlan(vlan);
+        });
+        assert_eq!(record.tag(), want, "{vlan}");
+    }
 }

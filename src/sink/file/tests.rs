@@ -454,3 +454,51 @@ fn a_folder_that_is_removed_holds_up_nothing_that_comes_later() {
     sink.write(&rows(2, 300, &[(3, 80)], true)).unwrap();
     assert!(dir.path().join("in/300.csv").exists());
 }
+
+/// Rows with a text whose symbol is the same in every store and means something else in each.
+fn labelled(sequence: u64, word: &str, last: bool) -> Rows {
+    let symbols = Arc::new(Interner::new(4096));
+    let mut record = FlowRecord::new();
+    record.set_label(symbols.intern(word.as_bytes()));
+    let options = schema::Options::default();
+    let schema = Schema::new("talkers", &[Field::Label], options, symbols);
+    let mut words = vec![0; schema.row_words()];
+    schema.key.pack(&record, &mut words[..schema.key.len()]);
+    Rows {
+        schema: Arc::new(schema),
+        words,
+        ..rows(sequence, 300, &[], last)
+    }
+}
+
+#[test]
+fn texts_of_several_stores_are_one_file() {
+    const FORMATS: [(&str, &str); 3] = [
+        ("csv", "LABEL,PACKETS,BYTES\nred,0,0\ngreen,0,0\nblue,0,0\n"),
+        (
+            "json",
+            "{\"event_type\":\"purge\",\"label\":\"red\",\"packets\":0,\"bytes\":0}\n\
+             {\"event_type\":\"purge\",\"label\":\"green\",\"packets\":0,\"bytes\":0}\n\
+             {\"event_type\":\"purge\",\"label\":\"blue\",\"packets\":0,\"bytes\":0}\n",
+        ),
+        (
+            "table",
+            "LABEL  PACKETS  BYTES\nred          0      0\ngreen        0      0\n\
+             blue         0      0\n",
+        ),
+    ];
+    for (format, want) in FORMATS {
+        for file in ["f-%M", "f"] {
+            let dir = TempDir::new().unwrap();
+            let mut sink = sink(dir.path(), file, &[("format", text(format))]);
+            sink.write(&labelled(0, "red", false)).unwrap();
+            let complete = file == "f" && format != "table";
+            assert_eq!(sink.holds(), !complete, "{format} {file}");
+            sink.write(&labelled(1, "green", false)).unwrap();
+            sink.write(&labelled(2, "blue", true)).unwrap();
+            assert!(!sink.holds());
+            let got = tree(dir.path()).into_values().next().unwrap();
+            assert_eq!(got, want, "{format}");
+        }
+    }
+}

@@ -309,6 +309,36 @@ fn readings_choose_what_is_taken() {
 }
 
 #[test]
+fn a_start_that_nobody_states_is_the_export_where_times_are_those_of_nfacctd() {
+    use crate::base::time::{Nanos, SECOND};
+    let wanted = [
+        Field::TimestampStart,
+        Field::TimestampEnd,
+        Field::TimestampExport,
+    ];
+    let times = |coarse, fields: &[(u16, &[u8])]| {
+        let reading = Reading {
+            uptime_seconds: coarse,
+            ..Reading::default()
+        };
+        let mut rig = rig(vec![], &wanted, reading);
+        let r = data(&mut rig, fields);
+        (r.timestamp_start(), r.timestamp_end(), r.timestamp_export())
+    };
+    let none: &[(u16, &[u8])] = &[(2, &[1])];
+    let uptimes: &[(u16, &[u8])] = &[(22, &[0, 0, 4, 0]), (21, &[0, 0, 8, 0])];
+    for fields in [none, uptimes] {
+        let (start, end, export) = times(true, fields);
+        assert_eq!((start, end), (export, Nanos(0)));
+        assert_eq!(times(false, fields).0, Nanos(0));
+    }
+    let stated: &[(u16, &[u8])] = &[(150, &[0, 0, 0, 9]), (151, &[0, 0, 0, 9])];
+    let nine = Nanos(9 * SECOND);
+    let (start, end, _) = times(true, stated);
+    assert_eq!((start, end), (nine, nine));
+}
+
+#[test]
 fn as_numbers_may_be_those_of_the_peers() {
     let wanted = [Field::SrcAs, Field::PeerSrcAs, Field::PeerDstAs];
     let reading = Reading {
@@ -320,7 +350,7 @@ fn as_numbers_may_be_those_of_the_peers() {
     let r = data(&mut peers, numbers);
     assert_eq!((r.peer_src_as(), r.peer_dst_as()), (65000, 65001));
     let r = data(&mut peers, &[numbers[0], (129, &[0, 0, 0, 7])]);
-    assert_eq!((r.src_as(), r.peer_src_as()), (65000, 7));
+    assert_eq!((r.src_as(), r.peer_src_as()), (0, 65000));
     let mut plain = rig(vec![], &wanted, Reading::default());
     assert_eq!(data(&mut plain, numbers).peer_src_as(), 0);
 }

@@ -42,6 +42,34 @@ fn rates_of_samplers_have_ids_of_any_width() {
 }
 
 #[test]
+fn each_record_of_a_set_has_the_rate_and_the_name_of_its_own_number() {
+    let mut rig = Rig::new(&[Field::SamplingRate, Field::InIfaceName]);
+    for (sampler, rate) in [(3, 100), (4, 200)] {
+        tell(&mut rig, &[(302, &[sampler]), (34, &[rate])]);
+    }
+    for (iface, name) in [(7, b"up"), (8, b"in")] {
+        tell(&mut rig, &[(10, &[iface]), (82, name)]);
+    }
+    let tpl = set(2, &template(300, &[(302, 1), (10, 1)]));
+    let rows = [[3, 7], [3, 7], [4, 9], [4, 8], [5, 8], [3, 9], [3, 7]];
+    let all = rig.feed(&ipfix(&[tpl, set(300, rows.as_flattened())]));
+    let seen: Vec<_> = all
+        .iter()
+        .map(|r| (r.sampling_rate(), rig.text(r.in_iface_name())))
+        .collect();
+    let want = [
+        (100, "up"),
+        (100, "up"),
+        (200, ""),
+        (200, "in"),
+        (0, "in"),
+        (100, ""),
+        (100, "up"),
+    ];
+    assert_eq!(seen, want.map(|(rate, name)| (rate, name.to_owned())));
+}
+
+#[test]
 fn rates_of_the_whole_exporter_and_their_notations() {
     let mut rig = Rig::new(RATE);
     let scope: (u16, &[u8]) = (149, &[0, 0, 0, 1]);

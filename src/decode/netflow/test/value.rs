@@ -121,6 +121,20 @@ fn layer_two_and_small_things() {
 }
 
 #[test]
+fn a_record_that_tells_its_side_has_the_vlan_of_that_side_alone() {
+    let vlan = |fields: &[(u16, &[u8])]| one(&[Field::Vlan], fields).1.vlan();
+    let ingress: (u16, &[u8]) = (58, &[0, 7]);
+    let egress: (u16, &[u8]) = (254, &[0, 8]);
+    for (side, both) in [(0, 7), (1, 8), (255, 7)] {
+        let side: (u16, &[u8]) = (61, &[side]);
+        assert_eq!(vlan(&[ingress, egress, side]), both);
+    }
+    assert_eq!(vlan(&[ingress, (61, &[1])]), 0);
+    assert_eq!(vlan(&[egress, (61, &[0])]), 0);
+    assert_eq!(vlan(&[egress]), 8);
+}
+
+#[test]
 fn translations_of_both_families_and_of_asa() {
     let wanted = [Field::PostNatSrcHost, Field::PostNatDstPort, Field::FwEvent];
     let (_, r) = one(&wanted, &[(281, &SIX), (228, &[1, 2]), (233, &[2])]);
@@ -264,6 +278,29 @@ fn variable_lengths_and_enterprises() {
     let cut = &body[..body.len() - 3];
     assert_eq!(rig.feed(&ipfix(&[set(256, cut)])).len(), 1);
     assert_eq!(rig.dropped(Reason::Truncated), 1);
+}
+
+#[test]
+fn sets_of_more_records_than_a_batch_come_whole_and_in_order() {
+    for len in [2, 0xffff] {
+        let mut rig = Rig::new(&[Field::DstPort, Field::SrcPort]);
+        let tpl = set(2, &template(256, &[(11, 2), (96, len), (7, 2)]));
+        let name: &[u8] = if len == 2 { b"ab" } else { &[1, b'a'] };
+        let row = |n: u16| [&n.to_be_bytes(), name, &(!n).to_be_bytes()].concat();
+        let mut seen = 0u16;
+        for count in [1, 31, 33, 700, 5000] {
+            let body: Vec<u8> = (seen..seen + count).flat_map(row).collect();
+            let sets = [tpl.clone(), set(256, &body), set(256, &row(9))];
+            let all = rig.feed(&ipfix_at(u32::from(seen), 1, &sets));
+            let ports: Vec<_> = all.iter().map(|r| (r.dst_port(), r.src_port())).collect();
+            let want = (seen..seen + count).chain([9]).map(|n| (n, !n));
+            assert_eq!(ports, want.collect::<Vec<_>>());
+            assert!(all.iter().all(|r| r.flows == 1 && r.time == rig.now));
+            seen += count + 1;
+        }
+        assert_eq!(rig.ledger.dropped_units(), 0);
+        assert_eq!(rig.ledger.sequence_lost, 0);
+    }
 }
 
 #[test]
