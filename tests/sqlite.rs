@@ -357,3 +357,36 @@ fn batches_that_go_elsewhere_leave_no_gaps() {
         assert!(number(&db, &format!("SELECT last {of}")) > 1);
     }
 }
+
+#[test]
+fn a_table_that_a_sender_names_like_ours_costs_no_other_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let schema = schema(&[Field::SrcHost, Field::Label]);
+    let mut words = Vec::new();
+    for (host, label) in [(1, "good"), (2, "weir_batch"), (3, "sqlite_master")] {
+        let mut r = FlowRecord::new();
+        r.set_src_host(Ip::v4([192, 0, 2, host]));
+        r.set_label(schema.symbols.intern(label.as_bytes()));
+        r.set_bin(Nanos::new(600, 0));
+        (r.packets, r.bytes, r.flows) = (10, 1000, 1);
+        let mut row = vec![0; schema.row_words()];
+        let (key, counters) = row.split_at_mut(schema.key.len());
+        schema.key.pack(&r, key);
+        schema.counter.add(&r, counters);
+        words.extend(row);
+    }
+    let batch = Rows {
+        words,
+        ..rows(&schema, 0, 600, &[])
+    };
+    let mut sink = open("db", &[at(&path), ("table", text("$label"))]);
+    sink.write(&batch).unwrap();
+    let db = Connection::open(&path).unwrap();
+    for table in ["good", "_weir_batch", "_sqlite_master"] {
+        assert_eq!(
+            number(&db, &format!("SELECT SUM(packets) FROM {table}")),
+            10
+        );
+    }
+}

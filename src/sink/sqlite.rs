@@ -302,9 +302,9 @@ fn add(
     rows: &Rows,
     rows_of_it: &[&[u64]],
 ) -> Result<(), Trouble> {
-    if reserved(name) {
-        return Err(Trouble::Rows(format!("no table can be called `{name}`")));
-    }
+    // A value that somebody sent must not cost the rows beside it.
+    let free = reserved(name).then(|| format!("_{name}"));
+    let name = free.as_deref().unwrap_or(name);
     let unfit = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::Unknown) => Trouble::Table(format!(
             "the table `{name}` is there with other columns or another key ({error}); rename it, \
