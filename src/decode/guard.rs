@@ -295,7 +295,7 @@ mod tests {
                 let placed = g.insert(key, key, Nanos(SECOND));
                 assert_ne!(placed, Placed::Refused);
                 assert!(g.len() <= 400);
-                let at = g.find(&key).expect("a newcomer is heard");
+                let at = g.find(&key).unwrap(); // a newcomer is heard
                 g.touch(at, Nanos(SECOND));
             }
             for key in 0..in_use {

@@ -274,7 +274,7 @@ impl Compiler<'_> {
             memory = memory.saturating_add(PLUGIN);
             memory = memory.saturating_add(if plugin.kind == "memory" { live } else { table });
         }
-        memory = memory.saturating_add(map_files(&self.settings).saturating_mul(MAP));
+        memory = memory.saturating_add(map_files(self.settings).saturating_mul(MAP));
         // Whole MiB, so that it reads well.
         let memory = memory.div_ceil(1 << 20);
         let place = core.place("print_cache_entries");
@@ -286,7 +286,7 @@ impl Compiler<'_> {
             push(&mut self.file.top, "templates", line, raw(&line.value));
         }
         // Rows with mistakes are left out there, were it all of them.
-        if let Some(line) = maps(&self.settings).next() {
+        if let Some(line) = maps(self.settings).next() {
             push(&mut self.file.top, "empty_maps", line, Raw::Bool(true));
         }
         if self.settings.daemon.collects() {
