@@ -11,6 +11,7 @@ use std::time::Instant;
 use weir::base::addr::Ip;
 use weir::base::intern::Interner;
 use weir::base::lines::{Complaints, Rows};
+use weir::base::part::Shared;
 use weir::enrich::Enricher;
 use weir::enrich::networks::{self, Located, Method, Networks, Settings};
 use weir::record::{Batch, Field, FieldSet, TABLE};
@@ -106,13 +107,13 @@ fn best(count: u32, rounds: usize, rows: u32, mut work: impl FnMut(&mut Batch)) 
 }
 
 fn tagging(rows: u32, count: u32, rounds: usize) -> f64 {
-    let mut tagger = Tagger::new(Arc::new(map(rows)), 0, 1);
+    let mut tagger = Tagger::new(Shared::of(map(rows)).expect("maps are built"), 0, 1);
     best(count, rounds, rows, |batch| tagger.enrich(batch))
 }
 
 fn locating(rows: u32, count: u32, rounds: usize) -> f64 {
     let settings = Settings {
-        file: Some(Arc::new(prefixes(rows))),
+        file: Shared::of(prefixes(rows)),
         net: Method::File,
         asn: Method::File,
         ..Settings::default()

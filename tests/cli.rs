@@ -277,6 +277,45 @@ fn what_can_not_be_read_is_said() {
     assert!(err(&output).contains("-: no input"), "{}", err(&output));
 }
 
+#[test]
+fn what_is_read_is_not_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("office.pcap");
+    std::fs::copy("tests/data/office.pcap", &path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let name = path.to_str().unwrap();
+    let output = weir(&["read", "--format", "csv", "--output", name, name]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    assert!(err(&output).contains("is read by this run"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn memory_that_no_system_has_is_a_mistake() {
+    let huge = if cfg!(target_pointer_width = "64") {
+        "1000000 GiB"
+    } else {
+        "3 GiB"
+    };
+    let output = weir(&["read", "--memory", huge, "tests/data/office.pcap"]);
+    assert_ne!(code(&output), 0);
+    assert!(
+        err(&output).contains("more than the system can give"),
+        "{}",
+        err(&output)
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.toml");
+    let text = format!(
+        "memory = \"{huge}\"\n[input.a]\nkind = \"file\"\nfile = \"x\"\n\
+         [aggregate.b]\nby = [\"proto\"]\nto = \"c\"\n[output.c]\nkind = \"print\"\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let output = weir(&["check", path.to_str().unwrap()]);
+    assert_eq!(code(&output), 3, "{}", err(&output));
+    assert!(err(&output).contains("more than the system can give"));
+}
+
 /// An example is right in every build that has what it uses; where something is not built, that
 /// is all there is to say about it.
 #[test]

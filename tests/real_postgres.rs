@@ -221,6 +221,51 @@ fn tables_are_made_by_ones_own_schema_and_named_by_time_and_value() {
 }
 
 #[test]
+fn a_table_that_a_sender_names_like_the_servers_costs_no_other_row() {
+    let Some(server) =
+        Server::start("a_table_that_a_sender_names_like_the_servers_costs_no_other_row")
+    else {
+        return;
+    };
+    let schema = schema(&[Field::SrcHost, Field::Label]);
+    let long = "x".repeat(90);
+    let labels = [
+        "good",
+        "weir_batch",
+        "pg_class",
+        "good_pkey",
+        "weir_batch_pkey",
+        "",
+        "a.b",
+        &long,
+    ];
+    let records = labels.iter().map(|label| {
+        let mut r = FlowRecord::new();
+        r.set_src_host(Ip::v4([192, 0, 2, 1]));
+        r.set_label(schema.symbols.intern(label.as_bytes()));
+        r.packets = 10;
+        r
+    });
+    let batch = of(&schema, 0, 600, records);
+    let mut sink = open("db", &server, &[("table", text("$label"))]);
+    sink.write(&batch).unwrap();
+    let mut db = server.ask("flows");
+    for table in [
+        "good",
+        "_weir_batch",
+        "_pg_class",
+        "good_pkey_",
+        "weir_batch_pkey_",
+        "null",
+        "a.b",
+        &long[..63],
+    ] {
+        let sum = format!("SELECT sum(packets) FROM public.\"{table}\"");
+        assert_eq!(number(&mut db, &sum), 10, "{table}");
+    }
+}
+
+#[test]
 fn a_table_of_another_shape_is_left_alone_and_what_it_forbids_is_refused() {
     let Some(server) =
         Server::start("a_table_of_another_shape_is_left_alone_and_what_it_forbids_is_refused")

@@ -1,6 +1,6 @@
 //! Maps, networks files and lists in a real daemon: that they are read again without losing a
 //! record, that a broken one changes nothing, and that nobody sees another's tags.
-#![cfg(all(feature = "src-udp", feature = "dec-netflow"))]
+#![cfg(all(feature = "src-udp", feature = "dec-netflow", feature = "rule-map"))]
 
 mod daemon;
 

@@ -417,6 +417,17 @@ fn a_frame_too_long_is_passed_over() {
 }
 
 #[test]
+fn a_snap_length_of_zero_is_no_limit() {
+    let mut file = LITTLE.pcap(0xa1b2_c3d4, 0, 1);
+    let long = vec![9; MAX_FRAME + 1];
+    LITTLE.record(&mut file, [2, 0, long.len() as u32, 0], &[], &long);
+    LITTLE.record(&mut file, [5, 0, 1, 1], &[], &[2]);
+    let got = read(&file);
+    assert_eq!((got.error, got.loss.oversize), (None, 1));
+    assert_eq!(got.frames.len(), 1);
+}
+
+#[test]
 fn a_pcapng_block_too_long_is_passed_over() {
     let a = LITTLE;
     let mut file = [a.section(), a.interface(1, 0, &[])].concat();

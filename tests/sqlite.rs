@@ -2,14 +2,17 @@
 
 mod batch;
 
-use batch::{retried, rows, text, usual};
+use batch::{retried, rows, schema, text, usual};
 use rusqlite::Connection;
 use std::path::Path;
+use weir::base::addr::Ip;
 use weir::base::options::{Options, Raw};
+use weir::base::time::Nanos;
 use weir::config::native;
 use weir::pipeline::reload::Kept;
 use weir::pipeline::{Mode, Pipeline, Plan};
-use weir::sink::{Sink, SinkError};
+use weir::record::{Field, FlowRecord};
+use weir::sink::{Rows, Sink, SinkError};
 
 fn open(name: &str, settings: &[(&str, Raw)]) -> Box<dyn Sink> {
     batch::open("sqlite", name, settings)
@@ -281,5 +284,38 @@ fn batches_that_go_elsewhere_leave_no_gaps() {
         assert_eq!(number(&db, &format!("SELECT count(*) {of}")), 1);
         assert_eq!(number(&db, &format!("SELECT first {of}")), 0);
         assert!(number(&db, &format!("SELECT last {of}")) > 1);
+    }
+}
+
+#[test]
+fn a_table_that_a_sender_names_like_ours_costs_no_other_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weir.db");
+    let schema = schema(&[Field::SrcHost, Field::Label]);
+    let mut words = Vec::new();
+    for (host, label) in [(1, "good"), (2, "weir_batch"), (3, "sqlite_master")] {
+        let mut r = FlowRecord::new();
+        r.set_src_host(Ip::v4([192, 0, 2, host]));
+        r.set_label(schema.symbols.intern(label.as_bytes()));
+        r.set_bin(Nanos::new(600, 0));
+        (r.packets, r.bytes, r.flows) = (10, 1000, 1);
+        let mut row = vec![0; schema.row_words()];
+        let (key, counters) = row.split_at_mut(schema.key.len());
+        schema.key.pack(&r, key);
+        schema.counter.add(&r, counters);
+        words.extend(row);
+    }
+    let batch = Rows {
+        words,
+        ..rows(&schema, 0, 600, &[])
+    };
+    let mut sink = open("db", &[at(&path), ("table", text("$label"))]);
+    sink.write(&batch).unwrap();
+    let db = Connection::open(&path).unwrap();
+    for table in ["good", "_weir_batch", "_sqlite_master"] {
+        assert_eq!(
+            number(&db, &format!("SELECT SUM(packets) FROM {table}")),
+            10
+        );
     }
 }

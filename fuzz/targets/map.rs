@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use weir::base::intern::Interner;
 use weir::base::lines::{self, Complaints, Rows};
+use weir::base::part::Shared;
 use weir::enrich::Enricher;
 use weir::enrich::list::{self, Listed, Of};
 use weir::enrich::networks::{self, Hidden, Located, Method, Settings};
@@ -29,7 +30,7 @@ fuzz_target!(|input: &[u8]| {
         (Some(kind), _) if ["sampling", "rd"].contains(&kind.name) => {
             let mut compiler = lookup::Compiler::new(kind, judge());
             read(text, &mut compiler);
-            let map = Arc::new(compiler.finish());
+            let map = shared(compiler.finish());
             if kind.name == "rd" {
                 run(&mut Distinguishers(map));
             } else {
@@ -50,10 +51,15 @@ fuzz_target!(|input: &[u8]| {
             let of = [Of::Ports, Of::Protocols, Of::Tos][(n - 1) % 3];
             let mut reader = list::Reader::new(of);
             read(text, &mut reader);
-            run(&mut Listed(Arc::new(reader.finish())));
+            run(&mut Listed(shared(reader.finish())));
         }
     }
 });
+
+/// What a map holds, as its users take it.
+fn shared<T>(value: T) -> Shared<T> {
+    Shared::of(value).expect("a build with maps")
+}
 
 fn everything() -> FieldSet {
     TABLE.iter().map(|info| info.field).collect()
@@ -114,7 +120,7 @@ fn tags(text: &[u8]) {
     let mut compiler = Compiler::new(judge(), symbols);
     let mut complaints = read(text, &mut compiler);
     let refused = compiler.refused();
-    let map = Arc::new(compiler.finish(&mut complaints));
+    let map = shared(compiler.finish(&mut complaints));
     assert!(refused + map.len() <= text.split(|b| *b == b'\n').count());
     let mut tagger = Tagger::new(map, 1, 2);
     run(&mut tagger);
@@ -132,7 +138,7 @@ fn networks(text: &[u8]) {
     let mut complaints = read(text, &mut reader);
     let (file, refused) = reader.finish(&mut complaints);
     assert!(refused + file.len() <= text.split(|b| *b == b'\n').count());
-    let file = Arc::new(file);
+    let file = shared(file);
     run(&mut Hidden(file.clone()));
     for method in [Method::File, Method::Longest] {
         let settings = Settings {

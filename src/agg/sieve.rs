@@ -6,7 +6,9 @@
 //! Everything it does is entered in its page of the ledger. Not for records: those are filtered
 //! before they are counted.
 
+use crate::base::Sieves;
 use crate::base::ledger::{Sifted, Sum};
+use crate::base::part::Witness;
 use crate::record::counter::{BYTES, PACKETS};
 use crate::record::schema::{Column, What};
 use crate::record::{Kind, Merge, Schema};
@@ -107,6 +109,7 @@ enum Sampler {
 /// Judges the rows of one aggregation.
 #[derive(Debug)]
 pub struct Sieve {
+    here: Sieves,
     rules: Rules,
     sampler: Option<Sampler>,
     /// Columns of the key, by which rows differ.
@@ -122,7 +125,7 @@ pub struct Sieve {
 
 impl Sieve {
     /// For rows of `schema`. `seed` decides which rows a sample of fixed size takes.
-    pub fn new(rules: Rules, schema: &Schema, seed: u64, page: Sifted) -> Self {
+    pub fn new(here: Sieves, rules: Rules, schema: &Schema, seed: u64, page: Sifted) -> Self {
         let key = |column: &&Column| match column.what {
             What::Field(field) => field.info().merge == Merge::Key,
             _ => false,
@@ -139,6 +142,7 @@ impl Sieve {
             },
         });
         Self {
+            here,
             sampler,
             keys: schema.columns.iter().filter(key).copied().collect(),
             at: (
@@ -156,6 +160,7 @@ impl Sieve {
 
     /// Looks at all rows that are handed out together, before they are judged one by one.
     pub fn gather<'a, I: Iterator<Item = &'a [u64]>>(&mut self, rows: impl Fn() -> I) {
+        self.here.there();
         let enough = self.rules.least_rows;
         self.works = enough == 0 || rows().count() as u64 >= enough;
         let Some(Sampler::Count {
@@ -186,6 +191,7 @@ impl Sieve {
     /// Judges a row and gives it the counters it goes on with; whether it goes on. `diverts` says
     /// that those which do not are wanted elsewhere, as they were.
     pub fn judge(&mut self, row: &mut [u64], diverts: bool) -> bool {
+        self.here.there();
         let before = self.sum(row);
         self.page.taken += before;
         if self.works {

@@ -13,6 +13,7 @@ pub mod lines;
 pub mod lpm;
 pub mod offset;
 pub mod options;
+pub mod part;
 pub mod pattern;
 pub mod proto;
 pub mod text;
@@ -22,6 +23,27 @@ pub mod zone;
 #[cfg(not(feature = "time-zone"))]
 #[path = "utc.rs"]
 pub mod zone;
+
+macro_rules! parts {
+    ($($(#[doc = $doc:literal])* $name:ident: $feature:literal,)*) => {$(
+        $(#[doc = $doc])*
+        #[cfg(feature = $feature)]
+        pub type $name = part::Here;
+        $(#[doc = $doc])*
+        #[cfg(not(feature = $feature))]
+        pub type $name = part::Absent;
+    )*};
+}
+parts! {
+    /// Maps of tags, rates and distinguishers, networks and lists, all from files.
+    Maps: "rule-map",
+    /// Primitives of the configuration.
+    Primitives: "dec-primitive",
+    /// Checks of rows and samples of them, between tables and outputs.
+    Sieves: "rule-preprocess",
+    /// Commands that are run when a file is complete.
+    Triggers: "sink-trigger",
+}
 
 macro_rules! features {
     ($($name:literal: $sets:literal,)*) => {
@@ -38,17 +60,22 @@ features! {
     "dec-packet": "edge, collector, full",
     "dec-netflow": "edge, collector, full",
     "dec-sflow": "edge, collector, full",
+    "dec-primitive": "collector, full",
     "rule-filter": "edge, collector, full",
     "rule-filter-static": "",
+    "rule-map": "collector, full",
+    "rule-preprocess": "collector, full",
     "enc-avro": "collector, full",
     "sink-print": "edge, collector, full",
     "sink-file": "edge, collector, full",
     "sink-memory": "edge, collector, full",
+    "sink-trigger": "collector, full",
     "sink-sqlite": "collector, full",
     "sink-postgres": "collector, full",
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "cmd-gen": "collector, full",
     "compat-pmacct": "collector, full",
     "compat-uci": "collector, full",
     "spool": "collector, full",

@@ -23,8 +23,8 @@ pub enum Raw {
     Text(String),
     /// A whole number.
     Number(i64),
-    /// A number with a point.
-    Real(f64),
+    /// A number with a point, as it is written: no setting takes one.
+    Real(String),
     /// True or false.
     Bool(bool),
     /// A list, each with its place.
@@ -39,7 +39,7 @@ impl Raw {
         match self {
             Self::Text(t) => format!("{t:?}"),
             Self::Number(n) => n.to_string(),
-            Self::Real(r) => r.to_string(),
+            Self::Real(r) => r.clone(),
             Self::Bool(b) => b.to_string(),
             Self::Other(what) => (*what).to_string(),
             Self::List(l) => {
@@ -185,8 +185,7 @@ impl Options {
             _ => None,
         };
         let number = word.parse().ok().map(Raw::Number);
-        let real = word.parse().ok().map(Raw::Real);
-        [number, truth.map(Raw::Bool), real]
+        [number, truth.map(Raw::Bool)]
             .into_iter()
             .flatten()
             .collect()

@@ -60,17 +60,23 @@ fn scale(number: &str, factor: u64) -> Option<u64> {
 /// A size as people read it: `16.0 MiB`.
 pub fn show_size(bytes: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
+    while bytes >> (10 * unit) >= 1024 && unit + 1 < units.len() {
         unit += 1;
     }
     if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {}", units[unit])
+        return format!("{bytes} B");
     }
+    // Without floating point, which a box has to bring along: half a tenth is added, and an exact
+    // half goes to the even side.
+    let shift = 10 * unit;
+    let (whole, rest) = (bytes >> shift, bytes & ((1 << shift) - 1));
+    let twenty = rest * 20 + (1 << shift);
+    let mut tenths = whole * 10 + (twenty >> (shift + 1));
+    if twenty & ((2 << shift) - 1) == 0 {
+        tenths &= !1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
 }
 
 /// The name among `known` that is nearest to `given`, if it is near enough to be meant.

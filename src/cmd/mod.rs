@@ -8,13 +8,16 @@ pub mod arg;
 pub mod check;
 #[cfg(feature = "compat-pmacct")]
 pub mod client;
+#[cfg(feature = "cmd-gen")]
 pub mod complete;
 pub mod fields;
+#[cfg(feature = "cmd-gen")]
 #[path = "gen.rs"]
 pub mod generate;
 pub mod help;
 #[cfg(feature = "compat-pmacct")]
 pub mod import;
+#[cfg(feature = "cmd-gen")]
 pub mod man;
 pub mod out;
 #[cfg(feature = "compat-pmacct")]
@@ -63,6 +66,7 @@ pub static COMMANDS: &[&Command] = &[
     &top::COMMAND,
     &status::COMMAND,
     &fields::COMMAND,
+    #[cfg(feature = "cmd-gen")]
     &generate::COMMAND,
     &version::COMMAND,
     &help::COMMAND,
@@ -71,18 +75,19 @@ pub static COMMANDS: &[&Command] = &[
 /// Commands that exist, whether built in or not, with the feature that each needs.
 static NEEDING: &[(&str, &str)] = &[
     ("top", "cmd-top"),
+    ("gen", "cmd-gen"),
     ("pmacct", "compat-pmacct"),
     ("import", "compat-pmacct"),
 ];
 
 /// The page of pmacct's keys.
-#[cfg(feature = "compat-pmacct")]
+#[cfg(all(feature = "cmd-gen", feature = "compat-pmacct"))]
 fn pmacct_keys() -> String {
     crate::compat::pmacct::doc::page()
 }
 
 /// The page of pmacct's keys, in a build that knows none.
-#[cfg(not(feature = "compat-pmacct"))]
+#[cfg(all(feature = "cmd-gen", not(feature = "compat-pmacct")))]
 fn pmacct_keys() -> String {
     format!("{}\n", without("compat-pmacct"))
 }

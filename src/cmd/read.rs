@@ -105,11 +105,21 @@ struct Job {
     config: Config,
     wanted: Wanted,
     output: Option<PathBuf>,
+    /// The files that are read, by their true paths.
+    inputs: Vec<PathBuf>,
     json_ledger: bool,
     quiet: bool,
     memory: usize,
     /// What `--memory` says, in bytes.
     total: u64,
+}
+
+/// The files that are read, by their true paths.
+fn files(args: &Args) -> Vec<PathBuf> {
+    let files = args.operands.iter();
+    files
+        .filter_map(|file| std::fs::canonicalize(file).ok())
+        .collect()
 }
 
 fn job(args: &Args) -> Result<Job, Exit> {
@@ -175,6 +185,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
         config,
         wanted,
         output: args.path("output").map(PathBuf::from),
+        inputs: files(args),
         json_ledger: args.text("ledger") == Some("json"),
         quiet: args.flag("quiet"),
         memory,
@@ -378,6 +389,11 @@ impl Job {
         let Some(path) = &self.output else {
             return Ok(Box::new(std::io::stdout()));
         };
+        let same = std::fs::canonicalize(path).is_ok_and(|output| self.inputs.contains(&output));
+        if same {
+            let message = format!("--output: {} is read by this run", path.display());
+            return Err(out::usage("weir read", &message, "weir read --help"));
+        }
         match std::fs::File::create(path) {
             Ok(file) => Ok(Box::new(file)),
             Err(e) => Err(out::fail(&format!("{}: {e}", path.display()))),
@@ -390,6 +406,9 @@ impl Job {
 fn own_words(message: &str, total: u64) -> String {
     if message.starts_with("memory = ") {
         let given = show_size(total);
+        if message.ends_with("can give") {
+            return format!("--memory {given} is more than the system can give");
+        }
         return format!(
             "--memory {given} is too small for buffers, stores and tables; give it more"
         );

@@ -5,6 +5,7 @@
 
 use super::tree::Section;
 use crate::base::options::{Options, Place, Problem, Raw};
+use crate::base::{self, without};
 use crate::record::custom::{Element, Layer, POINTERS_MAX, Pointer, SLOTS, Shape};
 use crate::record::{Custom, Customs, FIELDS, Field, Form};
 
@@ -179,6 +180,10 @@ impl Primitives {
 
 /// Reads the settings of one primitive; none when something is missing.
 fn read(name: String, options: &mut Options) -> Option<Custom> {
+    if base::Primitives::get().is_none() {
+        options.problem(options.place, without("dec-primitive"));
+        return None;
+    }
     let element = element(options);
     let pointers = pointers(options);
     let told = options.flag("options").unwrap_or_default();

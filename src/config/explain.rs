@@ -250,7 +250,6 @@ pub(super) fn raw(value: &Raw) -> String {
             let items: Vec<_> = items.iter().map(|(item, _)| raw(item)).collect();
             format!("[{}]", items.join(", "))
         }
-        Raw::Real(number) => format!("{number:?}"),
         other => other.show(),
     }
 }

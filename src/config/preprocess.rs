@@ -6,6 +6,7 @@
 use crate::agg::sieve::{Check, Measure, Rules, Sample};
 use crate::base::options::{Options, Place};
 use crate::base::text::nearest;
+use crate::base::{Sieves, without};
 
 /// Words of checks, with what they compare and whether it is a least.
 const CHECKS: [(&str, Measure, bool); 10] = [
@@ -36,6 +37,10 @@ pub fn read(options: &mut Options) -> Option<Rules> {
         }
         return None;
     };
+    if Sieves::get().is_none() {
+        options.wrong("preprocess", without("rule-preprocess"));
+        return None;
+    }
     let mut rules = Rules {
         all: kind.unwrap_or(false),
         ..Rules::default()

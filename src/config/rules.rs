@@ -3,6 +3,7 @@
 //! Files are named here and read when the plan is made.
 
 use crate::base::options::{Options, Place, Raw};
+use crate::base::{Maps, without};
 pub use crate::enrich::networks::Method;
 pub use crate::rule::verdict::Lists;
 use std::fmt::Write;
@@ -137,17 +138,32 @@ fn terms(options: &mut Options, name: &'static str) -> Vec<(String, Place)> {
     terms
 }
 
+/// Says of those settings that are there that this build does not have what they are for.
+fn absent(options: &mut Options, names: &[&'static str]) {
+    for name in names {
+        if let Some((_, place)) = options.raw(name) {
+            options.problem(place, format!("`{name}`: {}", without("rule-map")));
+        }
+    }
+}
+
 impl InputRules {
     /// Takes the keys of an input.
     pub fn take(options: &mut Options) -> Self {
         let rate = options.number("sampling_rate", 1, u32::MAX.into());
-        Self {
-            tags: file(options, "tags"),
-            sampling: file(options, "sampling"),
+        let mut rules = Self {
             sampling_rate: rate.unwrap_or(0) as u32,
-            rd: file(options, "rd"),
-            first_unlabelled: options.flag("first_unlabelled").unwrap_or_default(),
+            ..Self::default()
+        };
+        if Maps::get().is_none() {
+            absent(options, &["tags", "sampling", "rd", "first_unlabelled"]);
+            return rules;
         }
+        rules.tags = file(options, "tags");
+        rules.sampling = file(options, "sampling");
+        rules.rd = file(options, "rd");
+        rules.first_unlabelled = options.flag("first_unlabelled").unwrap_or_default();
+        rules
     }
 }
 
@@ -176,18 +192,36 @@ fn method(
     options.choice(name, choices)
 }
 
+/// Settings of an aggregation that ask for maps, beside lists.
+const FROM_MAPS: [&str; 8] = [
+    "tags",
+    "networks",
+    "networks_filter",
+    "networks_no_lpm",
+    "networks_no_mask_if_zero",
+    "networks_mask",
+    "net_from",
+    "as_from",
+];
+
 impl AggregateRules {
     /// Takes the keys of an aggregation.
     pub fn take(options: &mut Options) -> Self {
         let mut rules = Self {
-            tags: file(options, "tags"),
             tag: tag(options, "tag"),
             tag2: tag(options, "tag2"),
-            networks: file(options, "networks"),
-            only: ONLY.map(|name| file(options, name)),
             whole_seconds: options.flag("whole_seconds").unwrap_or_default(),
             ..Self::default()
         };
+        if Maps::get().is_none() {
+            absent(options, &FROM_MAPS);
+            absent(options, &ONLY);
+            absent(options, &FILTERS);
+            return rules;
+        }
+        rules.tags = file(options, "tags");
+        rules.networks = file(options, "networks");
+        rules.only = ONLY.map(|name| file(options, name));
         rules.lists(options);
         rules.networks(options);
         rules

@@ -167,10 +167,7 @@ impl Tree<'_, '_> {
             DeValue::Boolean(b) => Raw::Bool(*b),
             DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix())
                 .map_or(Raw::Other("a number of more than 64 bits"), Raw::Number),
-            DeValue::Float(f) => f
-                .as_str()
-                .parse()
-                .map_or(Raw::Other("a number out of range"), Raw::Real),
+            DeValue::Float(f) => Raw::Real(f.as_str().into()),
             DeValue::Array(items) => {
                 let item =
                     |v: &Spanned<DeValue<'_>>| (self.raw(v.get_ref()), self.lines.place(v.span()));

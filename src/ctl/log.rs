@@ -6,6 +6,7 @@
 use crate::base::offset::Wall;
 use crate::base::time::{self, Nanos, SECOND};
 use crate::base::zone::Zone;
+use crate::sys::fifo;
 use crate::sys::syslog::{Severity, Syslog};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fs::{File, OpenOptions};
@@ -110,6 +111,10 @@ pub fn reopen() -> io::Result<()> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
+    if fifo::is(path) {
+        // Whoever reads it slowly, or not at all, would hold up all that has something to say.
+        return Err(io::Error::other("a named pipe can not be a log"));
+    }
     OpenOptions::new().append(true).create(true).open(path)
 }
 
@@ -244,10 +249,10 @@ impl Out {
             }
             To::Syslog(syslog) if self.shape.names.is_none() => {
                 // The level is in the priority.
-                let _ = syslog.send(said.severity(), now, text);
+                let _ = syslog.send(said.severity(), text);
             }
             To::Syslog(syslog) => {
-                let _ = syslog.send(said.severity(), now, &line);
+                let _ = syslog.send(said.severity(), &line);
             }
         }
     }
@@ -481,6 +486,16 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("before\n2001-09-") && text.ends_with(" weir: notice: one\n"));
         assert!(open(&dir.path().join("none/log")).is_err());
+    }
+
+    #[test]
+    fn a_named_pipe_is_no_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let why = open(&path).unwrap_err().to_string();
+        assert!(why.contains("named pipe"), "{why}");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::compile::{Item, own};
 use super::options::{About, Domain, Options};
 use super::row::{Loc, Row};
 use super::{Emit, Setup, Symbols};
+use crate::base::Primitives;
 use crate::base::addr::Ip;
+use crate::base::part::Witness;
 use crate::base::time::Nanos;
 use crate::record::custom::{Layer, Pointer, SLOTS};
 use crate::record::{Custom, Customs, Field, FlowRecord, Form};
@@ -39,6 +41,7 @@ impl Words {
 /// A primitive's value in an exported record.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
+    here: Primitives,
     loc: Loc,
     field: Field,
     form: Form,
@@ -49,6 +52,7 @@ pub struct Piece {
 impl Piece {
     fn new(items: &[Item], custom: &Custom) -> Option<Self> {
         Some(Self {
+            here: Primitives::get()?,
             loc: own(items, custom.element?)?,
             field: custom.field,
             form: custom.form,
@@ -58,6 +62,7 @@ impl Piece {
 
     /// Its bytes; none where the record has none.
     fn value<'a, R: Row<'a>>(&self, row: R) -> Option<&'a [u8]> {
+        self.here.there();
         let value = row.value(self.loc);
         let value = match self.form.is_number() {
             true => value,
@@ -187,6 +192,7 @@ fn words(ip: Ip) -> [u64; 2] {
 /// Primitives that are found in packets.
 #[derive(Clone, Debug)]
 pub struct Pointers {
+    here: Primitives,
     customs: Arc<Customs>,
     /// Whether some layer below IP is asked for, so that the link headers are walked again.
     link: bool,
@@ -200,7 +206,12 @@ impl Pointers {
         let above = [Layer::Packet, Layer::L4, Layer::Payload];
         let link = all.any(|pointer| !above.contains(&pointer.layer));
         let customs = setup.customs.clone();
-        Some(Self { customs, link })
+        let here = Primitives::get()?;
+        Some(Self {
+            here,
+            customs,
+            link,
+        })
     }
 
     /// [`put`](Self::put) for the last record.
@@ -220,6 +231,7 @@ impl Pointers {
         record: &mut FlowRecord,
         symbols: &mut Symbols<'_>,
     ) {
+        self.here.there();
         let places = match self.link {
             true => packet::places(start, bytes),
             false => Places::default(),

@@ -13,14 +13,15 @@ use std::hash::{BuildHasher, Hash};
 
 /// A kept entry may be replaced when it has not been used for this long, in frame time.
 const IDLE: u64 = 1800 * SECOND;
-/// Entries looked at to find one that may go.
+/// Kept entries looked at to find one that has been idle.
 const LOOK: usize = 64;
 
 struct Slot<K, V> {
     key: K,
     value: V,
     last: Nanos,
-    kept: bool,
+    /// Its place among the unkept ones, if it is one of them.
+    spare: Option<u32>,
 }
 
 /// What an insertion did to the others.
@@ -39,9 +40,12 @@ pub struct Guard<K, V> {
     index: HashTable<u32>,
     slots: Vec<Option<Slot<K, V>>>,
     free: Vec<u32>,
+    /// Where the entries are that are not kept: a newcomer finds one of them at once, wherever
+    /// the kept ones lie.
+    spare: Vec<u32>,
     max: usize,
-    kept: usize,
     hand: usize,
+    turn: usize,
     seed: RandomState,
 }
 
@@ -52,17 +56,18 @@ impl<K: Copy + Eq + Hash, V> Guard<K, V> {
             index: HashTable::with_capacity(max),
             slots: Vec::with_capacity(max),
             free: Vec::new(),
+            spare: Vec::with_capacity(max),
             max: max.max(4),
-            kept: 0,
             hand: 0,
+            turn: 0,
             seed: RandomState::default(),
         }
     }
 
     /// Bytes that a map of at the most `max` entries takes, what values point to aside: an
-    /// entry, its place among the free ones, and up to twice five bytes of index.
+    /// entry, its place among the free and the unkept ones, and up to twice five bytes of index.
     pub const fn memory(max: usize) -> usize {
-        max.saturating_mul(size_of::<Option<Slot<K, V>>>().saturating_add(14))
+        max.saturating_mul(size_of::<Option<Slot<K, V>>>().saturating_add(18))
     }
 
     /// Entries held.
@@ -115,25 +120,45 @@ impl<K: Copy + Eq + Hash, V> Guard<K, V> {
             return;
         };
         slot.last = now;
-        if !slot.kept {
+        if slot.spare.is_some() {
             self.keep(at, now);
         }
     }
 
     fn keep(&mut self, at: usize, now: Nanos) {
         let quota = self.max.saturating_sub((self.max >> 2).max(1));
-        if self.kept >= quota {
-            let Some(other) = self.look(|slot| slot.kept && idle(slot.last, now)) else {
+        if self.len().saturating_sub(self.spare.len()) >= quota {
+            let Some(other) = self.look(|slot| slot.spare.is_none() && idle(slot.last, now)) else {
                 return;
             };
-            if let Some(Some(slot)) = self.slots.get_mut(other) {
-                slot.kept = false;
-                self.kept = self.kept.saturating_sub(1);
-            }
+            self.spare(other);
         }
+        self.unspare(at);
+    }
+
+    /// Enters an entry among the unkept ones.
+    fn spare(&mut self, at: usize) {
         if let Some(Some(slot)) = self.slots.get_mut(at) {
-            slot.kept = true;
-            self.kept = self.kept.saturating_add(1);
+            slot.spare = Some(self.spare.len() as u32);
+            self.spare.push(at as u32);
+        }
+    }
+
+    /// Takes an entry from among the unkept ones; the last of them gets its place.
+    fn unspare(&mut self, at: usize) {
+        let Some(Some(slot)) = self.slots.get_mut(at) else {
+            return;
+        };
+        let Some(place) = slot.spare.take() else {
+            return;
+        };
+        let last = self.spare.pop();
+        let (Some(hole), Some(last)) = (self.spare.get_mut(place as usize), last) else {
+            return;
+        };
+        *hole = last;
+        if let Some(Some(moved)) = self.slots.get_mut(last as usize) {
+            moved.spare = Some(place);
         }
     }
 
@@ -172,7 +197,7 @@ impl<K: Copy + Eq + Hash, V> Guard<K, V> {
             key,
             value,
             last: now,
-            kept: false,
+            spare: None,
         });
         let at = match self.free.pop() {
             Some(at) => at,
@@ -184,6 +209,7 @@ impl<K: Copy + Eq + Hash, V> Guard<K, V> {
         if let Some(place) = self.slots.get_mut(at as usize) {
             *place = slot;
         }
+        self.spare(at as usize);
         let (slots, seed) = (&self.slots, &self.seed);
         self.index.insert_unique(seed.hash_one(key), at, |at| {
             key_at(slots, *at).map_or(0, |key| seed.hash_one(key))
@@ -193,7 +219,11 @@ impl<K: Copy + Eq + Hash, V> Guard<K, V> {
 
     /// Makes room by one entry, which it gives back; nothing when none may go.
     pub fn evict(&mut self, now: Nanos) -> Option<V> {
-        let victim = self.look(|slot| !slot.kept);
+        self.turn = self.turn.wrapping_add(1);
+        let turn = self.turn.checked_rem(self.spare.len());
+        let victim = turn
+            .and_then(|turn| self.spare.get(turn))
+            .map(|at| *at as usize);
         let victim = victim.or_else(|| self.look(|slot| idle(slot.last, now)));
         self.take(victim?)
     }
@@ -205,10 +235,8 @@ impl<K: Copy + Eq + Hash, V> Guard<K, V> {
     }
 
     fn take(&mut self, at: usize) -> Option<V> {
+        self.unspare(at);
         let slot = self.slots.get_mut(at)?.take()?;
-        if slot.kept {
-            self.kept = self.kept.saturating_sub(1);
-        }
         let hash = self.seed.hash_one(slot.key);
         if let Ok(entry) = self.index.find_entry(hash, |other| *other as usize == at) {
             entry.remove();
@@ -255,20 +283,24 @@ mod tests {
 
     #[test]
     fn a_flood_does_not_push_out_what_is_in_use() {
-        let mut g = Guard::new(100);
-        for key in 0..50u64 {
-            g.insert(key, key, Nanos(0));
-            let at = g.find(&key).unwrap();
-            g.touch(at, Nanos(0));
-        }
-        for key in 1000..50_000u64 {
-            let placed = g.insert(key, key, Nanos(SECOND));
-            assert_ne!(placed, Placed::Refused);
-            assert!(g.len() <= 100);
-            assert_eq!(g.lookup(&key), Some(&key), "a newcomer is heard");
-        }
-        for key in 0..50u64 {
-            assert_eq!(g.lookup(&key), Some(&key));
+        // As many in use as may be kept, and far more than are looked at for an idle one.
+        for in_use in [50u64, 300] {
+            let mut g = Guard::new(400);
+            for key in 0..in_use {
+                g.insert(key, key, Nanos(0));
+                let at = g.find(&key).unwrap();
+                g.touch(at, Nanos(0));
+            }
+            for key in 1000..50_000u64 {
+                let placed = g.insert(key, key, Nanos(SECOND));
+                assert_ne!(placed, Placed::Refused);
+                assert!(g.len() <= 400);
+                let at = g.find(&key).unwrap(); // a newcomer is heard
+                g.touch(at, Nanos(SECOND));
+            }
+            for key in 0..in_use {
+                assert_eq!(g.lookup(&key), Some(&key));
+            }
         }
     }
 
@@ -280,7 +312,7 @@ mod tests {
             let at = g.find(&key).unwrap();
             g.touch(at, Nanos(0));
         }
-        assert_eq!(g.kept, 6);
+        assert_eq!(g.len() - g.spare.len(), 6);
         for key in 100..108u64 {
             g.insert(key, key, Nanos(IDLE));
             let at = g.find(&key).unwrap();

@@ -403,6 +403,10 @@ impl Op {
 
     #[inline(never)]
     fn rare(&self, value: &[u8], rec: &mut FlowRecord) {
+        if value.is_empty() {
+            // A place of no bytes in a record of variable length: nothing is said.
+            return;
+        }
         let n = number(value);
         let dst = self.dst;
         match self.act {

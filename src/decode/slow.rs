@@ -354,7 +354,11 @@ impl Step {
         let get = |loc: &Loc| number(row.value(*loc));
         match self {
             Self::Name(..) | Self::Sampled(..) | Self::Vrfs(..) => {}
-            Self::Text(field, loc) => set_text(rec, *field, intern(row.value(*loc), symbols)),
+            Self::Text(field, loc) => match intern(row.value(*loc), symbols) {
+                // It says nothing: what options told stays.
+                Sym::EMPTY => {}
+                sym => set_text(rec, *field, sym),
+            },
             Self::Segments(loc) => {
                 rec.set_srv6_segment_list(segments(row.value(*loc), symbols));
             }

@@ -340,7 +340,7 @@ fn value(
         }
         Part::Origin(entry) => text(pen, json::origin(entry, row).as_bytes()),
         Part::Real(entry) => {
-            let real = show.real(schema, entry, row);
+            let real = show.degree(schema, entry, row).real();
             pen.raw(&real.to_le_bytes());
         }
         Part::Flags(entry) => {

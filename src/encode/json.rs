@@ -179,8 +179,8 @@ impl Json {
                         }
                     }
                     Part::Real(entry) => {
-                        let real = show.real(schema, entry, row);
-                        pen.raw(format!("{real:?}").as_bytes());
+                        let degree = show.degree(schema, entry, row);
+                        pen.raw(degree.shortest().as_bytes());
                     }
                 }
             }

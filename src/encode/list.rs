@@ -35,13 +35,63 @@ pub fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         .map(|(_, pair)| pair)
 }
 
-/// The first or second number of a text like `47.3769,8.5417`; zero where there is none.
-pub fn degree(text: &[u8], second: bool) -> f64 {
-    let mut parts = text.split(|b| *b == b',');
-    let part = parts.nth(usize::from(second)).unwrap_or_default();
-    let number = std::str::from_utf8(part).ok();
-    let number = number.and_then(|part| part.trim().parse::<f64>().ok());
-    number.filter(|degree| degree.is_finite()).unwrap_or(0.0)
+/// A number of degrees, in thousand millionths: exact, and without floating point, which a box has
+/// to bring along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Degree(i64);
+
+impl Degree {
+    const ONE: i64 = 1_000_000_000;
+
+    /// The first or second number of a text like `47.3769,8.5417`; zero where there is none.
+    pub fn read(text: &[u8], second: bool) -> Self {
+        let mut parts = text.split(|b| *b == b',');
+        let part = parts.nth(usize::from(second)).unwrap_or_default();
+        Self(Self::parse(part.trim_ascii()).unwrap_or(0))
+    }
+
+    fn parse(text: &[u8]) -> Option<i64> {
+        let (sign, digits) = match text {
+            [b'-', digits @ ..] => (-1, digits),
+            [b'+', digits @ ..] | digits => (1, digits),
+        };
+        let point = digits.iter().position(|b| *b == b'.');
+        let (whole, part) = digits.split_at(point.unwrap_or(digits.len()));
+        let part = part.get(1..).unwrap_or_default();
+        let all = whole.iter().chain(part);
+        if digits.is_empty() || whole.len() > 9 || !all.clone().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let zeros = std::iter::repeat(&b'0');
+        let digits = whole.iter().chain(part.iter().chain(zeros).take(9));
+        let number = digits.fold(0, |n, digit| n * 10 + i64::from(digit - b'0'));
+        Some(sign * number)
+    }
+
+    /// As the nearest number of floating point.
+    pub fn real(self) -> f64 {
+        self.0 as f64 / Self::ONE as f64
+    }
+
+    /// With so many digits behind the point as it has, one at least.
+    pub fn shortest(self) -> String {
+        let text = self.signed(self.0.unsigned_abs());
+        let short = text.trim_end_matches('0');
+        let zero = if short.ends_with('.') { "0" } else { "" };
+        format!("{short}{zero}")
+    }
+
+    /// With six digits behind the point.
+    pub fn millionths(self) -> String {
+        let mut text = self.signed(self.0.unsigned_abs() + 500);
+        text.truncate(text.len() - 3);
+        text
+    }
+
+    fn signed(self, size: u64) -> String {
+        let (sign, one) = (if self.0 < 0 { "-" } else { "" }, Self::ONE as u64);
+        format!("{sign}{}.{:09}", size / one, size % one)
+    }
 }
 
 #[cfg(test)]
@@ -81,10 +131,28 @@ mod tests {
 
     #[test]
     fn degrees() {
-        assert_eq!(degree(b"47.3769,-8.5", false), 47.3769);
-        assert_eq!(degree(b"47.3769,-8.5", true), -8.5);
-        for nothing in [&b""[..], b"x,y", b"inf,nan", b"1"] {
-            assert_eq!(degree(nothing, true), 0.0);
+        let read = |text: &str, second| Degree::read(text.as_bytes(), second);
+        let all = |d: Degree| (d.real(), d.shortest(), d.millionths());
+        for (text, real, shortest, millionths) in [
+            ("47.3769", 47.3769, "47.3769", "47.376900"),
+            (" -8.5 ", -8.5, "-8.5", "-8.500000"),
+            ("+8", 8.0, "8.0", "8.000000"),
+            (".25", 0.25, "0.25", "0.250000"),
+            ("-0.0000006", -0.0000006, "-0.0000006", "-0.000001"),
+            (
+                "179.1234567891",
+                179.123456789,
+                "179.123456789",
+                "179.123457",
+            ),
+            ("0", 0.0, "0.0", "0.000000"),
+        ] {
+            let want = (real, shortest.to_string(), millionths.to_string());
+            assert_eq!(all(read(text, false)), want);
+            assert_eq!(all(read(&format!("1,{text}"), true)), want);
+        }
+        for nothing in ["", "x,y", "inf,nan", "1", "1,2.3.4", "1,1234567890", "1,-"] {
+            assert_eq!(read(nothing, true), Degree::default(), "{nothing}");
         }
     }
 

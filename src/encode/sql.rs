@@ -269,7 +269,10 @@ impl Table {
         for (n, column) in self.columns.iter().enumerate() {
             let value = match column.from {
                 From::Row(entry) if column.kind == Type::Real => {
-                    bind(n, Cell::Real(self.show.real(&self.schema, &entry, row)))?;
+                    bind(
+                        n,
+                        Cell::Real(self.show.degree(&self.schema, &entry, row).real()),
+                    )?;
                     continue;
                 }
                 From::Row(entry) => Some((entry, self.schema.value(&entry.column, row))),

@@ -2,9 +2,10 @@
 //!
 //! Text that came from outside is handed over as it is; quoting it is each format's business.
 
+use super::list::Degree;
 use super::order::Out;
 use super::pen::Pen;
-use super::{forwarding, list, proto};
+use super::{forwarding, proto};
 use crate::base::addr::{Ip, Mac};
 use crate::base::civil::Civil;
 use crate::base::intern::Sym;
@@ -357,8 +358,8 @@ impl Show {
             Form::Dscp => pen.number(entry.number(row)),
             Form::Forwarding => pen.raw(forwarding::words(column.number(row)).as_bytes()),
             Form::Degree { .. } => {
-                let degree = self.real(schema, entry, row);
-                pen.raw(format!("{degree:.6}").as_bytes());
+                let degree = self.degree(schema, entry, row);
+                pen.raw(degree.millionths().as_bytes());
             }
             Form::Text => {
                 self.read(schema, column, row);
@@ -416,9 +417,9 @@ impl Show {
     }
 
     /// The value where [`Entry::is_real`] says that it is a real number; zero where none is known.
-    pub fn real(&mut self, schema: &Schema, entry: &Entry, row: &[u64]) -> f64 {
+    pub fn degree(&mut self, schema: &Schema, entry: &Entry, row: &[u64]) -> Degree {
         self.read(schema, &entry.column, row);
-        list::degree(&self.text, entry.form == Form::Degree { second: true })
+        Degree::read(&self.text, entry.form == Form::Degree { second: true })
     }
 
     #[inline(never)]

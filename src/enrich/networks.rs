@@ -8,10 +8,10 @@ use super::Enricher;
 use crate::base::addr::{Ip, Prefix};
 use crate::base::lines::{Complaints, Rows};
 use crate::base::lpm::{Lpm, NONE};
+use crate::base::part::Shared;
 use crate::record::{Batch, Field, FieldSet, FlowRecord};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// What a row says about its prefix, beside its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -201,7 +201,7 @@ pub enum Method {
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The file.
-    pub file: Option<Arc<Networks>>,
+    pub file: Option<Shared<Networks>>,
     /// Who says the network.
     pub net: Method,
     /// Who says the AS.
@@ -466,7 +466,7 @@ impl Settings {
 }
 
 /// Makes hosts that are in no network of the file zero: what is nobody's is nobody.
-pub struct Hidden(pub Arc<Networks>);
+pub struct Hidden(pub Shared<Networks>);
 
 impl Enricher for Hidden {
     fn needs(&self) -> FieldSet {

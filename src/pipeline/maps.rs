@@ -6,6 +6,8 @@
 use crate::base::intern::Interner;
 use crate::base::lines::{self, Complaints, Rows};
 use crate::base::options::{Place, Problem};
+use crate::base::part::{Only, Shared};
+use crate::base::{Maps, without};
 use crate::config::rules::File;
 use crate::enrich::{list, networks};
 use crate::record::{FieldSet, TABLE};
@@ -20,13 +22,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum Content {
     /// A map of tags.
-    Tags(Arc<tag::TagMap>),
+    Tags(Shared<tag::TagMap>),
     /// A map of sampling rates or route distinguishers.
-    Lookup(Arc<lookup::Lookup>),
+    Lookup(Shared<lookup::Lookup>),
     /// Networks.
-    Networks(Arc<networks::Networks>),
+    Networks(Shared<networks::Networks>),
     /// Ports, protocols or ToS.
-    List(Arc<list::List>),
+    List(Shared<list::List>),
 }
 
 impl Content {
@@ -164,7 +166,8 @@ impl<'a> Loader<'a> {
         file: &File,
         given: FieldSet,
         giver: &str,
-    ) -> Option<Arc<tag::TagMap>> {
+    ) -> Option<Shared<tag::TagMap>> {
+        let here = Maps::get()?;
         let (symbols, most) = (self.symbols.clone(), self.most);
         let mark = format!("tags {given:?}");
         let content = self.load(name, file, mark, |complaints| {
@@ -172,7 +175,11 @@ impl<'a> Loader<'a> {
             read(file.path.as_ref(), most, complaints, &mut compiler)?;
             let (refused, homeless) = (compiler.refused(), compiler.homeless());
             let map = compiler.finish(complaints);
-            Ok((Content::Tags(Arc::new(map)), refused, homeless))
+            Ok((
+                Content::Tags(Only::new(here, Arc::new(map))),
+                refused,
+                homeless,
+            ))
         })?;
         match content {
             Content::Tags(map) => Some(map),
@@ -188,14 +195,15 @@ impl<'a> Loader<'a> {
         kind: &'static Kind,
         given: FieldSet,
         giver: &str,
-    ) -> Option<Arc<lookup::Lookup>> {
-        let most = self.most;
+    ) -> Option<Shared<lookup::Lookup>> {
+        let (here, most) = (Maps::get()?, self.most);
         let mark = format!("{} {given:?}", kind.name);
         let content = self.load(name, file, mark, |complaints| {
             let mut compiler = lookup::Compiler::new(kind, Judge::new(given, giver));
             read(file.path.as_ref(), most, complaints, &mut compiler)?;
             let refused = compiler.refused();
-            Ok((Content::Lookup(Arc::new(compiler.finish())), refused, false))
+            let map = Arc::new(compiler.finish());
+            Ok((Content::Lookup(Only::new(here, map)), refused, false))
         })?;
         match content {
             Content::Lookup(map) => Some(map),
@@ -204,13 +212,14 @@ impl<'a> Loader<'a> {
     }
 
     /// A networks file.
-    pub fn networks(&mut self, name: String, file: &File) -> Option<Arc<networks::Networks>> {
-        let most = self.most;
+    pub fn networks(&mut self, name: String, file: &File) -> Option<Shared<networks::Networks>> {
+        let (here, most) = (Maps::get()?, self.most);
         let content = self.load(name, file, "networks".into(), |complaints| {
             let mut reader = networks::Reader::default();
             read(file.path.as_ref(), most, complaints, &mut reader)?;
             let (networks, refused) = reader.finish(complaints);
-            Ok((Content::Networks(Arc::new(networks)), refused, false))
+            let networks = Only::new(here, Arc::new(networks));
+            Ok((Content::Networks(networks), refused, false))
         })?;
         match content {
             Content::Networks(networks) => Some(networks),
@@ -219,13 +228,14 @@ impl<'a> Loader<'a> {
     }
 
     /// A list of values.
-    pub fn list(&mut self, name: String, file: &File, of: list::Of) -> Option<Arc<list::List>> {
-        let most = self.most;
+    pub fn list(&mut self, name: String, file: &File, of: list::Of) -> Option<Shared<list::List>> {
+        let (here, most) = (Maps::get()?, self.most);
         let content = self.load(name, file, of.name().into(), |complaints| {
             let mut reader = list::Reader::new(of);
             read(file.path.as_ref(), most, complaints, &mut reader)?;
             let refused = reader.refused();
-            Ok((Content::List(Arc::new(reader.finish())), refused, false))
+            let list = Arc::new(reader.finish());
+            Ok((Content::List(Only::new(here, list)), refused, false))
         })?;
         match content {
             Content::List(list) => Some(list),
@@ -295,7 +305,7 @@ impl<'a> Loader<'a> {
         let held = self.held.iter().find(same).cloned();
         let held = held.and_then(|map| match map.content {
             Content::Tags(tags) => {
-                let content = Content::Tags(tags.moved(&self.symbols)?);
+                let content = Content::Tags(tags.and_then(|map| map.moved(&self.symbols))?);
                 Some(Map { content, ..map })
             }
             _ => Some(map),
@@ -394,6 +404,9 @@ const CHECKED: u64 = 1 << 30;
 /// # Errors
 /// It can not be read, or there is no such kind of files.
 pub fn check(kind: &str, path: &Path) -> Result<(usize, Complaints), String> {
+    let Some(_here) = Maps::get() else {
+        return Err(without("rule-map"));
+    };
     let mut complaints = Complaints::default();
     let judge = || Judge::new(TABLE.iter().map(|i| i.field).collect(), "weir");
     let rows = match (kind, list::Of::named(kind), map::kind(kind)) {

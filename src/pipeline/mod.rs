@@ -13,6 +13,7 @@ pub mod worker;
 
 use crate::agg::Aggregator;
 use crate::agg::sieve::Sieve;
+use crate::base::Sieves;
 use crate::base::error::Exit;
 use crate::base::ledger::{Account, Reason};
 use crate::base::time::Nanos;
@@ -345,9 +346,9 @@ impl Pipeline {
     fn sifting(&self, at: usize, account: &mut Account) -> Option<Sifting> {
         let planned = &self.plan.aggregates[at];
         let page = account.sifted.take().unwrap_or_default();
-        let (rules, rejects) = planned.sieve.as_ref()?;
+        let (here, (rules, rejects)) = (Sieves::get()?, planned.sieve.as_ref()?);
         let schema = &planned.settings.schema;
-        let sieve = Sieve::new(rules.clone(), schema, self.mode.seed(), page);
+        let sieve = Sieve::new(here, rules.clone(), schema, self.mode.seed(), page);
         let rejects = rejects.iter().map(|o| self.outlets[*o].clone());
         Some(Sifting {
             sieve,

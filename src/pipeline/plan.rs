@@ -215,6 +215,7 @@ impl Plan {
     /// Divides the memory: fixed parts first, then tables that ask for a size, the rest in equal
     /// shares. Counted in 64 bits, so that no size of the configuration can wrap.
     fn share_memory(&mut self, config: &Config, sinks: &[usize]) -> Result<(), Problem> {
+        can_be_had(config)?;
         let mut parts = self.fixed_parts(config, sinks);
         let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
         let fixed = sum(&mut parts.iter().map(|p| p.bytes as u64));
@@ -324,6 +325,23 @@ impl Part {
         let holds = holds.into();
         Self { name, bytes, holds }
     }
+}
+
+/// Whether the system has so much at all, which is asked without taking any of it: better a
+/// sentence here than the end of the process where a table is made.
+fn can_be_had(config: &Config) -> Result<(), Problem> {
+    let size = usize::try_from(config.memory).unwrap_or(usize::MAX);
+    let refused = Vec::<u8>::new().try_reserve_exact(size).is_err();
+    let first = config.aggregates.first().filter(|_| refused);
+    first.map_or(Ok(()), |aggregate| {
+        Err(Problem {
+            place: aggregate.place,
+            message: format!(
+                "memory = {} is more than the system can give",
+                show_size(config.memory)
+            ),
+        })
+    })
 }
 
 /// The inputs of each worker: the first one has all of them, each further one a share of an input

@@ -6,7 +6,9 @@
 
 use super::maps::{Loader, Map};
 use super::stage::{InputStage, Own};
+use crate::base::Maps;
 use crate::base::intern::Interner;
+use crate::base::part::Shared;
 use crate::config::rules::{AggregateRules, InputRules, Method, ONLY};
 use crate::config::{Aggregate, Config};
 use crate::enrich::list::{Fixed, List, Listed, Of};
@@ -33,10 +35,10 @@ pub struct Seat {
 /// For all records of an input.
 #[derive(Clone, Debug, Default)]
 pub struct InputRule {
-    sampling: Option<Arc<Lookup>>,
+    sampling: Option<Shared<Lookup>>,
     sampling_rate: u32,
-    rd: Option<Arc<Lookup>>,
-    tags: Option<Arc<TagMap>>,
+    rd: Option<Shared<Lookup>>,
+    tags: Option<Shared<TagMap>>,
     /// Whether the first record of each exporter has no label.
     unlabel: bool,
     /// Fields that its records can have, rules included; tags that only a map gives are not.
@@ -49,9 +51,9 @@ pub struct InputRule {
 #[derive(Clone, Debug, Default)]
 pub struct AggregateRule {
     config: AggregateRules,
-    networks: Option<Arc<Networks>>,
-    tags: Option<Arc<TagMap>>,
-    only: Vec<Arc<List>>,
+    networks: Option<Shared<Networks>>,
+    tags: Option<Shared<TagMap>>,
+    only: Vec<Shared<List>>,
     /// Bit of its filters, and whether the lists of tags are the only ones.
     bit: Option<(u32, bool)>,
     /// Fields that it counts.
@@ -244,7 +246,7 @@ impl InputRule {
     ) -> Self {
         let mut rule = Self {
             sampling_rate: config.sampling_rate,
-            unlabel: config.first_unlabelled,
+            unlabel: Maps::get().is_some() && config.first_unlabelled,
             given: given.union(ENGINE),
             feeds,
             ..Self::default()
@@ -326,7 +328,8 @@ impl AggregateRule {
         let Settings {
             net, asn, whole, ..
         } = self.settings();
-        net != Method::Exporter || asn != Method::Exporter || whole
+        let asked = net != Method::Exporter || asn != Method::Exporter || whole;
+        Maps::get().is_some() && asked
     }
 
     fn settings(&self) -> Settings {
@@ -373,7 +376,7 @@ impl AggregateRule {
         let (after, fields) = Enrichment::plan(self.behind(), self.wanted);
         let mut touched = self.wanted.union(fields);
         let lists = &self.config.lists;
-        let verdict = self.bit.filter(|_| !lists.is_empty());
+        let verdict = Maps::get().and(self.bit).filter(|_| !lists.is_empty());
         let fields = fields.union(lists.needs());
         let tags = self.tags.as_ref();
         let tags = tags.filter(|map| fields.any(map.gives())).cloned();

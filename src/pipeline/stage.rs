@@ -161,7 +161,12 @@ impl Stage<'_> {
         count(self.aggregates, early, batch, now);
         match (tags, out) {
             (Some(tagger), Some(out)) => {
-                let rest = &mut |batch: &mut Batch| count(self.aggregates, late, batch, now);
+                let rest = &mut |batch: &mut Batch| {
+                    if let Some(unlabel) = unlabel.as_mut() {
+                        unlabel.run(batch);
+                    }
+                    count(self.aggregates, late, batch, now);
+                };
                 let copied = tagger.copying(batch, out, rest);
                 for feed in late.iter() {
                     if let Some((_, aggregate, _)) = self.aggregates.get_mut(*feed) {

@@ -6,7 +6,9 @@
 //! that; nor for showing values: encoders do.
 
 use super::field::Field;
+use crate::base::Primitives;
 use crate::base::intern::Sym;
+use crate::base::part::Witness;
 
 /// Words of a record for primitives of the configuration.
 pub const SLOTS: usize = 16;
@@ -233,32 +235,43 @@ impl Custom {
 
 /// The primitives of a configuration that somebody uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Customs(Vec<Custom>);
+pub struct Customs(Option<(Primitives, Vec<Custom>)>);
 
 impl Customs {
     /// Of these; each has its slots to itself.
     pub fn new(list: Vec<Custom>) -> Self {
-        Self(list)
+        Self(Primitives::get().map(|here| (here, list)))
+    }
+
+    #[inline]
+    fn list(&self) -> &[Custom] {
+        match &self.0 {
+            Some((here, list)) => {
+                here.there();
+                list
+            }
+            None => &[],
+        }
     }
 
     /// All of them, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = &Custom> {
-        self.0.iter()
+        self.list().iter()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list().is_empty()
     }
 
     /// The one that begins in a field's slot.
     pub fn of(&self, field: Field) -> Option<&Custom> {
-        self.0.iter().find(|custom| custom.field == field)
+        self.iter().find(|custom| custom.field == field)
     }
 
     /// By its name, in lower case.
     pub fn named(&self, name: &str) -> Option<&Custom> {
-        self.0.iter().find(|custom| custom.name == name)
+        self.iter().find(|custom| custom.name == name)
     }
 }
 

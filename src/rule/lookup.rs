@@ -5,9 +5,9 @@ use super::condition::Judge;
 use super::index::{Builder, Index};
 use super::map::{Kind, Value};
 use crate::base::lines::{Complaints, Rows};
+use crate::base::part::Shared;
 use crate::enrich::Enricher;
 use crate::record::{Batch, Field, FieldSet, FlowRecord, Origin, Rd};
-use std::sync::Arc;
 
 /// A compiled map.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Lookup {
 /// Sets sampling rates: the map's, else what the exporter says, else one that is configured.
 pub struct Rates {
     /// The map.
-    pub map: Option<Arc<Lookup>>,
+    pub map: Option<Shared<Lookup>>,
     /// The rate where nothing else says one; zero for none.
     pub external: u32,
 }
@@ -134,7 +134,7 @@ impl Enricher for Rates {
 }
 
 /// Sets route distinguishers; the map goes before what the exporter says.
-pub struct Distinguishers(pub Arc<Lookup>);
+pub struct Distinguishers(pub Shared<Lookup>);
 
 impl Enricher for Distinguishers {
     fn needs(&self) -> FieldSet {

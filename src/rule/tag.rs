@@ -11,6 +11,7 @@ use super::map::{Row, Value, kind};
 use crate::base::intern::{Interner, Sym};
 use crate::base::ledger::Sum;
 use crate::base::lines::{Complaints, Rows};
+use crate::base::part::Shared;
 use crate::enrich::Enricher;
 use crate::record::{Batch, Field, FieldSet, FlowRecord};
 use std::collections::HashMap;
@@ -341,7 +342,7 @@ const JOINS: usize = 256;
 
 /// Sets tags; one for each worker.
 pub struct Tagger {
-    map: Arc<TagMap>,
+    map: Shared<TagMap>,
     /// The next value of each counting tag, and how far it is to the one after.
     counts: Box<[u64]>,
     step: u64,
@@ -388,7 +389,7 @@ impl State {
 impl Tagger {
     /// The tagger of worker number `worker` of `workers`: counting tags are shared out among
     /// them, so that each value is given once.
-    pub fn new(map: Arc<TagMap>, worker: usize, workers: usize) -> Self {
+    pub fn new(map: Shared<TagMap>, worker: usize, workers: usize) -> Self {
         let own = map.counts.iter().map(|n| n.wrapping_add(worker as u64));
         Self {
             counts: own.collect(),
@@ -413,6 +414,7 @@ impl Tagger {
     /// Sets the tags of one record. `copy` gets it with the tags so far wherever a row says so.
     #[inline]
     fn tag(&mut self, record: &mut FlowRecord, copy: &mut dyn FnMut(&FlowRecord)) {
+        self.map.there();
         let map = &*self.map;
         let Some(mut at) = map.index.first(record, 0) else {
             return;
@@ -469,6 +471,7 @@ impl Tagger {
         out: &mut Batch,
         rest: &mut dyn FnMut(&mut Batch),
     ) -> Sum {
+        self.map.there();
         self.touched ^= self.map.index.touch(batch.records());
         let mut sum = Sum::default();
         let mut put = |record: &FlowRecord| {

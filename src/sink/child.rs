@@ -2,6 +2,8 @@
 //!
 //! Not for programs whose output or result matters.
 
+use crate::base::Triggers;
+use crate::base::part::Witness;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 /// Runs one command, by the shell, for one file after the other.
 #[derive(Debug)]
 pub struct Trigger {
+    here: Triggers,
     command: String,
     most: usize,
     running: Vec<Child>,
@@ -20,8 +23,9 @@ const WAITING_MAX: usize = 1024;
 
 impl Trigger {
     /// `command` is given to `sh -c`; at the most `most` run at a time.
-    pub fn new(command: String, most: usize) -> Self {
+    pub fn new(here: Triggers, command: String, most: usize) -> Self {
         Self {
+            here,
             command,
             most: most.max(1),
             running: Vec::new(),
@@ -31,6 +35,7 @@ impl Trigger {
 
     /// Runs the command for a file, at once or when another one has ended.
     pub fn fire(&mut self, file: &Path) {
+        self.here.there();
         self.waiting.push_back(file.into());
         if self.waiting.len() > WAITING_MAX
             && let Some(left) = self.waiting.pop_front()
@@ -42,6 +47,7 @@ impl Trigger {
 
     /// Reaps what has ended and starts what waits; whether anything still runs.
     pub fn turn(&mut self) -> bool {
+        self.here.there();
         self.running.retain_mut(|child| match child.try_wait() {
             Ok(None) => true,
             Ok(Some(status)) => {

@@ -37,6 +37,7 @@ use crate::base::offset::Wall;
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
 use crate::base::time::Nanos;
+use crate::base::{Triggers, without};
 use crate::encode::value::Show;
 use crate::encode::{Encoder, Format, Style};
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,6 +132,9 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
     ];
     let existing = options.choice("existing", &existing);
     let trigger = options.text("trigger");
+    if trigger.is_some() && Triggers::get().is_none() {
+        options.wrong("trigger", without("sink-trigger"));
+    }
     let triggers_max = options.number("triggers", 1, 256).unwrap_or(4) as usize;
     let sync = options.flag("sync").unwrap_or(false);
     let open_max = options.number("open", 1, 4096).unwrap_or(32) as usize;
@@ -174,7 +178,8 @@ impl FileSink {
         Self {
             wall: Wall::new(style.zone.clone()),
             show: Show::new(&style),
-            trigger: (settings.trigger.as_ref()).map(|t| Trigger::new(t.clone(), most)),
+            trigger: (settings.trigger.clone().zip(Triggers::get()))
+                .map(|(command, here)| Trigger::new(here, command, most)),
             schema: SchemaFile::new(&settings.shape),
             settings,
             style,

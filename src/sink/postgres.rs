@@ -86,7 +86,7 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
         }
         _ => (None, given),
     };
-    let target = sql::target(options, &given);
+    let target = sql::target(options, &given, Dialect::Postgres);
     let add = options.choice("mode", &[("add", true), ("insert", false)]);
     let schema = options.text("schema").map(PathBuf::from);
     let timeout = options.duration("timeout");

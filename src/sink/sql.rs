@@ -37,8 +37,8 @@ pub struct Target {
 ///   `$peer_src_ip`-like values of primitives of the rows, or `$aggregate`, which is the default.
 /// - `tables`: most tables of one bin; rows with further values go to one where every value is
 ///   `other`; default 256.
-pub fn target(options: &mut Options, text: &str) -> Option<Target> {
-    if reserved(text) {
+pub fn target(options: &mut Options, text: &str, dialect: Dialect) -> Option<Target> {
+    if free(text, dialect).is_some() {
         let message = format!("`table` is {text:?}; that name is taken");
         options.wrong("table", message);
     }
@@ -50,10 +50,21 @@ pub fn target(options: &mut Options, text: &str) -> Option<Target> {
     })
 }
 
-/// Whether a table can not have this name: it is the database's or ours.
-pub fn reserved(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.starts_with("sqlite_") || name == BATCHES
+/// What a table is called that can not have this name, because it is the database's or ours: a value
+/// that somebody sent must not cost the rows beside it. None where it can.
+fn free(name: &str, dialect: Dialect) -> Option<String> {
+    let small = name.to_ascii_lowercase();
+    let taken = match dialect {
+        Dialect::Sqlite => small.starts_with("sqlite_") || small == BATCHES,
+        Dialect::Postgres => {
+            // Keys of tables have names among those of tables.
+            if small.ends_with("_pkey") {
+                return Some(format!("{name}_"));
+            }
+            small.starts_with("pg_") || small == BATCHES
+        }
+    };
+    taken.then(|| format!("_{name}"))
 }
 
 /// Tables that rows go to, and their statements.
@@ -90,9 +101,10 @@ impl Tables {
         if self.taken.0 != rows.bin.0 {
             self.taken = (rows.bin.0, Vec::new());
         }
-        let groups = self.names.of(rows, &mut self.taken.1);
-        if let Some(name) = groups.keys().find(|name| reserved(name)) {
-            return Err(format!("no table can be called `{name}`"));
+        let mut groups: Sorted<'a> = BTreeMap::new();
+        for (name, rows_of_it) in self.names.of(rows, &mut self.taken.1) {
+            let name = free(&name, self.dialect).unwrap_or(name);
+            groups.entry(name).or_default().extend(rows_of_it);
         }
         let aggregate = rows.id.aggregate;
         let found = self.known.iter().position(|(known, schema, _)| {

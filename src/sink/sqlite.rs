@@ -42,7 +42,7 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
     let shape = format::values(options);
     let path = options.required("path", "/var/lib/weir/weir.db");
     let table = options.text("table").unwrap_or("$aggregate".into());
-    let target = sql::target(options, &table);
+    let target = sql::target(options, &table, Dialect::Sqlite);
     let busy = options.duration("busy_timeout");
     let journal = [("wal", true), ("delete", false)];
     let wal = options.choice("journal", &journal).unwrap_or(true);

@@ -543,7 +543,8 @@ fn pcap_frames<const BIG: bool>(
 /// A frame that the buffer cannot hold: a big one where the file said there may be, else damage.
 #[cold]
 fn too_long(pcap: &Pcap, caplen: u32, head: usize) -> Stop {
-    if caplen <= pcap.snaplen && caplen <= MAX_CLAIM {
+    // A snap length of zero sets no limit.
+    if (caplen <= pcap.snaplen || pcap.snaplen == 0) && caplen <= MAX_CLAIM {
         Stop::Oversize(u64::from(caplen).saturating_add(head as u64))
     } else {
         Stop::Bad(format!("damaged: a frame of {caplen} bytes"))

@@ -4,6 +4,8 @@
 
 pub mod fifo;
 pub mod memory;
+#[cfg(all(target_os = "linux", target_env = "musl"))]
+mod name;
 pub mod notify;
 pub mod pcap;
 #[cfg(target_os = "linux")]
@@ -20,11 +22,22 @@ pub mod waker;
 
 // Where libpcap's functions come from. Beside the registries and `lib.rs` this is the one place
 // that asks for a feature: a foreign library is linked, looked for, or left out.
-#[cfg(all(feature = "rule-filter", not(feature = "rule-filter-static")))]
+#[cfg(all(
+    feature = "rule-filter",
+    not(feature = "rule-filter-static"),
+    not(target_feature = "crt-static")
+))]
 #[path = "pcap/load.rs"]
 mod libpcap;
 #[cfg(feature = "rule-filter-static")]
 #[path = "pcap/link.rs"]
+mod libpcap;
+#[cfg(all(
+    feature = "rule-filter",
+    not(feature = "rule-filter-static"),
+    target_feature = "crt-static"
+))]
+#[path = "pcap/fixed.rs"]
 mod libpcap;
 #[cfg(not(feature = "rule-filter"))]
 #[path = "pcap/absent.rs"]

@@ -1,7 +1,8 @@
 //! Lines to the system's log over its local datagram socket, framed as RFC 3164 §4.1 has it for
-//! local senders: priority, local time, tag, text; no host name. Not for remote syslog.
+//! local senders: priority, tag, text; no host name, and no time, which the logger adds: the C
+//! library's rules for local time are flash that nothing else on a router asks for. Not for remote
+//! syslog.
 
-use crate::base::time::Nanos;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -91,8 +92,8 @@ impl Syslog {
     ///
     /// # Errors
     /// When the line could not be handed over.
-    pub fn send(&self, severity: Severity, time: Nanos, text: &str) -> io::Result<()> {
-        let line = self.line(severity, &stamp(time), text);
+    pub fn send(&self, severity: Severity, text: &str) -> io::Result<()> {
+        let line = self.line(severity, text);
         match self.socket.send(line.as_bytes()) {
             Ok(_) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(e),
@@ -103,13 +104,9 @@ impl Syslog {
         }
     }
 
-    fn line(&self, severity: Severity, stamp: &str, text: &str) -> String {
+    fn line(&self, severity: Severity, text: &str) -> String {
         let priority = (u32::from(self.facility) << 3) | severity as u32;
-        let mut line = format!(
-            "<{priority}>{stamp} {}[{}]: {text}",
-            self.tag,
-            std::process::id()
-        );
+        let mut line = format!("<{priority}>{}[{}]: {text}", self.tag, std::process::id());
         let mut end = line.len().min(PACKET);
         while !line.is_char_boundary(end) {
             end -= 1;
@@ -118,29 +115,6 @@ impl Syslog {
         // A line feed would be a second message to some receivers.
         line.replace(['\n', '\r'], " ")
     }
-}
-
-/// `Mmm dd hh:mm:ss` in local time, RFC 3164 §4.1.2.
-fn stamp(time: Nanos) -> String {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let seconds = time.seconds().try_into().unwrap_or(0);
-    // SAFETY: an all-zero tm is valid; localtime_r reads `seconds` and fills in `tm`. The libc
-    // crate's time_t and the symbol it links to have the same width on every target.
-    let tm = unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        libc::localtime_r(&raw const seconds, &raw mut tm);
-        tm
-    };
-    let month = usize::try_from(tm.tm_mon)
-        .ok()
-        .and_then(|m| MONTHS.get(m))
-        .unwrap_or(&"Jan");
-    format!(
-        "{month} {:2} {:02}:{:02}:{:02}",
-        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
-    )
 }
 
 #[cfg(test)]
@@ -153,29 +127,17 @@ mod tests {
         let path = dir.path().join("log");
         let logger = UnixDatagram::bind(&path).unwrap();
         let log = Syslog::open(Some(&path), facility("daemon").unwrap(), "weir").unwrap();
-        log.send(
-            Severity::Warning,
-            Nanos::new(1_000_000_000, 0),
-            "all\nis well",
-        )
-        .unwrap();
+        log.send(Severity::Warning, "all\nis well").unwrap();
         let mut packet = [0; 2000];
         let n = logger.recv(&mut packet).unwrap();
         let text = std::str::from_utf8(&packet[..n]).unwrap();
-        let head = "<28>Sep  9 01:46:40";
-        // The hour depends on the zone; the shape does not.
-        assert_eq!(
-            text.len(),
-            head.len() + format!(" weir[{}]: all is well", std::process::id()).len()
-        );
-        assert!(text.starts_with("<28>Sep "), "{text}");
-        assert!(text.ends_with("]: all is well"), "{text}");
+        let id = std::process::id();
+        assert_eq!(text, format!("<28>weir[{id}]: all is well"));
 
         drop(logger);
         std::fs::remove_file(&path).unwrap();
         let logger = UnixDatagram::bind(&path).unwrap();
-        log.send(Severity::Error, Nanos::default(), &"ü".repeat(2000))
-            .unwrap();
+        log.send(Severity::Error, &"ü".repeat(2000)).unwrap();
         let n = logger.recv(&mut packet).unwrap();
         assert!((PACKET - 1..=PACKET).contains(&n));
         assert!(std::str::from_utf8(&packet[..n]).is_ok());

@@ -1,5 +1,7 @@
 //! Tests of the sieve: each check and action, what samples stand for, and the law of its page.
 
+#![cfg(feature = "rule-preprocess")]
+
 use super::*;
 use crate::base::intern::Interner;
 use crate::record::schema::Options;
@@ -57,7 +59,13 @@ fn sift(sieve: &mut Sieve, rows: &[Vec<u64>], diverts: bool) -> Vec<(u64, u64, u
 }
 
 fn sieve(rules: Rules) -> Sieve {
-    Sieve::new(rules, &schema(), 7, Sifted::default())
+    Sieve::new(
+        Sieves::get().unwrap(),
+        rules,
+        &schema(),
+        7,
+        Sifted::default(),
+    )
 }
 
 /// Ports of the rows that pass.
@@ -202,7 +210,13 @@ fn a_sample_of_fixed_size_prefers_what_is_large() {
     let rows = rows(&counters);
     let mut total = 0;
     for seed in 0..200 {
-        let mut sieve = Sieve::new(rules.clone(), &schema(), seed, Sifted::default());
+        let mut sieve = Sieve::new(
+            Sieves::get().unwrap(),
+            rules.clone(),
+            &schema(),
+            seed,
+            Sifted::default(),
+        );
         let passed = sift(&mut sieve, &rows, false);
         assert_eq!(passed.len(), 10);
         let large = passed.iter().filter(|row| row.0 < 5);
@@ -210,7 +224,13 @@ fn a_sample_of_fixed_size_prefers_what_is_large() {
         total += passed.iter().map(|row| row.2).sum::<u64>() - (5 << 20);
         // Again the same.
         let again = sift(
-            &mut Sieve::new(rules.clone(), &schema(), seed, Sifted::default()),
+            &mut Sieve::new(
+                Sieves::get().unwrap(),
+                rules.clone(),
+                &schema(),
+                seed,
+                Sifted::default(),
+            ),
             &rows,
             false,
         );

@@ -129,8 +129,11 @@ impl Page<'_> {
         match bytes {
             None => out.extend_from_slice(b" SHARE"),
             Some(bytes) => {
-                let total = u128::from(self.total.bytes.max(1));
-                let mille = (u128::from(bytes) * 1000 + total / 2) / total;
+                let total = self.total.bytes.max(1);
+                // Bits that a thousand times it has beyond 64: without them it is near enough.
+                let over = 11u32.saturating_sub(total.leading_zeros());
+                let (bytes, total) = (bytes >> over, (total >> over).max(1));
+                let mille = (bytes * 1000 + total / 2) / total;
                 let _ = write!(out, "{:>3}.{} %", mille / 10, mille % 10);
                 if self.wanted.colour && colour.is_empty() {
                     let _ = write!(out, "  \x1b[36m{}\x1b[0m", bar(mille as usize));

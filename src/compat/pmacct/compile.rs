@@ -35,6 +35,9 @@ const MAPS: &[&str] = &[
     "tos_file",
 ];
 
+/// Memory of a map for each byte of its file: rows are short, and what is made of them is not.
+const MAP: u64 = 4;
+
 /// What is to be known of a key that has no effect, or another one than it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -114,6 +117,23 @@ impl Compiled {
         });
         notes.chain(warnings).collect()
     }
+}
+
+/// The lines that name maps and lists, of each plugin and of the core.
+fn maps(settings: &Settings) -> impl Iterator<Item = &Line> {
+    let plugins = settings.plugins.iter().map(|p| &p.values);
+    let all = plugins.chain([&settings.core]);
+    all.flat_map(|values| values.iter())
+        .filter(|line| MAPS.contains(&line.key.name))
+}
+
+/// Bytes of the files that they name; a budget has room for what is there at the start.
+fn map_files(settings: &Settings) -> u64 {
+    let size = |line: &Line| match &line.value {
+        Value::Text(path) => std::fs::metadata(path).map_or(0, |file| file.len()),
+        _ => 0,
+    };
+    maps(settings).map(size).fold(0, u64::saturating_add)
 }
 
 /// Compiles the lines of a file and a command line for `daemon`. `open` opens the files that become
@@ -254,6 +274,7 @@ impl Compiler<'_> {
             memory = memory.saturating_add(PLUGIN);
             memory = memory.saturating_add(if plugin.kind == "memory" { live } else { table });
         }
+        memory = memory.saturating_add(map_files(self.settings).saturating_mul(MAP));
         // Whole MiB, so that it reads well.
         let memory = memory.div_ceil(1 << 20);
         let place = core.place("print_cache_entries");
@@ -265,9 +286,7 @@ impl Compiler<'_> {
             push(&mut self.file.top, "templates", line, raw(&line.value));
         }
         // Rows with mistakes are left out there, were it all of them.
-        let plugins = self.settings.plugins.iter().map(|p| &p.values);
-        let mut all = plugins.chain([core]).flat_map(|values| values.iter());
-        if let Some(line) = all.find(|line| MAPS.contains(&line.key.name)) {
+        if let Some(line) = maps(self.settings).next() {
             push(&mut self.file.top, "empty_maps", line, Raw::Bool(true));
         }
         if self.settings.daemon.collects() {

@@ -20,10 +20,7 @@ pub fn compile(compiler: &mut Compiler<'_>) {
         interfaces(compiler, &line);
     } else {
         let mut options = Options::new("input.pmacctd", Place::default());
-        match core
-            .line("pcap_interface")
-            .or(core.line("pcap_interfaces_map"))
-        {
+        match core.line("pcap_interface") {
             Some(line) => push(&mut options, "interface", line, raw(&line.value)),
             None => {
                 options.set("interface", Raw::Text("any".into()));

@@ -132,8 +132,9 @@ impl Lines {
             }),
             Err(takes) => {
                 let message = format!("`{name}` is `{}`; it takes {takes}", cut(value));
-                // The few that pmacct does not pass over.
-                if name == "sql_table_version" {
+                // The few that pmacct does not pass over; an address that is not one would
+                // open the port to the world.
+                if matches!(name, "sql_table_version" | "nfacctd_ip" | "sfacctd_ip") {
                     self.wrong(value_at, message);
                 } else {
                     let comment = value.contains(" !") || value.contains(" #");

@@ -109,8 +109,6 @@ pub struct Settings {
     pub core: Values,
     /// Plugins, in order.
     pub plugins: Vec<Plugin>,
-    /// Plugins that were given and can not run, each with its sentence.
-    pub lost: usize,
     /// All lines, in order.
     pub lines: Vec<Line>,
 }
@@ -127,7 +125,6 @@ impl Settings {
             daemon,
             core: Values::default(),
             plugins: Vec::new(),
-            lost: 0,
             lines: lines.to_vec(),
         };
         if daemon.flows() {

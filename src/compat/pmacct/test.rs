@@ -116,6 +116,10 @@ fn what_pmacct_ends_on_is_a_mistake_and_the_rest_a_warning() {
             "it needs `print_output_file`",
         ),
         (
+            "nfacctd_ip: 999.1.1.1",
+            "f:1:13: `nfacctd_ip` is `999.1.1.1`; it takes an address",
+        ),
+        (
             "pcap_savefile: x\nnfacctd_ip: ::1",
             "f:2:1: `pcap_savefile` and `nfacctd_ip`",
         ),
@@ -317,4 +321,27 @@ proptest::proptest! {
             proptest::prop_assert!(problem.place.line <= lines.max(1));
         }
     }
+}
+
+#[test]
+fn the_budget_has_room_for_maps() {
+    let dir = tempfile::tempdir().unwrap();
+    let map = dir.path().join("tags.map");
+    let memory = |rows: usize| {
+        std::fs::write(&map, "set_tag=1 ip=192.0.2.1\n".repeat(rows)).unwrap();
+        let text = format!("plugins: print\npre_tag_map: {}\n", map.display());
+        let compiled = of(Daemon::Nfacctd, &text);
+        let file = crate::config::write::show(&compiled.file, &[]);
+        let line = file.lines().find(|l| l.starts_with("memory = ")).unwrap();
+        let mib: u64 = line
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .unwrap();
+        mib
+    };
+    let (small, large) = (memory(10), memory(100_000));
+    // Two places where rows are kept may have it: for the core and for the plugin.
+    assert!(large >= small + 8, "{small} {large}");
 }

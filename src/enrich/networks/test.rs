@@ -1,3 +1,5 @@
+#![cfg(feature = "rule-map")]
+
 use super::*;
 
 fn networks(text: &str) -> (Networks, Complaints) {
@@ -102,7 +104,7 @@ fn located(settings: Settings, set: impl Fn(&mut FlowRecord)) -> FlowRecord {
 
 fn settings(net: Method, asn: Method) -> Settings {
     Settings {
-        file: Some(Arc::new(networks(FILE).0)),
+        file: Shared::of(networks(FILE).0),
         net,
         asn,
         ..Settings::default()
@@ -241,7 +243,7 @@ fn only_what_is_wanted_is_looked_up_and_what_is_replaced_nobody_need_supply() {
 
 #[test]
 fn hosts_of_no_network_are_hidden() {
-    let mut hidden = Hidden(Arc::new(networks(FILE).0));
+    let mut hidden = Hidden(Shared::of(networks(FILE).0).unwrap());
     let mut batch = Batch::new(hidden.needs());
     let record = batch.slot();
     record.set_src_host(ip("198.51.100.1"));

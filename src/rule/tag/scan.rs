@@ -1,6 +1,8 @@
 //! The same answers as a plain walk over all rows gives, which is what the manual says.
 
-use super::test::{everything, ip};
+#![cfg(feature = "rule-map")]
+
+use super::test::{everything, ip, shared};
 use super::*;
 use crate::base::addr::Prefix;
 use crate::rule::map::Item;
@@ -268,7 +270,7 @@ proptest! {
         for problem in complaints.problems() {
             prop_assert!(problem.message.contains("contradicts"), "{}", problem.message);
         }
-        let mut tagger = Tagger::new(Arc::new(compiler.finish(&mut complaints)), 0, 1);
+        let mut tagger = Tagger::new(shared(compiler.finish(&mut complaints)), 0, 1);
         let records: Vec<FlowRecord> = records.iter().map(|values| record(values)).collect();
         for chunk in records.chunks(Batch::SIZE) {
             let mut batch = Batch::new(everything());

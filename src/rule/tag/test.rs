@@ -1,11 +1,19 @@
+#![cfg(feature = "rule-map")]
+
 use super::*;
+use crate::base::Maps;
 use crate::base::addr::{Ip, Mac};
 use crate::base::lines;
+use crate::base::part::Only;
 use crate::record::TABLE;
 use std::net::IpAddr;
 
 pub(super) fn ip(text: &str) -> Ip {
     text.parse::<IpAddr>().unwrap().into()
+}
+
+pub(super) fn shared(map: TagMap) -> Shared<TagMap> {
+    Shared::of(map).unwrap()
 }
 
 pub(super) fn everything() -> FieldSet {
@@ -38,7 +46,7 @@ impl Rig {
         let (map, complaints) = compiled(text, everything(), &symbols);
         assert!(complaints.is_empty(), "{text}: {complaints:?}");
         Self {
-            tagger: Tagger::new(Arc::new(map), 0, 1),
+            tagger: Tagger::new(shared(map), 0, 1),
             symbols,
         }
     }
@@ -472,7 +480,7 @@ fn jumps_stack_and_join() {
 fn counting_tags_give_each_value_once_whoever_counts() {
     let symbols = Arc::new(Interner::new(4096));
     let (map, _) = compiled("set_tag=10++ in=1\nset_tag2=5++", everything(), &symbols);
-    let map = Arc::new(map);
+    let map = shared(map);
     let mut taggers = [0, 1].map(|worker| Tagger::new(map.clone(), worker, 2));
     let mut run = |worker: usize, input| {
         let mut batch = Batch::new(everything());
@@ -518,7 +526,7 @@ fn jumps_that_lead_nowhere_are_told_and_are_none() {
         assert!(problem.place.column > 0);
         let mut batch = Batch::new(everything());
         batch.slot();
-        Tagger::new(Arc::new(map), 0, 1).enrich(&mut batch);
+        Tagger::new(shared(map), 0, 1).enrich(&mut batch);
         assert_eq!(batch.records()[0].tag(), tag, "{text}");
     }
 }
@@ -601,8 +609,9 @@ fn labels_without_room_are_noticed_and_maps_move_between_stores() {
     let (map, _) = compiled("set_label=a in=1\nset_label=b", everything(), &one);
     let map = Arc::new(map);
     assert!(Arc::ptr_eq(&map.clone().moved(&one).unwrap(), &map));
+    let moved = Maps::get().map(|here| Only::new(here, map.clone().moved(&two).unwrap()));
     let mut rig = Rig {
-        tagger: Tagger::new(map.clone().moved(&two).unwrap(), 0, 1),
+        tagger: Tagger::new(moved.unwrap(), 0, 1),
         symbols: two.clone(),
     };
     let (r, s) = (rig.run(|r| r.set_in_iface(1)), rig.run(|_| {}));

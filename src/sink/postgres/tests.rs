@@ -57,7 +57,7 @@ fn hosts_have_ports_and_sockets_have_folders() {
 
 fn with_table(given: &str, space: Option<&str>) -> Settings {
     let mut options = Options::new("output.x", Place::default());
-    let target = sql::target(&mut options, given).unwrap();
+    let target = sql::target(&mut options, given, Dialect::Postgres).unwrap();
     Settings {
         hosts: Vec::new(),
         database: "flows".into(),

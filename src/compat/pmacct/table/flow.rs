@@ -50,7 +50,7 @@ keys! {
     "pcap_interface": P Core A, Text => to("input.interface", "");
     "pcap_interface_wait": P Core B, Flag => Idle("an interface that is not there at the start is an error; one that goes away later is opened again");
     "pcap_interfaces_map": P Core A, Path => to("input.*", "each interface is an input of its own");
-    "pcap_ifindex": P Core A, Words(&["sys", "hash", "map", "none"]) => to("input.ifindex", "");
+    "pcap_ifindex": P Core A, Words(&["sys", "hash", "map", "none"]) => to("input.index", "");
     "pcap_direction": P Core A, Words(&["in", "out"]) => to("input.direction", "");
     "uacctd_direction": U Core C, Words(&["in", "out"]) => Absent(Part::Nflog);
     "promisc": P Core A, Flag => to("input.promiscuous", "");
@@ -60,7 +60,7 @@ keys! {
     "pcap_arista_trailer_flag_value": P Core C, Number(0, 127) => Absent(Part::Trailer);
     "snaplen": PU Core A, Number(128, 262_144) => to("input.snap", "");
     "pcap_savefile": PNSM Core A, Path => to("input.file", "with `kind = \"file\"`");
-    "pcap_savefile_wait": PNSM Core B, Flag => to("input.wait", "");
+    "pcap_savefile_wait": PNSM Core B, Flag => to("stay", "");
     "pcap_savefile_delay": PNSM Core B, Seconds(0) => to("input.delay", "");
     "pcap_savefile_replay": PNSM Core B, Number(0, u64::MAX) => to("input.repeat", "");
     "pmacctd_pipe_size": P Core A, Number(1, u64::MAX) => to("input.ring", "");
@@ -114,7 +114,7 @@ keys! {
     "nfacctd_templates_receiver": N Core C, Text => Absent(Part::Templates);
     "nfacctd_templates_port": N Core C, Port => Absent(Part::Templates);
     "nfacctd_time_new": N Core A, Flag => to("aggregate.time", "");
-    "sfacctd_time_new": S Core A, Flag => to("aggregate.time", "");
+    "sfacctd_time_new": S Core A, Flag => Idle("samples carry no time of their own: they are counted at the time they arrive");
     "pmacctd_time_new": P Core A, Flag => Idle("packets are counted at the time they were captured");
     "nfacctd_time_secs": N Core C, Flag => Idle("times of NetFlow v5 are read as its header has them, in milliseconds");
     "nfacctd_pro_rating": N Either B, Flag => to("aggregate.prorate", "");

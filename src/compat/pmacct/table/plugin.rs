@@ -4,7 +4,7 @@ use super::*;
 
 keys! {
     // Output encoding shared by plugins
-    "timestamps_secs": FLOW Either B, Flag => to("output.fraction", "and `whole_seconds` of the aggregation");
+    "timestamps_secs": FLOW Either B, Flag => to("aggregate.whole_seconds", "");
     "timestamps_rfc9557": ALL Either A, Flag => to("output.times", "");
     "timestamps_rfc3339": ALL Either C, Flag => to("output.times", "");
     "timestamps_utc": ALL Either A, Flag => to("output.timezone", "");
@@ -41,10 +41,10 @@ keys! {
     "sql_startup_delay": FLOW Either B, Seconds(0) => Idle("rows are handed out when their bin ends");
     "amqp_startup_delay": FLOW Either B, Seconds(0) => Idle("rows are handed out when their bin ends");
     "kafka_startup_delay": FLOW Either B, Seconds(0) => Idle("rows are handed out when their bin ends");
-    "print_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 16 MiB");
-    "sql_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 16 MiB");
-    "amqp_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 16 MiB");
-    "kafka_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 16 MiB");
+    "print_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 24 MiB and of what maps take");
+    "sql_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 24 MiB and of what maps take");
+    "amqp_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 24 MiB and of what maps take");
+    "kafka_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 24 MiB and of what maps take");
     "print_max_writers": FLOW Either A, Number(1, 99) => Idle("an output has one writer, with a queue in front");
     "sql_max_writers": FLOW Either A, Number(1, 99) => Idle("an output has one writer, with a queue in front");
     "amqp_max_writers": FLOW Either A, Number(1, 99) => Idle("an output has one writer, with a queue in front");
