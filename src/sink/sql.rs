@@ -50,8 +50,8 @@ pub fn target(options: &mut Options, text: &str, dialect: Dialect) -> Option<Tar
     })
 }
 
-/// What a table is called that can not have this name, because it is the database's or ours: a value
-/// that somebody sent must not cost the rows beside it. None where it can.
+/// What a table is called that can not have this name, because it is the database's or ours: a
+/// value that somebody sent must not cost the rows beside it. None where it can.
 fn free(name: &str, dialect: Dialect) -> Option<String> {
     let small = name.to_ascii_lowercase();
     let taken = match dialect {
