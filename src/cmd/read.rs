@@ -249,6 +249,7 @@ fn aggregate(args: &Args, by: &primitive::List, every: Option<Every>) -> Aggrega
         every,
         align: None,
         offset: 0,
+        flush_delay: 0,
         flush: None,
         time: Default::default(),
         prorate: false,

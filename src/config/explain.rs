@@ -135,6 +135,10 @@ fn section(text: &mut String, config: &Config, aggregate: &Aggregate) {
     if let Some(flush) = aggregate.flush {
         let _ = writeln!(text, "flush = {}", quote(&every::show(flush)));
     }
+    if aggregate.flush_delay > 0 {
+        let delay = every::show(super::Every::Seconds(aggregate.flush_delay));
+        let _ = writeln!(text, "flush_delay = {}", quote(&delay));
+    }
     let _ = writeln!(text, "time = {}", quote(time));
     for (key, value) in [
         ("prorate", aggregate.prorate),
@@ -317,7 +321,7 @@ mod tests {
             preprocess = [\"adjb=18\", \"minp=10\"]\npreprocess_type = \"all\"\nrejects = \"g\"\n\
             [aggregate.z]\nby = [\"vrf\", \"tos\"]\nevery = \"420s\"\n\
             align = \"hour\"\noffset = 60\n\
-            flush = \"minute\"\nprorate = true\nkinds = true\nto = \"f\"\n\
+            flush = \"minute\"\nflush_delay = \"90s\"\nprorate = true\nkinds = true\nto = \"f\"\n\
             [output.g]\nkind = \"print\"\n[output.f]\nkind = \"file\"\npath = \"a\\tb\"\n";
         let first = native::parse(text);
         assert_eq!(first.problems, []);
@@ -341,6 +345,7 @@ mod tests {
             "align = \"hour\"",
             "offset = \"60s\"",
             "flush = \"1m\"",
+            "flush_delay = \"90s\"",
             "prorate = true",
             "kinds = true",
             "stitch = false",

@@ -18,8 +18,10 @@ pub mod write;
 pub use crate::agg::full::Full;
 pub use crate::agg::sieve::Rules;
 pub use crate::agg::window::RecordTime;
+use crate::base::bins::Bins;
 pub use crate::base::bins::{Align, Every};
 use crate::base::options::{Options, Place};
+use crate::base::zone::Zone;
 pub use crate::decode::{Decode, Reading};
 use crate::record::Field;
 pub use custom::Primitives;
@@ -107,6 +109,8 @@ pub struct Aggregate {
     pub offset: u32,
     /// How often rows are handed out; none means with each bin.
     pub flush: Option<Every>,
+    /// Seconds by which rows are handed out later than that.
+    pub flush_delay: u32,
     /// Which time puts a record into a bin.
     pub time: RecordTime,
     /// Whether the counters of a flow are split over the bins that it spans.
@@ -135,6 +139,29 @@ pub struct Aggregate {
     pub to: Vec<String>,
     /// Where it stands in the file.
     pub place: Place,
+}
+
+impl Aggregate {
+    /// Its bins, by the wall clock of a zone.
+    pub fn bins(&self, zone: &Zone) -> Option<Bins> {
+        self.placed(zone, 0)
+    }
+
+    /// When rows are handed out, where that is not when a bin ends.
+    pub fn pace(&self, zone: &Zone) -> Option<Bins> {
+        match (self.flush, self.flush_delay) {
+            (Some(every), delay) => Some(Bins::new(every, zone.clone()).placed(None, delay)),
+            (None, 0) => None,
+            (None, delay) => self.placed(zone, delay),
+        }
+    }
+
+    /// The bins, so many seconds later.
+    fn placed(&self, zone: &Zone, later: u32) -> Option<Bins> {
+        let offset = self.offset.saturating_add(later);
+        let bins = |every| Bins::new(every, zone.clone()).placed(self.align, offset);
+        self.every.map(bins)
+    }
 }
 
 /// A configured output.

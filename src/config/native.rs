@@ -302,6 +302,7 @@ impl Reader {
         let rules = preprocess::read(&mut options);
         let rejects = self.rejects(&mut options, outputs, rules.as_ref());
         let every = self.every(&mut options);
+        let flush = length(&mut options, "flush");
         let mut flag = |name| options.flag(name).unwrap_or_default();
         let [stitch, kinds, prorate] = ["stitch", "kinds", "prorate"].map(&mut flag);
         let renormalise = flag("renormalise");
@@ -312,8 +313,9 @@ impl Reader {
             both_ends: list.both_ends,
             absent,
             align: align(&mut options, every),
-            offset: offset(&mut options, every),
-            flush: length(&mut options, "flush"),
+            offset: later(&mut options, "offset", every.is_some()),
+            flush,
+            flush_delay: later(&mut options, "flush_delay", every.or(flush).is_some()),
             every,
             time: options.choice("time", TIMES).unwrap_or_default(),
             prorate,
@@ -568,16 +570,22 @@ fn align(options: &mut Options, every: Option<Every>) -> Option<Align> {
     Some(align)
 }
 
-/// Seconds by which bins begin later.
-fn offset(options: &mut Options, every: Option<Every>) -> u32 {
-    let Some(offset) = options.duration("offset") else {
+/// Seconds by which something is later than it would be; `paced` where there is such a thing.
+fn later(options: &mut Options, name: &'static str, paced: bool) -> u32 {
+    let Some(given) = options.duration(name) else {
         return 0;
     };
-    let seconds = u32::try_from(offset.as_secs()).ok();
-    match seconds.filter(|n| *n < 31 * 86_400 && offset.subsec_nanos() == 0) {
-        Some(_) if every.is_none() => options.wrong("offset", "`offset` goes with `every`"),
+    let seconds = u32::try_from(given.as_secs()).ok();
+    match seconds.filter(|n| *n < 31 * 86_400 && given.subsec_nanos() == 0) {
+        Some(_) if !paced && name == "offset" => options.wrong(name, "`offset` goes with `every`"),
+        Some(_) if !paced => {
+            options.wrong(name, "`flush_delay` goes with `every` or `flush`");
+        }
         Some(seconds) => return seconds,
-        None => options.wrong("offset", "`offset` takes whole seconds, less than 31 days"),
+        None => options.wrong(
+            name,
+            format!("`{name}` takes whole seconds, less than 31 days"),
+        ),
     }
     0
 }

@@ -1,6 +1,8 @@
 //! Tests of the native configuration: what is right, and every way to be wrong.
 
 use super::*;
+use crate::base::time::{Nanos, SECOND};
+use crate::base::zone::Zone;
 use crate::record::Field;
 
 const GOOD: &str = r#"
@@ -176,6 +178,16 @@ fn each_mistake_is_named_with_its_place_and_what_is_allowed() {
         ),
         (
             "every = \"1m\"",
+            "flush_delay = 5",
+            "12:15: `flush_delay` goes with `every` or `flush`",
+        ),
+        (
+            "every = \"1m\"",
+            "every = \"1m\"\nflush_delay = \"31d\"",
+            "13:15: `flush_delay` takes whole seconds, less than 31 days",
+        ),
+        (
+            "every = \"1m\"",
             "every = \"1m\"\noffset = \"1.5s\"",
             "13:10: `offset` takes whole seconds",
         ),
@@ -335,4 +347,27 @@ proptest::proptest! {
         parse(&text[..cut]);
         parse(&text);
     }
+}
+
+#[test]
+fn rows_are_handed_out_later_than_their_bins_end() {
+    let pace = |keys: &str| {
+        let text = format!(
+            "[input.a]\nkind = \"udp\"\nlisten = \"[::]:2055\"\n[aggregate.x]\n{keys}\nto = \"p\"\n\
+             [output.p]\nkind = \"print\"\n"
+        );
+        let parsed = parse(&text);
+        assert_eq!(parsed.problems, [], "{keys}");
+        let pace = parsed.config.aggregates[0].pace(&Zone::named("UTC").unwrap());
+        pace.map(|mut pace| pace.of(Nanos(1_000_020 * SECOND)))
+            .map(|(from, to)| (from.seconds(), to.seconds()))
+    };
+    assert_eq!(pace("every = \"5m\""), None);
+    let every = |keys: &str| pace(&format!("{keys}\nflush_delay = \"50s\""));
+    assert_eq!(every("every = \"5m\""), Some((999_950, 1_000_250)));
+    let offset = "every = \"5m\"\noffset = 10";
+    assert_eq!(every(offset), Some((999_960, 1_000_260)));
+    let flush = "every = \"5m\"\noffset = 10\nflush = \"1m\"";
+    assert_eq!(every(flush), Some((1_000_010, 1_000_070)));
+    assert_eq!(every("flush = \"5m\""), Some((999_950, 1_000_250)));
 }

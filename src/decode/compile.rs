@@ -28,6 +28,8 @@ pub struct Way {
     pub tail: Option<Box<Tail>>,
     /// What its records are, where somebody wants to know.
     pub kind: RecordKind,
+    /// [`Field::Layout`], where somebody wants to know.
+    pub layout: Option<u32>,
 }
 
 /// A compiled template.
@@ -48,6 +50,25 @@ pub enum What {
     Data(Box<Way>, Option<Box<Way>>),
     /// Options records, and what makes them records of ours where that is wanted.
     Options(Box<OptionPlan>, Option<Box<Way>>),
+}
+
+impl What {
+    /// Has all records tell what described them.
+    fn describe(&mut self, layout: u32) {
+        let ways = match self {
+            Self::Data(there, back) => [Some(there), back.as_mut()],
+            Self::Options(_, record) => [record.as_mut(), None],
+        };
+        for way in ways.into_iter().flatten() {
+            way.layout = Some(layout);
+        }
+    }
+}
+
+/// [`Field::Layout`] of a template: its number, and whether it counts bytes of both directions.
+fn layout(id: u16, items: &[Item]) -> u32 {
+    let has = |id| items.iter().any(|item| item.pen == 0 && item.id == id);
+    u32::from(id) | u32::from(has(INITIATOR) && has(RESPONDER)) << 16
 }
 
 impl Compiled {
@@ -90,7 +111,7 @@ impl Compiled {
         } else {
             Box::default()
         };
-        let what = if template.options {
+        let mut what = if template.options {
             options(&items, setup, template.format.version() == 9, !variable)
         } else {
             let there = Way::new(&items, setup, !variable);
@@ -99,6 +120,9 @@ impl Compiled {
                 way_back(&items, setup, !variable).map(Box::new),
             )
         };
+        if setup.wanted.has(Field::Layout) {
+            what.describe(layout(template.id, &items));
+        }
         Some(Self {
             len: at,
             lens,
@@ -237,9 +261,12 @@ const NOT_COPIED: FieldSet = FieldSet::of(&[
     Field::TimestampMax,
 ]);
 
-const BYTES: &[u16] = &[1, 85, 23, 352, 231];
+const BYTES: &[u16] = &[1, 85, 23, 352, INITIATOR];
 /// Bytes of the responder, counted by nobody unless asked for.
 const RESPONDER: u16 = 232;
+
+/// Bytes of the initiator (RFC 5103 has another way to say it).
+const INITIATOR: u16 = 231;
 /// The first bytes of a packet: a record with one of these is traffic without any counter.
 pub(super) const SECTIONS: &[u16] = &[315, 104, 313];
 /// IP next hops, where there is none of BGP.
@@ -324,6 +351,7 @@ impl Way {
             slow: slow.map(Box::new),
             tail: tail.map(Box::new),
             kind,
+            layout: None,
         }
     }
 }

@@ -63,6 +63,7 @@ pub const GIVES: FieldSet = super::packet::HEADERS.union(STAMPED).union(FieldSet
     Field::IngressVrfId,
     Field::IngressVrfName,
     Field::Label,
+    Field::Layout,
     Field::MplsLabelBottom,
     Field::MplsLabelStack,
     Field::MplsLabelTop,
@@ -337,14 +338,14 @@ impl Context {
         if let Some(slow) = &way.slow {
             slow.run(rows, &self.origin, options, records, &mut symbols);
         }
-        if way.kind != RecordKind::Traffic || way.tail.is_some() {
+        if way.kind != RecordKind::Traffic || way.layout.is_some() || way.tail.is_some() {
             Self::complete(way, rows, records, &mut symbols);
         }
         records
     }
 
-    /// What most records do not need: their kind where it is not traffic, and primitives of the
-    /// configuration that are more than a copy.
+    /// What most records do not need: their kind where it is not traffic, their template, and
+    /// primitives of the configuration that are more than a copy.
     #[inline(never)]
     fn complete<'a>(
         way: &Way,
@@ -360,6 +361,9 @@ impl Context {
                     (record.packets, record.bytes, record.flows) = (0, 0, 0);
                 }
             }
+        }
+        if let Some(layout) = way.layout {
+            all(records, true, |r| r.set_layout(layout));
         }
         if let Some(tail) = &way.tail {
             rows.zip(records, |row, record| {

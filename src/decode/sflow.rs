@@ -141,6 +141,7 @@ const EXPORT: FieldSet = FieldSet::of(&[
     Field::TimestampArrival,
     Field::SamplingDirection,
     Field::FwdStatus,
+    Field::Layout,
 ]);
 
 impl Want {
@@ -179,6 +180,7 @@ pub const GIVES: FieldSet = HEADERS.union(FieldSet::of(&[
     Field::ExportProtoVersion,
     Field::FwdStatus,
     Field::InIface,
+    Field::Layout,
     Field::LocalPref,
     Field::NextHop,
     Field::OutIface,
@@ -518,6 +520,7 @@ fn export(record: &mut FlowRecord, context: &Context<'_>, sample: &FlowSample<'_
     record.set_export_proto_seqno(context.sequence);
     record.set_export_proto_sysid(context.sub_agent);
     record.set_timestamp_arrival(context.frame.time);
+    record.set_layout(sample.format);
     let source = if sample.source.class == 0 {
         sample.source.index
     } else {

@@ -506,10 +506,8 @@ fn plan_aggregate(
     };
     AggregatePlan {
         settings,
-        bins: aggregate
-            .every
-            .map(|every| Bins::new(every, zone.clone()).placed(aggregate.align, aggregate.offset)),
-        pace: aggregate.flush.map(|every| Bins::new(every, zone.clone())),
+        bins: aggregate.bins(zone),
+        pace: aggregate.pace(zone),
         outputs: places(&aggregate.to),
         sieve: rules.map(|rules| (rules, places(&aggregate.rejects))),
         workers: workers

@@ -250,9 +250,9 @@ wrapper_slots! {
 
 include!("table.rs");
 
-/// Rows at the end of the [`TABLE`] that nobody can ask for by name: the kind of a record, and the
-/// slots of the configuration's own primitives.
-pub const HIDDEN: usize = 1 + SLOTS;
+/// Rows at the end of the [`TABLE`] that nobody can ask for by name: the layout and the kind of a
+/// record, and the slots of the configuration's own primitives.
+pub const HIDDEN: usize = 2 + SLOTS;
 
 /// The table of the primitives that have names, indexed by `Field as usize`.
 pub static FIELDS: &[Info] = TABLE.split_at(TABLE.len() - HIDDEN).0;
@@ -436,6 +436,7 @@ mod tests {
             (None, None)
         );
         assert_eq!(Field::by_name("record_kind"), None);
+        assert_eq!(Field::by_name("layout"), None);
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl Judge {
     }
 }
 
+/// The bit of [`Field::Layout`] for counters of both directions.
+const BOTH_WAYS: u64 = 1 << 16;
+
+const NO_TYPE: &str = "is no type of samples; it takes flow, flow-ipv4, flow-ipv6, \
+                       flow-mpls-ipv4, flow-mpls-ipv6, event, option, or ENTERPRISE:FORMAT of sFlow";
 const KEEPS_NOT: &str = "can not be told: weir does not keep it";
 const ROUTES: &str = "needs routes from BGP or BMP; weir has no routing plane yet";
 
@@ -113,12 +118,13 @@ fn like(item: &Item) -> Result<Like, String> {
     let key = item.key.name;
     let any = match &item.value {
         Value::Number(n) => numbers(key, *n)?,
-        Value::Flag(is) => vec![match key {
-            "is_multicast" => Pattern::multicast(Field::DstMac, *is),
-            "is_nel" => Pattern::has(Field::NatEvent, *is),
-            "is_nsel" => Pattern::has(Field::FwEvent, *is),
+        Value::Flag(is) => match key {
+            "is_multicast" => vec![Pattern::multicast(Field::DstMac, *is)],
+            "is_nel" => vec![Pattern::has(Field::NatEvent, *is)],
+            "is_nsel" => vec![Pattern::has(Field::FwEvent, *is)],
+            "is_bi_flow" => both_ways(*is),
             _ => return Err(KEEPS_NOT.into()),
-        }],
+        },
         Value::Prefix(prefix) => {
             let field = match key {
                 "ip" => Field::PeerSrcIp,
@@ -168,6 +174,8 @@ fn numbers(key: &str, n: u64) -> Result<Vec<Pattern>, String> {
         "peer_src_as" => Field::PeerSrcAs,
         "peer_dst_as" => Field::PeerDstAs,
         "local_pref" => Field::LocalPref,
+        // NetFlow 5 has no templates, and samples of sFlow have no number of one.
+        "flowset_id" => return Ok(templates(n).to_vec()),
         "direction" => {
             let letter = if n == 0 { b'i' } else { b'e' };
             return Ok(vec![Pattern::number(
@@ -210,6 +218,33 @@ fn engines(key: &str, n: u64) -> Vec<Pattern> {
     patterns.into_iter().flatten().collect()
 }
 
+/// Records of a template.
+fn templates(n: u64) -> [Pattern; 2] {
+    [9, 10].map(|version| {
+        let own = Pattern::masked(Field::Layout, 0xffff, n);
+        own.and(&Pattern::number(VERSION, version)).unwrap_or(own)
+    })
+}
+
+/// Records that count bytes of both directions, or others.
+fn both_ways(is: bool) -> Vec<Pattern> {
+    let bit = |is| Pattern::masked(Field::Layout, BOTH_WAYS, if is { BOTH_WAYS } else { 0 });
+    if is {
+        return vec![bit(true)];
+    }
+    vec![bit(false), Pattern::has(Field::Layout, false)]
+}
+
+/// The format of an sFlow sample as `ENTERPRISE:FORMAT`.
+fn sample_format(word: &str) -> Option<Pattern> {
+    let (enterprise, format) = word.split_once(':')?;
+    let (enterprise, format): (u64, u64) = (enterprise.parse().ok()?, format.parse().ok()?);
+    let fits = enterprise < 1 << 20 && format < 1 << 12;
+    let own = Pattern::number(Field::Layout, enterprise << 12 | format);
+    fits.then(|| own.and(&Pattern::number(VERSION, 5)))
+        .flatten()
+}
+
 /// Words for what kind of record it is.
 fn kinds(word: &str) -> Result<Like, String> {
     let kind = |kind: RecordKind| Pattern::number(Field::RecordKind, kind as u64);
@@ -226,7 +261,7 @@ fn kinds(word: &str) -> Result<Like, String> {
         "flow-ipv6" => like(Pattern::has(Field::SrcHost, true)),
         "event" => vec![kind(RecordKind::Event)],
         "option" => vec![kind(RecordKind::Options)],
-        _ => return Err(KEEPS_NOT.into()),
+        _ => vec![sample_format(word).ok_or(NO_TYPE)?],
     };
     Ok(Like {
         any,

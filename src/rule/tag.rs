@@ -558,6 +558,8 @@ impl Joined {
 }
 
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod scan;
 #[cfg(test)]
 mod test;

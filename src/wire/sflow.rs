@@ -301,6 +301,8 @@ impl Port {
 /// A sampled packet and what the agent knows of it (`flow_sample`, `flow_sample_expanded`).
 #[derive(Clone, Copy, Debug)]
 pub struct FlowSample<'a> {
+    /// Enterprise (upper 20 bits) and format (lower 12 bits); see [`sample`].
+    pub format: u32,
     /// Counts the samples of this source.
     pub sequence: u32,
     /// Where it was sampled.
@@ -328,6 +330,7 @@ impl<'a> FlowSample<'a> {
     pub fn parse(mut xdr: Xdr<'a>) -> Result<Self, Error> {
         let [sequence, source, rate, pool, drops, input, output, count] = xdr.words()?;
         Ok(Self {
+            format: sample::FLOW,
             sequence,
             source: Source::compact(source),
             rate,
@@ -348,6 +351,7 @@ impl<'a> FlowSample<'a> {
         let [sequence, class, index, rate, pool, drops] = xdr.words()?;
         let [in_format, input, out_format, output, count] = xdr.words()?;
         Ok(Self {
+            format: sample::FLOW_EXPANDED,
             sequence,
             source: Source { class, index },
             rate,

@@ -250,6 +250,16 @@ fn times(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin) {
         let flush = Raw::Text(bins::seconds(refresh));
         options.push("flush", flush, place, place);
     }
+    if let (Some(line), false) = (values.line("print_startup_delay"), stays)
+        && let Some(delay) = values.number("print_startup_delay").filter(|n| *n > 0)
+    {
+        push(
+            options,
+            "flush_delay",
+            line,
+            Raw::Text(bins::seconds(delay)),
+        );
+    }
     let new = values.on("nfacctd_time_new");
     if daemon == Daemon::Nfacctd && every.is_some() && !new {
         options.set("time", Raw::Text("start".into()));

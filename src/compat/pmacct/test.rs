@@ -235,6 +235,20 @@ fn a_collector_becomes_sections() {
 }
 
 #[test]
+fn a_delay_at_the_start_holds_for_all_that_is_handed_out() {
+    let text = |port: &str| {
+        format!(
+            "plugins: print\naggregate: src_host\nprint_history: 5m\nprint_refresh_time: 300\n\
+             sql_startup_delay: 90\n{port}"
+        )
+    };
+    let live = toml(Daemon::Nfacctd, &text("nfacctd_port: 2055\n"));
+    assert!(live.contains("flush_delay = \"90s\""), "{live}");
+    let file = toml(Daemon::Nfacctd, &text("pcap_savefile: /tmp/a.pcap\n"));
+    assert!(!file.contains("flush_delay"), "{file}");
+}
+
+#[test]
 fn a_primitive_has_a_name_of_its_own() {
     let map = "name=one field_type=234 len=4 semantics=u_int\n\
                name=Proto field_type=235 len=4 semantics=u_int\n\

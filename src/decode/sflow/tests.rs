@@ -173,6 +173,7 @@ fn a_raw_header_gives_the_flow() {
     assert_eq!(r.sampling_direction(), b'i');
     assert_eq!(r.peer_src_ip(), Ip::v4([192, 0, 2, 7]));
     assert_eq!((r.export_proto_version(), r.export_proto_sysid()), (5, 3));
+    assert_eq!(r.layout(), sample::FLOW);
     assert_eq!(
         (r.export_proto_seqno(), r.timestamp_arrival()),
         (9, Nanos(77))
@@ -495,6 +496,7 @@ fn interfaces_that_are_not_one_are_zero() {
         (r.in_iface(), r.out_iface(), r.sampling_direction()),
         (0x100_0001, 2, b'i')
     );
+    assert_eq!(r.layout(), sample::FLOW_EXPANDED);
 }
 
 #[test]

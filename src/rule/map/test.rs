@@ -73,10 +73,10 @@ fn each_mistake_has_its_place_what_was_read_and_what_is_allowed() {
         ),
         (
             "tags",
-            "set_tag=0",
+            "set_tag=-1",
             1,
             9,
-            "it takes a number from 1 to 18446744073709551615, or N++",
+            "it takes a number from 0 to 18446744073709551615, or N++",
         ),
         (
             "tags",

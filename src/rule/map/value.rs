@@ -8,7 +8,7 @@ use std::net::IpAddr;
 pub enum Takes {
     /// A whole number between these.
     Number(u64, u64),
-    /// A tag: a number from 1, or `N++`, which counts up from it.
+    /// A tag: a number, or `N++`, which counts up from it.
     Tag,
     /// A number in hexadecimal digits, with or without `0x`, up to this.
     Hex(u64),
@@ -72,8 +72,8 @@ impl Takes {
         Some(match self {
             Self::Number(least, most) => Value::Number(number(text, least, most)?),
             Self::Tag => match text.strip_suffix("++") {
-                Some(first) => Value::Count(number(first, 1, u64::MAX)?),
-                None => Value::Number(number(text, 1, u64::MAX)?),
+                Some(first) => Value::Count(number(first, 0, u64::MAX)?),
+                None => Value::Number(number(text, 0, u64::MAX)?),
             },
             Self::Hex(most) => {
                 let digits = text.strip_prefix("0x").unwrap_or(text);
@@ -130,7 +130,7 @@ impl Takes {
         let list = |words: &[&str]| words.join(", ");
         match self {
             Self::Number(least, most) => format!("a number from {least} to {most}"),
-            Self::Tag => format!("a number from 1 to {}, or N++", u64::MAX),
+            Self::Tag => format!("a number from 0 to {}, or N++", u64::MAX),
             Self::Hex(most) => format!("hexadecimal digits from 0 to {most:x}"),
             Self::Text => format!("a text of {TEXT_MAX} bytes at the most"),
             Self::Flag => "true or false".into(),
@@ -270,7 +270,7 @@ mod tests {
             (Takes::Number(0, 9), "10"),
             (Takes::Number(0, 9), "+1"),
             (Takes::Number(0, 9), ""),
-            (Takes::Tag, "0"),
+            (Takes::Tag, "-1"),
             (Takes::Tag, "++"),
             (Takes::Tag, "18446744073709551616"),
             (Takes::Hex(255), "0x"),

@@ -1,8 +1,9 @@
 #![cfg(feature = "rule-map")]
 
+use super::keys::{KEYS, Set};
 use super::*;
 use crate::base::Maps;
-use crate::base::addr::{Ip, Mac};
+use crate::base::addr::Ip;
 use crate::base::lines;
 use crate::base::part::Only;
 use crate::record::TABLE;
@@ -72,221 +73,6 @@ fn matches(condition: &str, set: impl Fn(&mut FlowRecord)) -> bool {
     Rig::new(&row).run(set).tag() == 1
 }
 
-type Set = fn(&mut FlowRecord);
-
-/// Each key with a record that it matches and one that it does not.
-const KEYS: &[(&str, Set, Set)] = &[
-    (
-        "ip=192.0.2.0/24",
-        |r| r.set_peer_src_ip(ip("192.0.2.9")),
-        |r| r.set_peer_src_ip(ip("192.0.3.9")),
-    ),
-    (
-        "ip=2001:db8::1",
-        |r| r.set_peer_src_ip(ip("2001:db8::1")),
-        |r| r.set_peer_src_ip(ip("2001:db8::2")),
-    ),
-    (
-        "ip=0.0.0.0/0",
-        |r| r.set_peer_src_ip(ip("192.0.2.9")),
-        |r| r.set_peer_src_ip(ip("2001:db8::1")),
-    ),
-    (
-        "ip=::/0",
-        |r| r.set_peer_src_ip(ip("2001:db8::1")),
-        |r| r.set_peer_src_ip(ip("192.0.2.9")),
-    ),
-    ("in=5", |r| r.set_in_iface(5), |r| r.set_in_iface(6)),
-    (
-        "out=70000",
-        |r| r.set_out_iface(70_000),
-        |r| r.set_out_iface(4464),
-    ),
-    (
-        "engine_type=2",
-        |r| engine(r, 5, 0x0203),
-        |r| engine(r, 9, 0x0203),
-    ),
-    (
-        "engine_id=3",
-        |r| engine(r, 5, 0x0203),
-        |r| engine(r, 5, 0x0302),
-    ),
-    (
-        "source_id=70000",
-        |r| engine(r, 9, 70_000),
-        |r| engine(r, 9, 7),
-    ),
-    (
-        "source_id=9",
-        |r| engine(r, 10, 9),
-        |r| engine(r, 10, 0x0209),
-    ),
-    ("agent_id=9", |r| engine(r, 5, 9), |r| engine(r, 10, 9)),
-    ("sample_type=flow", |_| {}, |r| r.set_record_kind(1)),
-    (
-        "sample_type=option",
-        |r| r.set_record_kind(2),
-        |r| r.set_record_kind(0),
-    ),
-    ("sample_type=event", |r| r.set_record_kind(1), |_| {}),
-    (
-        "sample_type=flow-ipv4",
-        |r| r.set_src_host(ip("192.0.2.1")),
-        |r| r.set_src_host(ip("2001:db8::1")),
-    ),
-    (
-        "sample_type=flow-ipv6",
-        |r| r.set_src_host(ip("2001:db8::1")),
-        |r| r.set_src_host(ip("192.0.2.1")),
-    ),
-    (
-        "sample_type=flow-mpls-ipv4",
-        |_| {},
-        |r| r.set_record_kind(2),
-    ),
-    (
-        "nexthop=192.0.2.1",
-        |r| r.set_next_hop(ip("192.0.2.1")),
-        |r| r.set_peer_dst_ip(ip("192.0.2.1")),
-    ),
-    (
-        "bgp_nexthop=192.0.2.1",
-        |r| r.set_peer_dst_ip(ip("192.0.2.1")),
-        |r| r.set_next_hop(ip("192.0.2.1")),
-    ),
-    (
-        "direction=0",
-        |r| r.set_sampling_direction(b'i'),
-        |r| r.set_sampling_direction(b'e'),
-    ),
-    (
-        "direction=1",
-        |r| r.set_sampling_direction(b'e'),
-        |r| r.set_sampling_direction(b'u'),
-    ),
-    (
-        "src_mac=2:0:0:0:0:1",
-        |r| r.set_src_mac(Mac([2, 0, 0, 0, 0, 1])),
-        |r| r.set_dst_mac(Mac([2, 0, 0, 0, 0, 1])),
-    ),
-    (
-        "dst_mac=2:0:0:0:0:1",
-        |r| r.set_dst_mac(Mac([2, 0, 0, 0, 0, 1])),
-        |r| r.set_dst_mac(Mac([2, 0, 0, 0, 0, 2])),
-    ),
-    ("vlan=300", |r| r.set_vlan(300), |r| r.set_vlan(44)),
-    ("cvlan=301", |r| r.set_in_cvlan(301), |r| r.set_vlan(301)),
-    (
-        "src_net=10.0.0.0/8",
-        |r| r.set_src_host(ip("10.255.0.1")),
-        |r| r.set_src_host(ip("11.0.0.1")),
-    ),
-    (
-        "dst_net=2001:db8::/33",
-        |r| r.set_dst_host(ip("2001:db8:7fff::1")),
-        |r| r.set_dst_host(ip("2001:db8:8000::1")),
-    ),
-    ("ip_proto=17", |r| r.set_proto(17), |r| r.set_proto(6)),
-    (
-        "src_port=53",
-        |r| r.set_src_port(53),
-        |r| r.set_dst_port(53),
-    ),
-    (
-        "dst_port=443",
-        |r| r.set_dst_port(443),
-        |r| r.set_src_port(443),
-    ),
-    (
-        "tcp_flags=12",
-        |r| r.set_tcp_flags(0x12),
-        |r| r.set_tcp_flags(0x1a),
-    ),
-    (
-        "tcp_flags=0x02",
-        |r| r.set_tcp_flags(2),
-        |r| r.set_tcp_flags(3),
-    ),
-    (
-        "is_multicast=true",
-        |r| r.set_dst_mac(Mac([1, 0, 0x5e, 0, 0, 1])),
-        |r| r.set_dst_mac(Mac([2, 0, 0, 0, 0, 1])),
-    ),
-    (
-        "is_multicast=false",
-        |r| r.set_dst_mac(Mac([2, 0, 0, 0, 0, 1])),
-        |r| r.set_dst_mac(Mac([0xff; 6])),
-    ),
-    ("is_nel=true", |r| r.set_nat_event(0), |_| {}),
-    ("is_nsel=false", |_| {}, |r| r.set_fw_event(1)),
-    (
-        "fwd_status=64",
-        |r| r.set_fwd_status(64),
-        |r| r.set_fwd_status(128),
-    ),
-    (
-        "mpls_vpn_id_in=1610612741",
-        |r| r.set_ingress_vrf_id(1_610_612_741),
-        |r| r.set_egress_vrf_id(1_610_612_741),
-    ),
-    (
-        "mpls_vpn_id_out=7",
-        |r| r.set_egress_vrf_id(7),
-        |r| r.set_ingress_vrf_id(7),
-    ),
-    (
-        "mpls_vpn_id=7",
-        |r| r.set_egress_vrf_id(7),
-        |r| r.set_egress_vrf_id(8),
-    ),
-    (
-        "mpls_pw_id=7",
-        |r| r.set_mpls_pw_id(7),
-        |r| r.set_mpls_pw_id(8),
-    ),
-    (
-        "mpls_label_bottom=7",
-        |r| r.set_mpls_label_bottom(7),
-        |r| r.set_mpls_label_top(7),
-    ),
-    (
-        "mpls_vpn_rd=0:65000:1",
-        |r| r.set_mpls_vpn_rd(3 << 60 | 65_000 << 32 | 1),
-        |r| r.set_mpls_vpn_rd(65_000 << 32 | 2),
-    ),
-    (
-        "src_as=4200000000",
-        |r| r.set_src_as(4_200_000_000),
-        |r| r.set_dst_as(4_200_000_000),
-    ),
-    (
-        "dst_as=64500",
-        |r| r.set_dst_as(64_500),
-        |r| r.set_dst_as(64_501),
-    ),
-    (
-        "peer_src_as=64500",
-        |r| r.set_peer_src_as(64_500),
-        |r| r.set_src_as(64_500),
-    ),
-    (
-        "peer_dst_as=64500",
-        |r| r.set_peer_dst_as(64_500),
-        |r| r.set_dst_as(64_500),
-    ),
-    (
-        "local_pref=150",
-        |r| r.set_local_pref(150),
-        |r| r.set_local_pref(100),
-    ),
-];
-
-fn engine(r: &mut FlowRecord, version: u16, id: u32) {
-    r.set_export_proto_version(version);
-    r.set_export_proto_sysid(id);
-}
-
 #[test]
 fn each_key_matches_what_it_says_and_turned_round_what_it_does_not() {
     for (condition, yes, no) in KEYS {
@@ -321,14 +107,13 @@ fn every_key_of_the_dictionary_is_used_or_refused_with_a_reason() {
         keys.any(|(condition, ..)| condition.starts_with(&format!("{name}=")))
     };
     let refused = [
-        ("flowset_id=256", "weir does not keep it"),
-        ("is_bi_flow=true", "weir does not keep it"),
         ("src_local_pref=100", "needs routes"),
         ("src_comms=65000:1", "needs routes"),
         ("comms=65000:1", "needs routes"),
         ("src_roa=v", "needs routes"),
         ("dst_roa=i", "needs routes"),
-        ("sample_type=0:1", "weir does not keep it"),
+        ("sample_type=flows", "is no type of samples"),
+        ("sample_type=1048576:1", "is no type of samples"),
     ];
     let symbols = Arc::new(Interner::new(4096));
     for (condition, said) in refused {
@@ -662,6 +447,8 @@ fn a_row_with_all_that_can_be_asked_at_once_is_found() {
         let apart = [
             "engine_id",
             "engine_type",
+            "flowset_id",
+            "is_bi_flow",
             "agent_id",
             "sample_type",
             "is_nsel",

@@ -37,10 +37,10 @@ keys! {
     "amqp_history_roundoff": FLOW Either A, Letters("mhdwM") => Idle("bins always begin at multiples of their length since midnight, weeks on Monday, months on the first");
     "kafka_history_roundoff": FLOW Either A, Letters("mhdwM") => Idle("bins always begin at multiples of their length since midnight, weeks on Monday, months on the first");
     "amqp_time_roundoff": FLOW Either C, Letters("mhdwM") => Idle("bins always begin at multiples of their length since midnight, weeks on Monday, months on the first");
-    "print_startup_delay": FLOW Either B, Seconds(0) => Idle("rows are handed out when their bin ends");
-    "sql_startup_delay": FLOW Either B, Seconds(0) => Idle("rows are handed out when their bin ends");
-    "amqp_startup_delay": FLOW Either B, Seconds(0) => Idle("rows are handed out when their bin ends");
-    "kafka_startup_delay": FLOW Either B, Seconds(0) => Idle("rows are handed out when their bin ends");
+    "print_startup_delay": FLOW Either B, Seconds(0) => to("aggregate.flush_delay", "");
+    "sql_startup_delay": FLOW Either B, Seconds(0) => to("aggregate.flush_delay", "");
+    "amqp_startup_delay": FLOW Either B, Seconds(0) => to("aggregate.flush_delay", "");
+    "kafka_startup_delay": FLOW Either B, Seconds(0) => to("aggregate.flush_delay", "");
     "print_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 24 MiB and of what maps take");
     "sql_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 24 MiB and of what maps take");
     "amqp_cache_entries": FLOW Either A, Number(0, u64::MAX) => to("memory", "512 bytes for each entry of each plugin, on top of 24 MiB and of what maps take");

@@ -239,6 +239,23 @@ fn records_without_a_byte_counter_are_events() {
 }
 
 #[test]
+fn records_tell_what_template_described_them() {
+    let mut rig = rig(vec![], &[Field::Layout], Reading::default());
+    let bytes: &[u8] = &[0, 0, 0, 1];
+    let with = |fields: &[u16]| (fields.iter().map(|id| (*id, bytes))).collect::<Vec<_>>();
+    let one = data(&mut rig, &with(&[1])).layout();
+    assert!(one >= 256 && one < 1 << 16, "{one}");
+    assert_eq!(data(&mut rig, &with(&[231])).layout() >> 16, 0);
+    assert_eq!(data(&mut rig, &with(&[231, 232])).layout() >> 16, 1);
+    // Those of Cisco's numbers and not those of a vendor, in NetFlow 9 as well.
+    let (specs, body) = apart(&with(&[231, 232]));
+    let all = rig.feed(&v9(&[set(0, &template(777, &specs)), set(777, &body)]));
+    assert_eq!(all[0].layout(), 777 | 1 << 16);
+    let mut plain = Rig::new(&[Field::SrcPort]);
+    assert!(!data(&mut plain, &with(&[1])).present.has(Field::Layout));
+}
+
+#[test]
 fn options_records_are_records_where_that_is_wanted() {
     let reading = Reading {
         account_options: true,
