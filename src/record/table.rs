@@ -230,8 +230,9 @@ fields! {
         Key, Wire, [15, 62], "IP next hop.";
     EgressVrfId / set_egress_vrf_id / egress_vrf_id: U32 @ 504, "egress_vrf_id", "egress_vrf_id", "EGRESS_VRF_ID", "vrf_id_egress",
         Key, Wire, [235], "Number of the egress VRF.";
-    // Not primitives by name, see `HIDDEN`: what described the record, what kind it is, and the slots
-    // of primitives that the configuration defines, whose names, forms and sources only it knows.
+    // Not primitives by name, see `HIDDEN`: what described the record, what kind it is, and the
+    // slots of primitives that the configuration defines, whose names, forms and sources only it
+    // knows.
     Layout / set_layout / layout: U32 @ 508, "layout", "layout", "LAYOUT", "",
         Key, Wire, [], "Template, with bit 16 for counters of both directions; format of an sFlow sample.";
     RecordKind / set_record_kind / record_kind: U8 @ 147, "record_kind", "record_kind", "RECORD_KIND", "",

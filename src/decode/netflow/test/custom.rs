@@ -244,7 +244,7 @@ fn records_tell_what_template_described_them() {
     let bytes: &[u8] = &[0, 0, 0, 1];
     let with = |fields: &[u16]| (fields.iter().map(|id| (*id, bytes))).collect::<Vec<_>>();
     let one = data(&mut rig, &with(&[1])).layout();
-    assert!(one >= 256 && one < 1 << 16, "{one}");
+    assert!((256..1 << 16).contains(&one), "{one}");
     assert_eq!(data(&mut rig, &with(&[231])).layout() >> 16, 0);
     assert_eq!(data(&mut rig, &with(&[231, 232])).layout() >> 16, 1);
     // Those of Cisco's numbers and not those of a vendor, in NetFlow 9 as well.
