@@ -180,6 +180,7 @@ fn fields_lists_all() {
         assert!(json.contains(&format!("{{\"field\": \"{}\",", info.name)));
     }
     assert!(out(&weir(&["fields", "SRC_IP"])).contains("src_host"));
+    assert!(out(&weir(&["fields", "flows"])).starts_with("flows: a counter"));
 }
 
 /// Thirty mistakes, each with its line and what must be said there.
@@ -275,6 +276,100 @@ fn what_can_not_be_read_is_said() {
     let output = weir(&["check", "-"]);
     assert_eq!(code(&output), 3);
     assert!(err(&output).contains("-: no input"), "{}", err(&output));
+}
+
+/// What `weir check` says of a configuration, its path taken out, and how it ends.
+fn checked(text: &str) -> (i32, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("weir.toml");
+    std::fs::write(&path, text).expect("written");
+    let name = path.to_str().expect("UTF-8");
+    let output = weir(&["check", "--quiet", name]);
+    (code(&output), err(&output).replace(name, "F"))
+}
+
+#[test]
+fn what_is_broken_is_not_said_to_lack_the_rest() {
+    let (exit, said) = checked(
+        "[input.routers\nkind = \"udp\"\nlisten = \"[::]:2055\"\n[aggregate.a]\nto = \"p\"\n\
+         [output.p]\nkind = \"prnt\"\n",
+    );
+    assert_eq!(exit, 3, "{said}");
+    assert!(said.contains("not TOML: "), "{said}");
+    assert!(!said.contains("no input: add one"), "{said}");
+    let (exit, said) = checked("! a comment\nplugins: print\naggregate[x]: src_host\n");
+    assert_eq!(exit, 3);
+    assert!(said.contains("`weir import FILE`"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[test]
+fn aggregations_with_columns_of_their_own_need_places_of_their_own() {
+    let text = |output: &str, by: &str| {
+        format!(
+            "[input.a]\nkind = \"udp\"\nlisten = \"[::]:2055\"\n\
+             [aggregate.hosts]\nby = [\"src_host\"]\nto = \"o\"\n\
+             [aggregate.more]\nby = [\"{by}\"]\nto = \"o\"\n[output.o]\n{output}\n"
+        )
+    };
+    for (output, setting) in [
+        ("kind = \"file\"\npath = \"/tmp/a.csv\"", "path"),
+        (
+            "kind = \"sqlite\"\npath = \"/tmp/a.db\"\ntable = \"acct\"",
+            "table",
+        ),
+        (
+            "kind = \"postgres\"\ndatabase = \"a\"\ntable = \"acct\"",
+            "table",
+        ),
+    ] {
+        let (exit, said) = checked(&text(output, "proto"));
+        if said.contains("this build") {
+            continue;
+        }
+        let want = format!("go to one {setting}; put $aggregate into `{setting}`");
+        assert_eq!(exit, 3, "{said}");
+        assert!(
+            said.contains("`hosts` and `more`") && said.contains(&want),
+            "{said}"
+        );
+        assert_eq!(checked(&text(output, "src_host")), (0, String::new()));
+        let apart = output
+            .replace("/tmp/a.csv", "/tmp/$aggregate")
+            .replace("acct", "$aggregate");
+        assert_eq!(checked(&text(&apart, "proto")), (0, String::new()));
+    }
+    let json = "kind = \"file\"\npath = \"/tmp/a\"\nformat = \"json\"";
+    assert_eq!(checked(&text(json, "proto")), (0, String::new()));
+}
+
+#[test]
+fn a_wrong_kind_of_maps_is_a_wrong_command_line() {
+    let output = weir(&["check", "--map", "tgas", "tests/data/office.pcap"]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        err(&output).contains("did you mean `tags`?"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_failure_with_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("weir.toml");
+    let text = "[input.a]\nkind = \"file\"\nfile = \"/no/such.pcap\"\n\
+                [aggregate.h]\nto = \"o\"\n[output.o]\nkind = \"print\"\n";
+    std::fs::write(&path, text).expect("written");
+    let output = weir(&["run", path.to_str().expect("UTF-8")]);
+    assert_eq!(code(&output), 1, "{}", err(&output));
+    assert!(
+        err(&output).contains("input a: /no/such.pcap: "),
+        "{}",
+        err(&output)
+    );
+    let output = weir(&["status", "-c", "no/such.toml"]);
+    assert_eq!(code(&output), 3, "{}", err(&output));
 }
 
 #[test]

@@ -68,9 +68,11 @@ const TOLD: &[&str] = &[
     "primitive-lengths",
     "protocol-names",
     "queries",
+    "records-without-ip",
     "sqlite",
     "sum-net",
     "unlabelled",
+    "zulu",
 ];
 
 fn original(name: &str) -> Option<PathBuf> {

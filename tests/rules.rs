@@ -203,7 +203,7 @@ fn a_broken_or_missing_map_keeps_the_one_before() {
     sent(&daemon);
     let log = daemon.stop();
     assert!(
-        log.contains("tags.map:1:1: warning: a map of tags has no key `set_tga`"),
+        log.contains("tags.map:1:1: a map of tags has no key `set_tga`"),
         "{log}"
     );
     let tags = by_first(&dir.path().join("flows.csv"));
@@ -320,13 +320,15 @@ fn maps_are_judged_by_check_and_their_memory_is_part_of_the_plan() {
         "{said}"
     );
     let (code, out, _) = check(&["--map", "networks", "nets"]);
-    assert_eq!((code, out.as_str()), (Some(0), "nets: ok, 1 rows\n"));
+    assert_eq!((code, out.as_str()), (Some(0), "nets: ok, 1 row\n"));
     let (code, _, said) = check(&["--map", "tga", "nets"]);
-    assert_eq!(code, Some(3));
+    assert_eq!(code, Some(2));
     assert!(
-        said.contains("no kind of maps `tga`; there are tags, sampling"),
+        said.contains("no kind of maps `tga`; did you mean `tags`?"),
         "{said}"
     );
+    let (code, out, _) = check(&["--map", "networks_file", "nets"]);
+    assert_eq!((code, out.as_str()), (Some(0), "nets: ok, 1 row\n"));
     // A map larger than all memory, and things that are no files.
     fs::write(dir.path().join("t.map"), "! x\n".repeat(5 << 20)).unwrap();
     let (code, _, said) = check(&["weir.toml"]);

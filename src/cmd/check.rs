@@ -4,6 +4,7 @@ use super::arg::{Args, Command, Flag, Operands, Take};
 use super::out;
 use crate::base::error::Exit;
 use crate::base::options::Problem;
+use crate::base::text;
 use crate::config::Config;
 use crate::config::{explain, native};
 use crate::pipeline::plan::Held;
@@ -71,11 +72,16 @@ fn run(args: Args) -> Exit {
     if args.flag("quiet") {
         return Exit::Fine;
     }
-    let shown = explain::show(&config);
+    out::print(&effect(&name, &config, &plan))
+}
+
+/// The configuration in effect, and how the memory is divided.
+pub fn effect(name: &str, config: &Config, plan: &Plan) -> String {
+    let shown = explain::show(config);
     let parts = plan.parts.iter();
     let parts = parts.map(|p| (p.name.as_str(), p.bytes as u64, p.holds.as_str()));
     let memory = explain::memory(config.memory, parts);
-    out::print(&format!("# {name}: ok. In effect is:\n{shown}\n{memory}"))
+    format!("# {name}: ok. In effect is:\n{shown}\n{memory}")
 }
 
 /// Judges a map by itself.
@@ -83,6 +89,9 @@ fn map(args: &Args, kind: &str) -> Exit {
     let Some(path) = args.operands.first() else {
         return args.wrong("--map needs the FILE to check");
     };
+    if let Err(why) = maps::known(kind) {
+        return args.wrong(&format!("--map: {why}"));
+    }
     let name = path.to_string_lossy().into_owned();
     let (rows, complaints) = match maps::check(kind, path.as_ref()) {
         Ok(checked) => checked,
@@ -96,14 +105,15 @@ fn map(args: &Args, kind: &str) -> Exit {
     if count > 0 {
         let s = if count == 1 { "" } else { "s" };
         out::say(&format!(
-            "{name}: {count} mistake{s}; {rows} rows can be used\n"
+            "{name}: {count} mistake{s}; {} can be used\n",
+            text::counted(rows, "row")
         ));
         return Exit::Config;
     }
     if args.flag("quiet") {
         return Exit::Fine;
     }
-    out::print(&format!("{name}: ok, {rows} rows\n"))
+    out::print(&format!("{name}: ok, {}\n", text::counted(rows, "row")))
 }
 
 /// A configuration's text in whichever syntax it is.
@@ -156,6 +166,8 @@ pub fn plan(
         symbols: None,
     });
     let plan = match Plan::again(&outcome.config, held) {
+        // What does not follow from all of it follows from nothing.
+        _ if outcome.broken => None,
         Ok(plan) => {
             warn(&plan, say);
             Some(plan)

@@ -36,6 +36,9 @@ pub static COMMAND: Command = Command {
 fn run(args: Args) -> Exit {
     let mut chosen: Vec<&Info> = FIELDS.iter().collect();
     if let Some(name) = args.operand() {
+        if let Some((_, doc)) = BESIDE.iter().find(|(word, _)| *word == name) {
+            return out::print(&format!("{name}: {doc}\n"));
+        }
         chosen.retain(|i| names(i).contains(&name));
         if chosen.is_empty() {
             let near = text::nearest(name, FIELDS.iter().flat_map(names));
@@ -51,6 +54,37 @@ fn run(args: Args) -> Exit {
     };
     out::print(&text)
 }
+
+/// Words that go with fields and are none.
+const BESIDE: &[(&str, &str)] = &[
+    ("packets", "a counter; every row has it"),
+    ("bytes", "a counter, of layer 3; every row has it"),
+    (
+        "flows",
+        "a counter; rows have it where `by` holds it and some input has flows or samples",
+    ),
+    ("none", "in `by`, alone: one total of everything"),
+    (
+        "sum_host",
+        "in `by`: hosts, each flow counted under both of its ends",
+    ),
+    (
+        "sum_net",
+        "in `by`: networks, each flow counted under both of its ends",
+    ),
+    (
+        "sum_port",
+        "in `by`: ports, each flow counted under both of its ends",
+    ),
+    (
+        "sum_as",
+        "in `by`: autonomous systems, each flow counted under both of its ends",
+    ),
+    (
+        "sum_mac",
+        "in `by`: MAC addresses, each flow counted under both of its ends",
+    ),
+];
 
 fn names(info: &Info) -> [&'static str; 4] {
     [info.name, info.json, info.csv, info.sql]

@@ -170,7 +170,10 @@ fn serve(name: &str, compiled: Compiled) -> Exit {
         Ok(planned) if !dry => planned,
         planned => {
             tell(&face, &remarks);
-            return planned.map_or_else(|exit| exit, |_| Exit::Fine);
+            return match planned {
+                Ok((config, plan)) => out::print(&check::effect(name, &config, &plan)),
+                Err(exit) => exit,
+            };
         }
     };
     if let Some(niceness) = face.nice

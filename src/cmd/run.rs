@@ -3,6 +3,7 @@
 use super::arg::{Args, Command, Flag, Operands, Take};
 use super::{check, out};
 use crate::base::error::Exit;
+use crate::base::text::counted;
 use crate::base::time::wall;
 use crate::config::{Config, LogTo, native};
 use crate::ctl::log::{LIST, NOTICE, Names, Shape, Target};
@@ -124,14 +125,10 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
 }
 
 fn summary(config: &Config) -> String {
-    let count = |n: usize, what: &str| match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    };
     let parts = [
-        count(config.inputs.len(), "input"),
-        count(config.aggregates.len(), "aggregation"),
-        count(config.outputs.len(), "output"),
+        counted(config.inputs.len(), "input"),
+        counted(config.aggregates.len(), "aggregation"),
+        counted(config.outputs.len(), "output"),
     ];
     parts.join(", ")
 }
@@ -164,8 +161,25 @@ fn mode(config: &Config) -> Mode {
 /// Logs what is wrong with a configuration or a map.
 fn complain(line: &str) {
     match line.trim_end() {
-        line if line.contains(": warning: ") => log::warn!("{line}"),
-        line => log::error!("{line}"),
+        // Somebody asked for all of it: nothing is held back.
+        line if line.contains(": warning: ") => {
+            log::warn!(target: LIST, "{}", line.replacen("warning: ", "", 1));
+        }
+        line => log::error!(target: LIST, "{line}"),
+    }
+}
+
+/// Which maps are in force now.
+fn told(plan: &Plan) {
+    let maps = &plan.rules.maps;
+    let stale = maps.iter().filter(|map| !map.fresh).count();
+    match stale {
+        0 => log::info!(target: NOTICE, "the maps are in force"),
+        stale => log::error!(
+            target: LIST,
+            "{stale} of {} could not be read again: what was read before stays in force",
+            counted(maps.len(), "map")
+        ),
     }
 }
 
@@ -233,6 +247,7 @@ impl Daemon {
         let view = pipeline.stop(within);
         // What was given up long ago has been said then.
         let lost = dropped(&view) > before || (patient && before > 0);
+        let failed = view.inputs.iter().any(|input| input.failed);
         for (output, health) in self.config.outputs.iter().zip(&view.outputs) {
             let delivery = &health.delivery;
             let spooled = match delivery.spooled.records {
@@ -246,7 +261,11 @@ impl Daemon {
                 delivery.dropped.records
             );
         }
-        if lost { Exit::Failure } else { Exit::Fine }
+        if lost || failed {
+            Exit::Failure
+        } else {
+            Exit::Fine
+        }
     }
 
     /// Reads the configuration anew; a wrong one changes nothing. False when nothing runs any more.
@@ -286,7 +305,7 @@ impl Daemon {
             log::info!("there are no maps to be read again");
             return true;
         }
-        log::info!("reads {} maps again", rules.maps.len());
+        log::info!("reads {} again", counted(rules.maps.len(), "map"));
         let with = |symbols| {
             let held = Held {
                 rules: &rules,
@@ -297,7 +316,7 @@ impl Daemon {
         let plan = match with(Some(&symbols)) {
             Ok(plan) if self.shared.with(|p| p.follow(&plan)) == Some(true) => {
                 check::warn(&plan, &mut complain);
-                log::info!("the maps are in force");
+                told(&plan);
                 return true;
             }
             // Texts of maps before may take the room that new ones need.
@@ -306,6 +325,7 @@ impl Daemon {
         match plan {
             Ok(plan) => {
                 check::warn(&plan, &mut complain);
+                told(&plan);
                 self.replace(self.config.clone(), plan)
             }
             Err(problems) => {

@@ -27,9 +27,7 @@ pub const CONFIG: Flag = Flag::new(
 /// How to end; it has been said why.
 pub fn path(args: &Args) -> Result<PathBuf, Exit> {
     if let Some(file) = args.path("config").filter(|_| !args.given("socket")) {
-        let name = file.display();
-        let text = std::fs::read_to_string(file);
-        let text = text.map_err(|e| out::fail(&format!("{name}: {e}")))?;
+        let (name, text) = check::file(file)?;
         // What is wrong with it is the daemon's business.
         let control = check::sections(&text).config.control;
         let none = || out::fail(&format!("{name} sets no `control`, so nobody can ask"));

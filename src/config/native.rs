@@ -27,20 +27,53 @@ pub struct Outcome {
     pub problems: Vec<Problem>,
     /// What is allowed but most likely not meant.
     pub warnings: Vec<Problem>,
+    /// Whether the file could not be read as a whole, so that more may be in it.
+    pub broken: bool,
 }
 
 /// Reads a configuration file's text.
 pub fn parse(text: &str) -> Outcome {
     let mut problems = Vec::new();
     let file = tree::parse(text, &mut problems);
-    compile(file, problems)
+    let broken = problems.iter().any(|p| p.message.starts_with(tree::BROKEN));
+    if broken && is_pmaccts(text) {
+        let message = "this looks like a configuration of pmacct: `weir pmacct nfacctd -f FILE` runs \
+                       it, `weir import FILE` writes it as weir's own";
+        let mut outcome = compile(tree::File::default(), Vec::new());
+        outcome.problems = vec![Problem {
+            place: Place::default(),
+            message: message.into(),
+        }];
+        outcome.broken = true;
+        return outcome;
+    }
+    compile_what_is_there(file, problems, broken)
+}
+
+/// Whether lines of a text that is no TOML are as pmacct has them: `key: value`.
+fn is_pmaccts(text: &str) -> bool {
+    let lines = || text.lines().map(str::trim);
+    let key = |line: &str| {
+        let name = line.split_once(':').map(|(key, _)| key.trim_end());
+        name.is_some_and(|name| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"_[]".contains(&b);
+            name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(plain)
+        })
+    };
+    lines().any(key) && !lines().any(|line| line.starts_with('['))
 }
 
 /// Makes sense of a file that has been taken apart, by whichever syntax; `problems` are those that
 /// its syntax had.
-pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
+pub fn compile(file: tree::File, problems: Vec<Problem>) -> Outcome {
+    compile_what_is_there(file, problems, false)
+}
+
+/// The same; of a `broken` file not everything is there, so nothing is said to be missing.
+fn compile_what_is_there(mut file: tree::File, problems: Vec<Problem>, broken: bool) -> Outcome {
     let mut reader = Reader {
         problems,
+        broken,
         warnings: Vec::new(),
     };
     let mut config = Config::default();
@@ -69,7 +102,9 @@ pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
         config.aggregates.push(aggregate);
     }
     config.primitives.loose(&mut reader.warnings);
-    reader.loose(&inputs, &outputs, config.aggregates.len());
+    if !broken {
+        reader.loose(&inputs, &outputs, config.aggregates.len());
+    }
     reader.problems.extend(file.top.finish());
     reader.problems.sort_by_key(|p| p.place);
     reader.warnings.sort_by_key(|p| p.place);
@@ -77,6 +112,7 @@ pub fn compile(mut file: tree::File, problems: Vec<Problem>) -> Outcome {
         config,
         problems: reader.problems,
         warnings: reader.warnings,
+        broken,
     }
 }
 
@@ -117,6 +153,7 @@ const POLICIES: &[(&str, Full)] = &[
 struct Reader {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    broken: bool,
 }
 
 impl Reader {
@@ -376,6 +413,7 @@ impl Reader {
                     *used = true;
                     names.push(name);
                 }
+                None if self.broken => {}
                 None => {
                     let message = format!("{}: {}", options.section, known.missing(&name));
                     options.problem(place, message);

@@ -41,6 +41,9 @@ pub struct File {
 const PLAIN: [&str; 2] = ["log", "limits"];
 const NAMED: [&str; 4] = ["input", "aggregate", "output", "primitive"];
 
+/// What the message of a mistake begins with that keeps the file from being read as a whole.
+pub const BROKEN: &str = "not TOML: ";
+
 /// Takes a file apart. Whatever can be read is read, the rest goes to `problems`.
 pub fn parse(text: &str, problems: &mut Vec<Problem>) -> File {
     let (root, errors) = DeTable::parse_recoverable(text);
@@ -52,7 +55,7 @@ pub fn parse(text: &str, problems: &mut Vec<Problem>) -> File {
         let place = error
             .span()
             .map_or(Place::default(), |s| tree.lines.place(s));
-        tree.wrong(place, format!("not TOML: {}", error.message()));
+        tree.wrong(place, format!("{BROKEN}{}", error.message()));
     }
     let mut file = File::default();
     for (key, value) in in_order(root.get_ref()) {

@@ -498,6 +498,7 @@ impl Texts {
 #[inline]
 fn count(record: &mut FlowRecord, sample: &FlowSample<'_>, bytes: u32) {
     record.packets = 1;
+    record.flows = 1;
     record.bytes = u64::from(bytes);
     if sample.rate != 0 {
         record.set_sampling_rate(sample.rate);

@@ -7,6 +7,7 @@ use crate::base::intern::Interner;
 use crate::base::lines::{self, Complaints, Rows};
 use crate::base::options::{Place, Problem};
 use crate::base::part::{Only, Shared};
+use crate::base::text;
 use crate::base::{Maps, without};
 use crate::config::rules::File;
 use crate::enrich::{list, networks};
@@ -395,6 +396,34 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
     map::KINDS.iter().map(|kind| kind.name).chain(lists)
 }
 
+/// A kind by its name here where it has another elsewhere.
+fn named(kind: &str) -> &str {
+    match kind {
+        "networks_file" => "networks",
+        "ports_file" => "ports",
+        "protos_file" => "protocols",
+        "tos_file" => "tos",
+        kind => kind,
+    }
+}
+
+/// Whether there is such a kind of files.
+///
+/// # Errors
+/// Which there are.
+pub fn known(kind: &str) -> Result<(), String> {
+    let name = named(kind);
+    if name == "networks" || list::Of::named(name).is_some() || map::kind(name).is_some() {
+        return Ok(());
+    }
+    let near = text::nearest(kind, kinds());
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", kinds().collect::<Vec<_>>().join(", ")),
+    };
+    Err(format!("no kind of maps `{kind}`; {hint}"))
+}
+
 /// Longest file that is checked by itself.
 const CHECKED: u64 = 1 << 30;
 
@@ -407,6 +436,7 @@ pub fn check(kind: &str, path: &Path) -> Result<(usize, Complaints), String> {
     let Some(_here) = Maps::get() else {
         return Err(without("rule-map"));
     };
+    let kind = named(kind);
     let mut complaints = Complaints::default();
     let judge = || Judge::new(TABLE.iter().map(|i| i.field).collect(), "weir");
     let rows = match (kind, list::Of::named(kind), map::kind(kind)) {
@@ -439,10 +469,7 @@ pub fn check(kind: &str, path: &Path) -> Result<(usize, Complaints), String> {
             read(path, CHECKED, &mut complaints, &mut count)?;
             rows
         }
-        (name, None, None) => {
-            let all = kinds().collect::<Vec<_>>().join(", ");
-            return Err(format!("no kind of maps `{name}`; there are {all}"));
-        }
+        (name, None, None) => return known(name).map(|()| Default::default()),
     };
     Ok((rows, complaints))
 }

@@ -8,6 +8,7 @@ pub mod reload;
 pub mod rules;
 pub mod saver;
 pub mod stage;
+mod suits;
 pub mod tray;
 pub mod worker;
 

@@ -8,6 +8,7 @@
 use super::backlog;
 use super::maps::{Loader, Warning};
 use super::rules::{Rules, Seat};
+use super::suits;
 use crate::agg::window::RecordTime;
 use crate::agg::{Settings, sieve};
 use crate::base::bins::Bins;
@@ -21,7 +22,7 @@ use crate::record::schema::{Options, Schema};
 use crate::record::{Batch, Customs, Field, FieldSet, FlowRecord};
 use crate::rule::filter::Filter;
 use crate::sink;
-use crate::source::{self, Link, Opener};
+use crate::source::{self, Opener};
 use std::sync::Arc;
 
 /// Bytes of stacks and other things beside the parts below, for each worker.
@@ -162,9 +163,12 @@ impl Plan {
             aggregates.push(plan);
         }
         let mut sinks = Vec::new();
-        for output in &config.outputs {
+        for (at, output) in config.outputs.iter().enumerate() {
             let mut options = output.options.clone();
             let opener = sink::parse(&output.kind, &mut options);
+            if let Some(name) = opener.as_ref().and_then(|opener| opener.columns()) {
+                suits::columns(config, &aggregates, (at, name), &mut problems);
+            }
             sinks.push(opener.map_or(0, |opener| opener.memory()));
         }
         let openers = openers(config);
@@ -179,11 +183,11 @@ impl Plan {
             let planned = opener.map(|opener| plan_input(config, at, opener, &bits, &rules));
             inputs.extend(planned.map(|planned| InputPlan { gate, ..planned }));
         }
-        mixed(config, &inputs, &mut problems);
+        suits::mixed(config, &inputs, &mut problems);
         if inputs.len() == config.inputs.len() {
-            ungiven(config, &inputs, &rules, &mut problems);
+            suits::ungiven(config, &inputs, &rules, &mut problems);
         }
-        homeless(config, &loader, &mut problems);
+        suits::homeless(config, &loader, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -435,19 +439,6 @@ fn counted(settings: &Settings) -> FieldSet {
     wanted
 }
 
-/// Labels of maps that find no room among the texts.
-fn homeless(config: &Config, loader: &Loader<'_>, problems: &mut Vec<Problem>) {
-    if loader.homeless {
-        problems.push(Problem {
-            place: Default::default(),
-            message: format!(
-                "limits.symbols = {} has no room for the labels of all maps; make it more",
-                show_size(config.limits.symbols)
-            ),
-        });
-    }
-}
-
 fn feeds(config: &Config, input: usize) -> Vec<usize> {
     let name = config
         .inputs
@@ -591,88 +582,6 @@ fn gate(input: &Input, problems: &mut Vec<Problem>) -> Vec<(u32, Arc<Filter>)> {
                 message: format!("input.{}: {why}", input.name),
             });
             Vec::new()
-        }
-    }
-}
-
-/// Files beside live inputs: their frames' times and the clock would fight over the bins.
-fn mixed(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Problem>) {
-    let live = inputs.iter().filter(|input| input.opener.live()).count();
-    if live == 0 || live == inputs.len() {
-        return;
-    }
-    for input in config.inputs.iter().filter(|input| input.kind == "file") {
-        let message = format!(
-            "input.{}: files and live inputs need a `weir run` each: time comes with the frames \
-             there, from the clock here",
-            input.name
-        );
-        problems.push(Problem {
-            place: input.place,
-            message,
-        });
-    }
-}
-
-/// Keys that none of an aggregation's inputs can supply.
-fn ungiven(config: &Config, inputs: &[InputPlan], rules: &Rules, problems: &mut Vec<Problem>) {
-    for input in inputs {
-        for (_, filter) in &input.record_filters {
-            if !filter.knows(Link::Datagram) {
-                let expression = filter.expression();
-                problems.push(Problem {
-                    place: Default::default(),
-                    message: format!("filter `{expression}`: has no meaning on flow records"),
-                });
-            }
-        }
-    }
-    let strict = config.aggregates.iter().enumerate();
-    for (at, aggregate) in strict.filter(|(_, aggregate)| !aggregate.absent) {
-        let given = rules.given(at);
-        let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
-        let hidden = aggregate
-            .preprocess
-            .as_ref()
-            .is_some_and(sieve::Rules::wants_flows);
-        if (aggregate.flows || hidden) && fed.all(InputPlan::judges_frames) {
-            let what = if aggregate.flows {
-                ""
-            } else {
-                ", nor can `preprocess`"
-            };
-            let message = format!(
-                "aggregate.{}: its inputs are packets, which count no `flows`{what}",
-                aggregate.name
-            );
-            problems.push(Problem {
-                place: aggregate.place,
-                message,
-            });
-        }
-        let customs = config.primitives.customs();
-        for field in aggregate.by.iter().filter(|field| !given.has(**field)) {
-            let what = match customs.of(*field) {
-                Some(custom) => {
-                    let mut fed = inputs.iter().filter(|input| input.feeds.contains(&at));
-                    if fed.any(|i| decode::gives_custom(i.decode, i.opener.datagrams(), custom)) {
-                        continue;
-                    }
-                    format!("the primitive `{}`", custom.name)
-                }
-                None => {
-                    let name = field.info().name;
-                    format!("`{name}`; `weir fields {name}` tells what does")
-                }
-            };
-            let message = format!(
-                "aggregate.{}: none of its inputs gives {what}",
-                aggregate.name
-            );
-            problems.push(Problem {
-                place: aggregate.place,
-                message,
-            });
         }
     }
 }

@@ -201,8 +201,11 @@ impl Intaker {
             }
             SourceError::Io(e) if !self.live => {
                 // A file would begin anew.
-                log::error!("input {}: {e}", self.name);
-                self.ledger.drop(Reason::Savefile, 0);
+                let why = e.to_string();
+                let own = why
+                    .strip_prefix(&self.name)
+                    .and_then(|w| w.strip_prefix(": "));
+                log::error!("input {}: {}", self.name, own.unwrap_or(&why));
                 self.broken = true;
                 self.ended = true;
             }

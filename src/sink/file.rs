@@ -90,6 +90,11 @@ impl Opener for Settings {
     fn open(self: Box<Self>, context: &Context) -> Result<Box<dyn Sink>, String> {
         Ok(Box::new(FileSink::new(*self, context)))
     }
+
+    fn columns(&self) -> Option<&'static str> {
+        let plain = matches!(self.shape.format, Format::Json | Format::AvroJson);
+        (!plain && !name::tells_apart(&self.path)).then_some("path")
+    }
 }
 
 /// Writes rows to files.

@@ -12,6 +12,11 @@ use crate::record::{FIELDS, Field, Schema};
 /// The name of the aggregation, as a variable.
 pub const AGGREGATE: &str = "aggregate";
 
+/// Whether a name is another one for each aggregation.
+pub fn tells_apart(name: &Pattern) -> bool {
+    name.variables().any(|variable| variable == AGGREGATE)
+}
+
 /// Takes a pattern whose variables are names of primitives or `aggregate`.
 pub fn pattern(options: &mut Options, setting: &str, text: &str) -> Option<Pattern> {
     let pattern = match Pattern::parse(text) {

@@ -20,7 +20,7 @@ mod trouble;
 
 use super::format::{self, Shape};
 use super::sql::{self, BATCHES, Store, Tables, Target};
-use super::{Context, Opener, Rows, Sink, SinkError};
+use super::{Context, Opener, Rows, Sink, SinkError, name};
 use crate::base::options::{Options, Place};
 use crate::encode::sql::{Dialect, Table, copied, quoted};
 use postgres::config::{SslMode, TargetSessionAttrs};
@@ -161,6 +161,10 @@ impl Opener for Settings {
 
     fn memory(&self) -> usize {
         MEMORY
+    }
+
+    fn columns(&self) -> Option<&'static str> {
+        (!name::tells_apart(&self.target.table)).then_some("table")
     }
 }
 

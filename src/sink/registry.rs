@@ -28,6 +28,11 @@ pub trait Opener: Send {
     fn memory(&self) -> usize {
         0
     }
+    /// The setting that says where rows go, if all go to one place that has the columns of one
+    /// aggregation.
+    fn columns(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Reads the settings of an output; none when they are wrong, which `options` then says.

@@ -16,7 +16,7 @@
 
 use super::format::{self, Shape};
 use super::sql::{self, BATCHES, Store, Tables, Target};
-use super::{Context, Opener, Rows, Sink, SinkError};
+use super::{Context, Opener, Rows, Sink, SinkError, name};
 use crate::base::options::Options;
 use crate::encode::sql::{Cell, Dialect, Table, quoted};
 use rusqlite::types::Value;
@@ -71,6 +71,10 @@ impl Opener for Settings {
     fn memory(&self) -> usize {
         usize::try_from(self.cache).map_or(usize::MAX / 4, |cache| cache + BESIDE)
     }
+
+    fn columns(&self) -> Option<&'static str> {
+        (!name::tells_apart(&self.target.table)).then_some("table")
+    }
 }
 
 /// Why a batch is not stored.
@@ -102,6 +106,10 @@ impl SqliteSink {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let settings = &self.settings;
+        if let Some(folder) = settings.path.parent() {
+            // As for files. What hinders is said when the database can not be opened.
+            let _ = std::fs::create_dir_all(folder);
+        }
         let connection = Connection::open_with_flags(&settings.path, flags)?;
         connection.busy_timeout(settings.busy)?;
         let mode = if settings.wal { "WAL" } else { "DELETE" };

@@ -15,7 +15,7 @@ use crate::wire::savefile::{self, Magic, Pcap};
 use crate::wire::{Error, pcapng};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -551,6 +551,14 @@ fn too_long(pcap: &Pcap, caplen: u32, head: usize) -> Stop {
     }
 }
 
+/// What the system refuses is said with the file's name.
+fn open(path: &str) -> Result<Box<dyn Source>, SourceError> {
+    super::pipe::source(path).map_err(|error| match error {
+        SourceError::Io(e) => io::Error::new(e.kind(), format!("{path}: {e}")).into(),
+        other => other,
+    })
+}
+
 struct Path {
     path: String,
     times: Times,
@@ -559,10 +567,10 @@ struct Path {
 impl super::Opener for Path {
     fn open(&self) -> Result<Box<dyn Source>, SourceError> {
         if self.times == Times::ONCE {
-            return super::pipe::source(&self.path);
+            return open(&self.path);
         }
         let path = self.path.clone();
-        let open = Box::new(move || super::pipe::source(&path));
+        let open = Box::new(move || open(&path));
         Ok(Box::new(Again::new(open, self.times)?))
     }
 
