@@ -1,15 +1,16 @@
 //! [`Log`]: segments in order, one of them being written, one of them being read.
 
+use super::folder::{self, shut};
+use super::known::Segment;
 use super::segment::{self, ACK, HEAD, HEADER, Head, Name};
 use super::{Keep, Place, REASONS, Reason, SEGMENTS, Settings, Shut, Sync, Trouble, Usage};
 use crate::base::ledger::Sum;
 use crate::base::time::{Nanos, SECOND};
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,127 +29,6 @@ impl Built {
     /// It is.
     pub fn here() -> Option<Self> {
         Some(Self(()))
-    }
-}
-
-/// A set of frame numbers.
-#[derive(Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn has(&self, n: u32) -> bool {
-        let word = self.0.get(n as usize / 64).copied().unwrap_or(0);
-        word >> (n % 64) & 1 == 1
-    }
-
-    /// Whether it was new.
-    fn set(&mut self, n: u32) -> bool {
-        let at = n as usize / 64;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, 0);
-        }
-        let new = !self.has(n);
-        self.0[at] |= 1 << (n % 64);
-        new
-    }
-}
-
-/// One segment, as far as it must be known without reading it.
-struct Segment {
-    name: Name,
-    bytes: u64,
-    ack_bytes: u64,
-    /// One more than the number of its last frame.
-    frames: u32,
-    /// Frames that are not acknowledged.
-    left: u32,
-    /// Frames that nobody has read nor holds, and what they count.
-    unread: u32,
-    waiting: Sum,
-    /// Frames that were read, or are held, or acknowledged.
-    taken: Bits,
-    acked: Bits,
-    acks: Option<File>,
-    /// When the first and the last frame were written.
-    first: Nanos,
-    last: Nanos,
-    /// Bytes that are no frames, as found when the log was opened.
-    damaged: u64,
-}
-
-impl Segment {
-    fn new(name: Name, now: Nanos) -> Self {
-        Self {
-            name,
-            bytes: HEADER,
-            ack_bytes: 0,
-            frames: 0,
-            left: 0,
-            unread: 0,
-            waiting: Sum::default(),
-            taken: Bits::default(),
-            acked: Bits::default(),
-            acks: None,
-            first: now,
-            last: now,
-            damaged: 0,
-        }
-    }
-
-    /// Goes from head to head through a segment of an earlier run.
-    fn scan(folder: &Path, name: Name) -> io::Result<Self> {
-        let file = File::open(name.segment(folder))?;
-        let mut segment = Self::new(name, Nanos(0));
-        segment.bytes = file.metadata()?.len();
-        let (acked, len) = segment::acked(&name.acks(folder), name.salt)?;
-        segment.ack_bytes = len;
-        let mut acks = Bits::default();
-        let most = segment.bytes / HEAD;
-        for frame in acked.into_iter().filter(|n| u64::from(*n) < most) {
-            acks.set(frame);
-        }
-        let (mut before, mut at) = (HEADER, HEADER);
-        let end = segment.bytes;
-        let seek = |before| segment::seek(&file, name.salt, before, end);
-        let mut damaged = 0;
-        while let Some((found, head)) = seek((before, at))? {
-            damaged += found.saturating_sub(at);
-            (before, at) = (found, found + head.whole());
-            if head.number >= segment.frames && u64::from(head.number) <= found / HEAD {
-                segment.frames = head.number + 1;
-                segment.add(&head, false);
-                if acks.has(head.number) {
-                    segment.take(&head);
-                    segment.acked.set(head.number);
-                    segment.left -= 1;
-                }
-            }
-        }
-        segment.damaged = damaged + segment.bytes.saturating_sub(at);
-        Ok(segment)
-    }
-
-    fn add(&mut self, head: &Head, held: bool) {
-        if self.first == Nanos(0) {
-            self.first = head.time;
-        }
-        self.last = head.time;
-        self.left += 1;
-        self.unread += 1;
-        self.waiting += head.sum;
-        if held {
-            self.take(head);
-        }
-    }
-
-    /// Nobody needs to read it any more; false when that was so before.
-    fn take(&mut self, head: &Head) -> bool {
-        let new = self.taken.set(head.number);
-        if new {
-            self.unread = self.unread.saturating_sub(1);
-            self.waiting = self.waiting - head.sum;
-        }
-        new
     }
 }
 
@@ -190,8 +70,8 @@ impl Log {
     /// Another process has it, a later weir wrote it, or the system says no.
     pub fn open(settings: &Settings, now: Nanos) -> Result<Self, Shut> {
         let folder = &settings.folder;
-        make_folder(folder).map_err(|e| shut(folder, e))?;
-        let lock = lock(folder)?;
+        folder::make(folder).map_err(|e| shut(folder, e))?;
+        let lock = folder::lock(folder)?;
         let mut names = Vec::new();
         let entries = fs::read_dir(folder).map_err(|e| shut(folder, e))?;
         for entry in entries {
@@ -224,7 +104,7 @@ impl Log {
                 log.adopt(*name)?;
             }
         }
-        log.wear = read_wear(folder);
+        log.wear = folder::read_wear(folder);
         log.roll(now);
         Ok(log)
     }
@@ -358,7 +238,7 @@ impl Log {
             drop(fs::remove_file(name.segment(folder)));
             return Err(e);
         }
-        write_wear(folder, self.wear);
+        folder::write_wear(folder, self.wear);
         self.next = self.next.saturating_add(1);
         self.used += HEADER;
         self.wear.1 += HEADER;
@@ -564,7 +444,7 @@ impl Log {
         (0..self.segments.len()).rev().for_each(|at| {
             self.tidy(at);
         });
-        write_wear(&self.settings.folder, self.wear);
+        folder::write_wear(&self.settings.folder, self.wear);
     }
 
     /// Deletes a segment of which nothing is left, but for the one being written; whether it did.
@@ -610,71 +490,6 @@ impl Log {
             self.wear = (day, 0);
         }
     }
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let open = fs::metadata(folder)?.permissions().mode() & 0o077 != 0;
-    if open {
-        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-/// Keeps other processes out of the folder.
-fn lock(folder: &Path) -> Result<File, Shut> {
-    let path = folder.join("lock");
-    let mut options = File::options();
-    let options = options.read(true).write(true).create(true).truncate(false);
-    let mut file = options
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| shut(&path, e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let who = fs::read_to_string(&path).unwrap_or_default();
-            return Err(Shut::Refused(format!(
-                "{} is in use by another weir (process {})",
-                folder.display(),
-                who.trim()
-            )));
-        }
-        Err(TryLockError::Error(e)) => return Err(shut(&path, e)),
-    }
-    // For the message above alone, so a full disk does no harm.
-    if file.set_len(0).is_ok() {
-        drop(writeln!(file, "{}", std::process::id()));
-    }
-    Ok(file)
-}
-
-/// Whether the system may say something else later.
-fn shut(path: &Path, e: io::Error) -> Shut {
-    match e.kind() {
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Shut::Trouble(e)
-        }
-        _ => Shut::Refused(format!("{}: {e}", path.display())),
-    }
-}
-
-/// What was written in the day it tells of; after a crash a segment's worth may be missing.
-fn read_wear(folder: &Path) -> (u64, u64) {
-    let text = fs::read_to_string(folder.join("wear")).unwrap_or_default();
-    let mut numbers = text.split_whitespace().map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(day)), Some(Ok(bytes))) => (day, bytes),
-        _ => (0, 0),
-    }
-}
-
-fn write_wear(folder: &Path, (day, bytes): (u64, u64)) {
-    // Should there be no room for it, the next start counts from zero.
-    drop(fs::write(folder.join("wear"), format!("{day} {bytes}\n")));
 }
 
 #[cfg(test)]

@@ -10,6 +10,10 @@
 //! pipeline's business, as are locks and threads. A log belongs to whoever holds it.
 
 #[cfg(feature = "spool")]
+mod folder;
+#[cfg(feature = "spool")]
+mod known;
+#[cfg(feature = "spool")]
 pub mod log;
 #[cfg(feature = "spool")]
 mod segment;
