@@ -163,6 +163,16 @@ impl Backlog {
         if let Err(why) = self.unlock() {
             self.fail(why);
         }
+        if self.log.is_some() {
+            self.works_again();
+        }
+    }
+
+    fn works_again(&mut self) {
+        self.again = None;
+        if self.trouble.take().is_some() {
+            log::info!("output {}: the spool takes rows again", self.output);
+        }
     }
 
     /// Whether there is a log; one that could not be opened is tried again.
@@ -197,10 +207,7 @@ impl Backlog {
         self.shrink();
         let why = match written {
             Ok(place) => {
-                self.again = None;
-                if self.trouble.take().is_some() {
-                    log::info!("output {}: the spool takes rows again", self.output);
-                }
+                self.works_again();
                 if !keep.held {
                     self.follow(rows);
                 }
@@ -264,6 +271,15 @@ impl Backlog {
         let again = self.unread.as_ref()?.again;
         let left = again.saturating_duration_since(Instant::now());
         Some(left).filter(|left| !left.is_zero())
+    }
+
+    /// As if it could not have been opened.
+    #[cfg(test)]
+    pub fn lose_log(&mut self) {
+        self.log = None;
+        self.recovered = Sum::default();
+        self.trouble = Some("lost".into());
+        self.again = Some(Instant::now());
     }
 
     /// Reads again at once, as after a while.

@@ -60,6 +60,12 @@ impl Item {
     fn cost(&self) -> usize {
         self.rows.words.len() * 8 + size_of::<Rows>() + 64
     }
+
+    /// Whether it is of the same flush as the other one, and was there before.
+    fn precedes(&self, other: &Self) -> bool {
+        let flush = |item: &Self| (item.rows.id.run, item.rows.id.aggregate, item.rows.bin);
+        flush(self) == flush(other) && self.rows.id.sequence < other.rows.id.sequence
+    }
 }
 
 #[derive(Default)]
@@ -148,7 +154,7 @@ impl State {
                 (None, Some(_)) => false,
                 (Some(old), Some(live)) => {
                     let turn = self.turn && self.bytes <= most / 2;
-                    (live.after || turn) && !self.overtakes(old)
+                    (live.after || turn || old.precedes(live)) && !self.overtakes(old)
                 }
             };
             self.hand = match replay {

@@ -206,3 +206,48 @@ fn end(running: Vec<Running>, within: Duration) {
         super::outlet::join(&outlet, thread, give_up);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::native;
+
+    fn config(names: &[&str]) -> Config {
+        let mut text = "[input.a]\nkind = \"udp\"\nlisten = \"[::]:2055\"\n\
+            [output.f]\nkind = \"file\"\npath = \"x\"\n"
+            .to_string();
+        for name in names {
+            text += &format!("[aggregate.{name}]\nby = [\"proto\"]\nto = \"f\"\n");
+        }
+        let outcome = native::parse(&text);
+        assert_eq!(outcome.problems, []);
+        outcome.config
+    }
+
+    #[test]
+    fn no_identity_comes_twice_over_reloads_and_a_flush_keeps_its_own() {
+        let mut kept = Kept::default();
+        let id = |run, aggregate, sequence| BatchId {
+            run,
+            aggregate,
+            sequence,
+        };
+        let first = kept.ids(&config(&["a", "b"]), 7);
+        assert_eq!(first, [id(7, 0, 0), id(7, 1, 0)]);
+        for (name, id, sequence) in [("a", first[0], 5), ("b", first[1], 9)] {
+            let begun = Begun {
+                sequence,
+                ..Begun::default()
+            };
+            kept.add_begun(name, id, Some(begun));
+        }
+        // In another order, with one more: a new run is drawn with each start, and not used.
+        let second = kept.ids(&config(&["b", "c", "a"]), 8);
+        assert_eq!(second, [id(7, 1, 9), id(7, 2, 9), id(7, 0, 9)]);
+        // A thread that died took with it how far it had come.
+        kept.add_begun("c", second[1], None);
+        let third = kept.ids(&config(&["c"]), 8);
+        assert!(third[0].sequence > 1 << 32 && third[0].run == 7);
+        assert_eq!(third[0].aggregate, 2);
+    }
+}

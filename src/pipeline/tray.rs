@@ -413,3 +413,39 @@ impl Drain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::intern::Interner;
+    use crate::record::schema::Options;
+
+    #[test]
+    fn what_is_begun_goes_on_in_the_next_pipeline() {
+        let symbols = Arc::new(Interner::new(0));
+        let fields = [Field::SrcPort];
+        let schema = Arc::new(Schema::new("a", &fields, Options::default(), symbols));
+        let row = vec![0; schema.row_words()];
+        let id = BatchId {
+            run: 7,
+            aggregate: 2,
+            sequence: 40,
+        };
+        let made = |begun| drain(&schema, Vec::new(), None, (id, begun), Vec::new()).0;
+        let at = |now| When {
+            now: Nanos(now),
+            began: Nanos(0),
+        };
+        let mut before = made(Begun::default());
+        before.rows(&row, at(5));
+        before.rows(&row, at(6));
+        let begun = before.rest();
+        assert_eq!((begun.sequence, begun.unbinned), (42, Some(Nanos(5))));
+        // The flush is still that of its first rows, until it has come to its end.
+        let mut behind = made(begun);
+        behind.rows(&row, at(9));
+        assert_eq!(behind.begun.unbinned, Some(Nanos(5)));
+        behind.cut(&|| row.chunks_exact(row.len()), Cause::Bin, at(10));
+        assert_eq!(behind.rest().unbinned, None);
+    }
+}

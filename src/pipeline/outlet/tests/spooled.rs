@@ -528,7 +528,7 @@ fn over_a_reload_a_flush_goes_on_behind_what_is_on_disk() {
     let given = clerk.await_batches(6);
     let sequences: Vec<u64> = given.iter().map(|g| g.1).collect();
     assert_eq!(sequences, (0..6).collect::<Vec<_>>());
-    // Nothing but what there was, and then what comes new goes past the disk.
+    // Then what comes new goes past the disk.
     let wear = outlet.health().spool.unwrap().usage.wear;
     outlet.push(batch(1, 6, 10, true));
     assert_eq!(clerk.await_batches(7).len(), 7);
@@ -610,4 +610,39 @@ fn all_files_are_forced_to_the_disk_though_one_fails() {
     assert_eq!(failed.len(), 2);
     let same = failed.iter().zip(&bad).all(|((f, _), b)| Arc::ptr_eq(f, b));
     assert!(same);
+}
+
+#[test]
+fn what_was_read_ahead_goes_before_what_came_later_of_its_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let outlet = spooled(&dir, 10, true, 1 << 20);
+    outlet.push(batch(1, 0, 7, false));
+    let thread = outlet.start(Box::new(Switched::default())).unwrap();
+    stop(&outlet, thread);
+    let backlog = Backlog::open("x", settings(&dir, 1 << 20), false).unwrap();
+    let backlog = backlog.over_a_reload(1);
+    let outlet = Outlet::with("x", 100 * cost(), false, Some(backlog));
+    outlet.lock().look();
+    outlet.push(batch(1, 1, 7, true));
+    let clerk = Clerk::default();
+    let thread = outlet.start(Box::new(clerk.clone())).unwrap();
+    let given = clerk.await_batches(2);
+    assert_eq!(given, [(1, 0, 7, 1, false), (1, 1, 7, 1, true)]);
+    stop(&outlet, thread);
+}
+
+#[test]
+fn a_log_that_could_not_be_opened_is_opened_later_and_its_rows_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    left_behind(&dir);
+    let mut backlog = Backlog::open("x", settings(&dir, 1 << 20), false).unwrap();
+    backlog.lose_log();
+    let outlet = Outlet::with("x", 100 * cost(), false, Some(backlog));
+    let clerk = Clerk::default();
+    let thread = outlet.start(Box::new(clerk.clone())).unwrap();
+    assert_eq!(clerk.await_batches(6).len(), 6);
+    assert_eq!(outlet.health().spool.unwrap().trouble, None);
+    stop(&outlet, thread);
+    let page = balanced(&outlet);
+    assert_eq!((page.recovered.records, page.written.records), (4, 4));
 }
