@@ -22,11 +22,22 @@ pub fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps other processes out of the folder as long as it is there.
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would do it, but for a child that is just being made: it has the file,
+        // too, until it runs its own program.
+        drop(self.0.unlock());
+    }
+}
+
 /// Keeps other processes out of the folder.
 ///
 /// # Errors
 /// One is there already, or the system says no.
-pub fn lock(folder: &Path) -> Result<File, Shut> {
+pub fn lock(folder: &Path) -> Result<Lock, Shut> {
     let path = folder.join("lock");
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false);
@@ -50,7 +61,7 @@ pub fn lock(folder: &Path) -> Result<File, Shut> {
     if file.set_len(0).is_ok() {
         drop(writeln!(file, "{}", std::process::id()));
     }
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// Whether the system may say something else later.
@@ -77,4 +88,22 @@ pub fn read_wear(folder: &Path) -> (u64, u64) {
 pub fn write_wear(folder: &Path, (day, bytes): (u64, u64)) {
     // Should there be no room for it, the next start counts from zero.
     drop(fs::write(folder.join("wear"), format!("{day} {bytes}\n")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_a_child_has_the_file_for_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let Ok(first) = lock(dir.path()) else {
+            panic!("nobody has it");
+        };
+        let childs = first.0.try_clone().unwrap();
+        assert!(lock(dir.path()).is_err());
+        drop(first);
+        assert!(lock(dir.path()).is_ok());
+        drop(childs);
+    }
 }

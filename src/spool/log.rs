@@ -74,7 +74,7 @@ fn is_passing(e: &io::Error) -> bool {
 pub struct Log {
     settings: Settings,
     /// Held as long as the log is open.
-    _lock: File,
+    _lock: folder::Lock,
     segments: VecDeque<Segment>,
     /// The file of the last segment, while that is written to.
     tail: Option<Arc<File>>,
