@@ -1,20 +1,21 @@
 //! What the spool costs: rows through the disk and back, and the memory that takes.
 //!
 //! `cargo bench --bench spool [DIR]` prints rows per second, processor time for each row, bytes on
-//! disk for each row, and the most memory that was resident. The folder is where the spool is
-//! made; default is the system's for temporary files. For instructions run the binary it names
+//! disk for each row, and the most memory that was resident beside what is planned; and how late
+//! new rows come to an output that is also given what waits on disk. The folder is where the spool
+//! is made; default is the system's for temporary files. For instructions run the binary it names
 //! with `write COUNT` or `read COUNT` (batches) under callgrind, twice, and divide the difference.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use weir::base::addr::Ip;
 use weir::base::intern::Interner;
 use weir::base::ledger::Sum;
-use weir::base::time::Nanos;
+use weir::base::time::{Nanos, wall};
 use weir::encode::binary::{self, Batch, read::Reader};
-use weir::pipeline::backlog::Backlog;
+use weir::pipeline::backlog::{self, Backlog};
 use weir::pipeline::outlet::Outlet;
 use weir::record::schema::Options;
 use weir::record::{Field, FlowRecord, Schema};
@@ -112,6 +113,103 @@ impl Sink for Counter {
     }
 }
 
+/// Takes so many rows a second, and notes how many of each run and how late those of the second.
+#[derive(Clone, Default)]
+struct Slow {
+    on: Arc<AtomicBool>,
+    rows: Arc<[AtomicU64; 2]>,
+    late: Arc<Mutex<Vec<Duration>>>,
+    due: Option<Instant>,
+}
+
+/// Rows that such a sink takes in a second.
+const SLOW: u64 = 400_000;
+
+impl Sink for Slow {
+    fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+        if !self.on.load(Ordering::Relaxed) {
+            return Err(SinkError::Retry {
+                why: "away".into(),
+                after: Duration::from_millis(100),
+            });
+        }
+        let due = self
+            .due
+            .map_or_else(Instant::now, |due| due.max(Instant::now()));
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let pause = Duration::from_nanos(1_000_000_000 / SLOW * rows.len() as u64);
+        self.due = Some(due + pause);
+        let live = rows.id.run == 2;
+        if live {
+            let late = Duration::from_nanos(wall().0.saturating_sub(rows.flushed.0));
+            self.late.lock().expect("a lock").push(late);
+        }
+        self.rows[usize::from(live)].fetch_add(rows.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// What waits on the disk comes back while new rows come, to a sink that takes four times as many.
+fn beside(dir: &std::path::Path) {
+    let settings = settings(dir, Sync::Every(Duration::from_secs(5)));
+    let folder = settings.folder.clone();
+    let backlog = Backlog::open("bench", settings, false).expect("a spool");
+    let outlet = Outlet::with("bench", 1 << 20, false, Some(backlog));
+    let sink = Slow::default();
+    let thread = outlet.start(Box::new(sink.clone())).expect("a thread");
+    let schema = schema();
+    let made: Vec<_> = (0..64).map(|n| rows(&schema, n)).collect();
+    let push = |run, sequence: u64| {
+        let mut one = Rows::clone(&made[sequence as usize % made.len()]);
+        (one.id.run, one.id.sequence, one.flushed) = (run, sequence, wall());
+        let count = one.len() as u64;
+        outlet.push(Arc::new(one));
+        count
+    };
+    let mut old = 0;
+    while old < ROWS {
+        old += push(1, old);
+    }
+    sink.on.store(true, Ordering::Relaxed);
+    let (start, mut new, mut sequence) = (Instant::now(), 0, 0);
+    while sink.rows[0].load(Ordering::Relaxed) < old {
+        new += push(2, sequence);
+        sequence += 1;
+        let due = Duration::from_secs_f64(new as f64 / 100_000.0);
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+    }
+    let took = start.elapsed().as_secs_f64();
+    outlet.close();
+    drop(thread.join());
+    let page = outlet.health().delivery;
+    assert_eq!(page.imbalance(), Sum::default());
+    assert_eq!(page.written.records + page.spooled.records, old + new);
+    let mut late = std::mem::take(&mut *sink.late.lock().expect("a lock"));
+    late.sort_unstable();
+    println!(
+        "beside new rows        out {:>9.0} rows/s, new {:.0} rows/s, half of them after {:.1?}, \
+         99 % after {:.1?}, all after {:.1?}",
+        old as f64 / took,
+        sink.rows[1].load(Ordering::Relaxed) as f64 / took,
+        late[late.len() / 2],
+        late[late.len() * 99 / 100],
+        late[late.len() - 1],
+    );
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+fn settings(dir: &std::path::Path, sync: Sync) -> Settings {
+    let settings = Settings {
+        folder: dir.join("weir-bench-spool"),
+        size: 1 << 30,
+        age: None,
+        sync,
+        daily: None,
+    };
+    let _ = std::fs::remove_dir_all(&settings.folder);
+    settings
+}
+
 /// A line of `/proc/self/status`, in KiB.
 fn resident(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -131,15 +229,9 @@ fn processor() -> Duration {
 
 /// All rows to the disk while the sink is away, at the most `pace` a second; then back.
 fn through(name: &str, dir: &std::path::Path, sync: Sync, pace: Option<u64>) {
-    let settings = Settings {
-        folder: dir.join("weir-bench-spool"),
-        size: 1 << 30,
-        age: None,
-        sync,
-        daily: None,
-    };
+    let settings = settings(dir, sync);
     let folder = settings.folder.clone();
-    let _ = std::fs::remove_dir_all(&folder);
+    let planned = (1 << 20) + backlog::MEMORY + settings.memory();
     let backlog = Backlog::open("bench", settings, false).expect("a spool");
     let outlet = Outlet::with("bench", 1 << 20, false, Some(backlog));
     let sink = Counter::default();
@@ -147,6 +239,7 @@ fn through(name: &str, dir: &std::path::Path, sync: Sync, pace: Option<u64>) {
     let schema = schema();
     // What there is to push is made before, so that making it is not measured.
     let made: Vec<_> = (0..64).map(|n| rows(&schema, n)).collect();
+    let before = resident("VmRSS");
     let (start, cpu) = (Instant::now(), processor());
     let (mut pushed, mut sequence, mut late) = (0, 0, Duration::ZERO);
     while pushed < ROWS {
@@ -179,11 +272,13 @@ fn through(name: &str, dir: &std::path::Path, sync: Sync, pace: Option<u64>) {
     }
     let (took, used) = (start.elapsed(), processor() - cpu);
     println!(
-        "{:22} out {:>9.0} rows/s, {:>4} ns cpu a row, {} KiB resident at the most so far",
+        "{:22} out {:>9.0} rows/s, {:>4} ns cpu a row, {} KiB more than before were resident at \
+         the most so far, {} are planned",
         "",
         pushed as f64 / took.as_secs_f64(),
         per(used),
-        resident("VmHWM")
+        resident("VmHWM").saturating_sub(before),
+        planned >> 10
     );
     outlet.close();
     drop(thread.join());
@@ -233,6 +328,7 @@ fn main() {
         Sync::Every(Duration::from_secs(5)),
         Some(100_000),
     );
+    beside(&dir);
     through("sync never", &dir, Sync::Never, None);
     through("sync every second", &dir, second, None);
     through("sync always", &dir, Sync::Always, None);

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use weir::base::ledger::Sum;
 use weir::base::time::Nanos;
-use weir::spool::{Keep, Log, Settings, Sync, Usage};
+use weir::spool::{Keep, Log, Settings, Shut, Sync, Usage};
 
 const NOW: Nanos = Nanos(1_767_322_800_000_000_000);
 
@@ -43,7 +44,7 @@ fn small(dir: &TempDir) -> (Vec<u64>, PathBuf, PathBuf) {
         ends.push(log.usage().used);
     }
     let mut buffer = Vec::new();
-    while log.next(&mut buffer).is_some() {}
+    while log.next(&mut buffer).unwrap().is_some() {}
     for n in [0, 1, 5] {
         log.ack(places[n]);
     }
@@ -64,7 +65,7 @@ fn frames(folder: &Path) -> (Vec<u64>, Usage, Sum) {
     let (mut buffer, mut all) = (Vec::new(), Vec::new());
     let found = log.found();
     let mut read = Sum::default();
-    while let Some((place, sum)) = log.next(&mut buffer) {
+    while let Some((place, sum)) = log.next(&mut buffer).unwrap() {
         assert_eq!(buffer, payload(sum.packets));
         all.push(sum.packets);
         read += sum;
@@ -78,8 +79,8 @@ fn frames(folder: &Path) -> (Vec<u64>, Usage, Sum) {
     // It goes on.
     log.append(b"more", Sum::one(99, 0), NOW, Keep::default())
         .unwrap();
-    assert_eq!(log.next(&mut buffer).unwrap().1.packets, 99);
-    log.close();
+    assert_eq!(log.next(&mut buffer).unwrap().unwrap().1.packets, 99);
+    log.close().unwrap();
     (all, usage, found)
 }
 
@@ -181,6 +182,125 @@ fn bytes_that_were_taken_out_or_put_in_cost_what_they_hit() {
             "out at {at}"
         );
     }
+}
+
+/// A spool of three runs of three frames each, and its segments.
+fn three(dir: &TempDir) -> Vec<PathBuf> {
+    for run in 0..3 {
+        let mut log = Log::open(&settings(dir.path()), NOW).unwrap();
+        for n in 3 * run..3 * run + 3 {
+            let kept = log.append(&payload(n), Sum::one(n, n), NOW, Keep::default());
+            kept.unwrap();
+        }
+    }
+    let files = fs::read_dir(dir.path()).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|file| file.extension().is_some_and(|e| e == "seg"))
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 3);
+    files
+}
+
+#[test]
+fn damage_in_a_segment_costs_its_neighbours_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let middle = &three(&dir)[1];
+    let good = fs::read(middle).unwrap();
+    let mut states: Vec<Vec<u8>> = (0..good.len()).map(|cut| good[..cut].to_vec()).collect();
+    for at in 0..good.len() {
+        for flip in [1, 0x80, 0xff] {
+            let mut bytes = good.clone();
+            bytes[at] ^= flip;
+            states.push(bytes);
+        }
+    }
+    let mut whole = 0;
+    for bytes in states {
+        let copy = changed(&dir, middle, &bytes);
+        let (got, usage, found) = frames(copy.path());
+        assert!(
+            got.starts_with(&[0, 1, 2]) && got.ends_with(&[6, 7, 8]),
+            "{got:?}"
+        );
+        let lost: u64 = usage.given_up.iter().map(|sum| sum.records).sum();
+        assert_eq!(got.len() as u64 + lost, found.records);
+        whole += u64::from(got.len() == 9);
+    }
+    // Only the header may be damaged without a loss.
+    assert_eq!(whole, 32 * 3);
+}
+
+/// A segment as a later weir may write it.
+fn of_a_later_weir(segment: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(segment).unwrap();
+    bytes[8] = 9;
+    let check = crc32fast::hash(&bytes[..28]).to_le_bytes();
+    bytes[28..32].copy_from_slice(&check);
+    bytes
+}
+
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(folder).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let mut all: Vec<_> = files
+        .filter(|file| file.extension().is_some())
+        .map(|file| (file.clone(), fs::read(file).unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_segment_of_a_later_weir_is_refused_and_nothing_of_the_others_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let segments = three(&dir);
+    fs::write(&segments[1], of_a_later_weir(&segments[1])).unwrap();
+    let before = contents(dir.path());
+    let why = match Log::open(&settings(dir.path()), NOW) {
+        Err(Shut::Refused(why)) => why,
+        _ => panic!("opened"),
+    };
+    let name = segments[1].display().to_string();
+    assert!(
+        why.contains(&name) && why.contains("later weir (version 9"),
+        "{why}"
+    );
+    assert_eq!(contents(dir.path()), before);
+    fs::remove_file(&segments[1]).unwrap();
+    assert_eq!(frames(dir.path()).0, [0, 1, 2, 6, 7, 8]);
+}
+
+#[test]
+fn a_start_with_the_spool_of_a_later_weir_says_whose_it_is_and_what_to_do() {
+    let daemon = Daemon::start(CONFIG);
+    let dir = daemon.dir();
+    daemon.stop();
+    let folder = dir.path().join("spool/db");
+    let mut log = Log::open(&settings(&folder), NOW).unwrap();
+    let kept = log.append(&payload(1), Sum::one(1, 1), NOW, Keep::default());
+    kept.unwrap();
+    drop(log);
+    let (segment, _) = contents(&folder).remove(0);
+    let later = of_a_later_weir(&segment);
+    fs::write(&segment, &later).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .arg("run")
+        .arg(dir.path().join("weir.toml"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(!run.status.success(), "{said}");
+    for words in [
+        "output db: spool: ",
+        &segment.display().to_string(),
+        "later weir (version 9",
+        "run that one until it is empty, or move the folder away",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(fs::read(&segment).unwrap(), later);
 }
 
 /// Rows to a database that others lock, through a spool that has all of them first.

@@ -309,7 +309,7 @@ impl Way {
                 },
             };
             if !ops.is_empty() {
-                plan.present.insert(field);
+                plan.offer(field, &ops);
                 plan.add(&ops);
             }
         }
@@ -334,7 +334,8 @@ impl Way {
         plan.dual = wanted.all(FieldSet::of(&[Field::SrcHost, Field::DstHost]))
             && (both(8, 27) || both(12, 28));
         plan.add_times(items, wanted);
-        plan.more = !plan.better.is_empty() || !plan.clocked.is_empty();
+        let better = !plan.better.is_empty() || !plan.clocked.is_empty();
+        plan.more = better || !plan.perhaps.is_empty();
         if fixed {
             plan.fuse();
         }

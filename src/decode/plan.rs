@@ -10,6 +10,7 @@ use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
 use crate::base::time::SECOND;
 use crate::record::{Field, FieldSet, FlowRecord, Origin, Rd};
+use crate::wire::flowset::VARIABLE;
 use crate::wire::packet::{ETYPE_IPV4, ETYPE_IPV6};
 use std::slice;
 
@@ -125,6 +126,8 @@ pub struct Plan {
     pub(super) clocked: Vec<Op>,
     /// What the record has after all copies; times are added when they are known.
     pub(super) present: FieldSet,
+    /// Fields whose values may be of no bytes, which is as if they were not there.
+    pub(super) perhaps: Vec<(Field, Loc)>,
     /// The template offers both families of addresses.
     pub(super) dual: bool,
     /// Which time fields are wanted: start, end.
@@ -274,6 +277,17 @@ impl Plan {
         }
     }
 
+    /// Notes that records have a field which these copies fill, or may have it where each of them
+    /// is of variable length.
+    pub(super) fn offer(&mut self, field: Field, ops: &[Op]) {
+        if ops.iter().any(|op| op.loc.len != VARIABLE) {
+            self.present.insert(field);
+        } else {
+            let places = ops.iter().map(|op| (field, op.loc));
+            self.perhaps.extend(places);
+        }
+    }
+
     /// Joins copies of neighbours, in a fixed template. Their order is free.
     pub(super) fn fuse(&mut self) {
         self.ops.sort_by_key(|op| op.loc.at);
@@ -297,6 +311,11 @@ impl Plan {
         for op in &self.better {
             if row.value(op.loc).iter().any(|b| *b != 0) {
                 op.run(One(row), slice::from_mut(rec));
+            }
+        }
+        for (field, loc) in &self.perhaps {
+            if !row.value(*loc).is_empty() {
+                rec.present.insert(*field);
             }
         }
         let mut times = Times::default();
@@ -333,7 +352,9 @@ impl Plan {
     pub fn size(&self) -> usize {
         let ops = [&self.ops, &self.better, &self.clocked].map(Vec::len);
         let ops = ops.iter().fold(0usize, |sum, n| sum.saturating_add(*n));
+        let perhaps = self.perhaps.len().saturating_mul(size_of::<(Field, Loc)>());
         ops.saturating_mul(size_of::<Op>())
+            .saturating_add(perhaps)
             .saturating_add(size_of::<Self>())
     }
 }

@@ -3,13 +3,14 @@
 
 use super::outlet::Outlet;
 use super::saver;
+use super::tray::Begun;
 use super::worker::{Intaker, Worker};
 use crate::base::ledger::{Account, Intake, Sifted};
-use crate::base::time::Nanos;
 use crate::config::rules::INPUT_KEYS;
 use crate::config::{Config, Input, Output};
+use crate::sink::BatchId;
 use crate::source::Source;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,7 +26,14 @@ pub struct Kept {
     decoders: HashMap<(String, usize), Vec<u8>>,
     outlets: HashMap<String, (String, Running)>,
     accounts: HashMap<String, Account>,
-    unfinished: HashMap<String, BTreeSet<Nanos>>,
+    /// The run that goes on; none at the first start.
+    pub run: Option<u64>,
+    /// Sequence of all batches that follow: behind every one before, so that the identity of none
+    /// comes twice, whichever aggregation it is of now.
+    sequence: u64,
+    /// Places in identities, and what was delivered in part, by aggregation.
+    places: BTreeMap<String, u32>,
+    begun: HashMap<String, Begun>,
 }
 
 /// What must be equal for a source to go on.
@@ -90,9 +98,37 @@ impl Kept {
             .insert(output.name.clone(), (output_mark(output), running));
     }
 
-    /// Keeps the bins of which an aggregation has delivered a part.
-    pub fn add_unfinished(&mut self, aggregate: &str, bins: BTreeSet<Nanos>) {
-        self.unfinished.insert(aggregate.into(), bins);
+    /// Keeps the identity under which an aggregation has delivered batches, and what it has
+    /// delivered in part; when its thread died, nobody knows that, so its last batch may be any.
+    pub fn add_begun(&mut self, aggregate: &str, id: BatchId, begun: Option<Begun>) {
+        let begun = begun.unwrap_or_else(|| Begun {
+            sequence: id.sequence.saturating_add(1 << 40),
+            ..Begun::default()
+        });
+        self.run = Some(id.run);
+        self.sequence = self.sequence.max(begun.sequence);
+        self.places.insert(aggregate.into(), id.aggregate);
+        self.begun.insert(aggregate.into(), begun);
+    }
+
+    /// Identities of the first batches of all aggregations: of the run that goes on, or else of
+    /// `run`. Those that were there before keep their place, so that a flush goes on as what it is.
+    pub fn ids(&self, config: &Config, run: u64) -> Vec<BatchId> {
+        let names = || config.aggregates.iter().map(|a| a.name.as_str());
+        let before = |name| self.places.get(name).copied();
+        let mut taken: BTreeSet<u32> = names().filter_map(before).collect();
+        let mut place = |at: usize, name| {
+            let free = || (at as u32..).find(|place| !taken.contains(place));
+            let place = before(name).or_else(free).unwrap_or_default();
+            taken.insert(place);
+            place
+        };
+        let id = |(at, name)| BatchId {
+            run: self.run.unwrap_or(run),
+            aggregate: place(at, name),
+            sequence: self.sequence,
+        };
+        names().enumerate().map(id).collect()
     }
 
     /// The source of `input` in `worker`, if it is configured as before.
@@ -125,11 +161,11 @@ impl Kept {
             .map(|(_, running)| running)
     }
 
-    /// The page of an aggregation and the bins it has delivered in part.
-    pub fn aggregate(&mut self, name: &str) -> (Account, BTreeSet<Nanos>) {
+    /// The page of an aggregation and what it has delivered in part.
+    pub fn aggregate(&mut self, name: &str) -> (Account, Begun) {
         (
             self.accounts.remove(name).unwrap_or_default(),
-            self.unfinished.remove(name).unwrap_or_default(),
+            self.begun.remove(name).unwrap_or_default(),
         )
     }
 
@@ -168,5 +204,50 @@ fn end(running: Vec<Running>, within: Duration) {
     }
     for (outlet, thread) in running {
         super::outlet::join(&outlet, thread, give_up);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::native;
+
+    fn config(names: &[&str]) -> Config {
+        let mut text = "[input.a]\nkind = \"udp\"\nlisten = \"[::]:2055\"\n\
+            [output.f]\nkind = \"file\"\npath = \"x\"\n"
+            .to_string();
+        for name in names {
+            text += &format!("[aggregate.{name}]\nby = [\"proto\"]\nto = \"f\"\n");
+        }
+        let outcome = native::parse(&text);
+        assert_eq!(outcome.problems, []);
+        outcome.config
+    }
+
+    #[test]
+    fn no_identity_comes_twice_over_reloads_and_a_flush_keeps_its_own() {
+        let mut kept = Kept::default();
+        let id = |run, aggregate, sequence| BatchId {
+            run,
+            aggregate,
+            sequence,
+        };
+        let first = kept.ids(&config(&["a", "b"]), 7);
+        assert_eq!(first, [id(7, 0, 0), id(7, 1, 0)]);
+        for (name, id, sequence) in [("a", first[0], 5), ("b", first[1], 9)] {
+            let begun = Begun {
+                sequence,
+                ..Begun::default()
+            };
+            kept.add_begun(name, id, Some(begun));
+        }
+        // In another order, with one more: a new run is drawn with each start, and not used.
+        let second = kept.ids(&config(&["b", "c", "a"]), 8);
+        assert_eq!(second, [id(7, 1, 9), id(7, 2, 9), id(7, 0, 9)]);
+        // A thread that died took with it how far it had come.
+        kept.add_begun("c", second[1], None);
+        let third = kept.ids(&config(&["c"]), 8);
+        assert!(third[0].sequence > 1 << 32 && third[0].run == 7);
+        assert_eq!(third[0].aggregate, 2);
     }
 }

@@ -54,11 +54,11 @@ registry! {
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchId {
-    /// Drawn at each start of the daemon.
+    /// Drawn at each start of the daemon; it goes on over a reload.
     pub run: u64,
-    /// Place of the aggregation in the configuration.
+    /// Place of the aggregation in the configuration, which it keeps over reloads.
     pub aggregate: u32,
-    /// Counts up from 0 for each aggregation.
+    /// Counts up from 0 for each aggregation; with a reload it may leave numbers out.
     pub sequence: u64,
 }
 

@@ -5,6 +5,7 @@
 
 use super::{ALIKE, BYTES, COLUMNS_MAX, EACH, FLOWS, KIND, MAGIC, NAME_MAX, PACKETS, Shape};
 use super::{TEXTS_FROM, VERSION, WORDS_MAX, flag, form};
+use crate::base::Primitives;
 use crate::base::addr::{Ip, Mac};
 use crate::base::cursor::{Cursor, Short};
 use crate::base::intern::{Interner, Sym};
@@ -273,6 +274,10 @@ fn columns<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<Raw<'a>>, Refused> {
         let called = short(cursor)?;
         let shape = cursor.u8()?;
         let own = form(shape);
+        if own.is_some() && Primitives::get().is_none() {
+            // Nothing here would know what its words mean.
+            return Err(Refused::Column(called.into()));
+        }
         let what = match called {
             _ if own.is_some() => match Field::custom(cursor.u8()?.into()) {
                 Some(field) => What::Field(field),

@@ -106,6 +106,7 @@ fn every_field_comes_back_alone_and_with_all_others() {
 }
 
 #[test]
+#[cfg(feature = "dec-primitive")]
 fn primitives_of_the_configuration_come_back_with_names_and_forms() {
     for event in [false, true] {
         let (schema, mut row) = sample::customs(event, sample::values);
@@ -120,6 +121,34 @@ fn primitives_of_the_configuration_come_back_with_names_and_forms() {
 }
 
 #[test]
+fn a_primitive_is_read_where_primitives_are_built_and_refused_by_name_elsewhere() {
+    let symbols = Arc::new(Interner::new(0));
+    let schema = Schema::new("it", &[Field::SrcPort], Options::default(), symbols);
+    let mut row = vec![0; schema.row_words()];
+    schema.places()[0].set_number(&mut row, 7);
+    let bytes = frame(&schema, &row);
+    // The port's column as that of a primitive, a number in the first slot.
+    let name: &[u8] = b"\x08src_port\x00";
+    let at = bytes.windows(name.len()).position(|w| w == name).unwrap();
+    let rest = &bytes[at + name.len()..];
+    let bytes = [&bytes[..at], b"\x04site\x10\x00", rest].concat();
+    let read = Reader::default().read(&bytes);
+    if crate::base::built("dec-primitive") {
+        let shown = shown(
+            &read.as_ref().unwrap().schema,
+            &read.as_ref().unwrap().words,
+        );
+        assert_eq!(shown[0], "site Number(7)");
+    } else {
+        let why = read.unwrap_err();
+        assert_eq!(why, Refused::Column("site".into()));
+        // It stays on the disk for a weir that has them.
+        assert!(why.is_of_later());
+    }
+}
+
+#[test]
+#[cfg(feature = "dec-primitive")]
 fn primitives_without_a_place_are_refused() {
     let (schema, row) = sample::customs(false, sample::values);
     let good = frame(&schema, &row);

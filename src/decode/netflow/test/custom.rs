@@ -217,6 +217,42 @@ fn packets_in_records_have_places() {
 }
 
 #[test]
+fn an_element_of_no_bytes_is_not_there() {
+    let mut ttl = custom("ttl", Shape::Number, Some(1), 192, 0);
+    ttl.pointers = vec![Pointer {
+        layer: Layer::L3,
+        proto: None,
+        offset: 8,
+    }];
+    let field = Field::custom(0).unwrap();
+    let fields = [Field::SrcHost, Field::SrcPort, Field::Proto];
+    let mut rig = rig(vec![ttl], &fields, Reading::default());
+    let mut packet = vec![
+        0x45, 0, 0, 28, 0, 7, 0, 0, 61, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+    ];
+    packet.extend([0, 53, 0, 53, 0, 8, 0, 0]);
+    let b = be(&[256, 4, 192, 0xffff, 7, 0xffff, 4, 0xffff, 313, 0xffff]);
+    let mut body = vec![0, 0, 1, 6, packet.len() as u8];
+    body.extend(&packet);
+    body.extend([1, 9, 2, 0, 7, 0, packet.len() as u8]);
+    body.extend(&packet);
+    let all = rig.feed(&ipfix(&[set(2, &b), set(256, &body)]));
+    // Then the packet tells, as where the template has no such element.
+    assert_eq!(rig.shown(&all[0]), ["61"]);
+    assert!(all[0].present.has(field));
+    assert_eq!(rig.shown(&all[1]), ["9"]);
+    let has = |n: usize, field| all[n].present.has(field);
+    assert_eq!([has(0, Field::Proto), has(1, Field::SrcPort)], [true; 2]);
+    assert_eq!(all[1].src_port(), 7);
+    // Without a packet nothing does.
+    let b = be(&[257, 3, 192, 0xffff, 7, 0xffff, 4, 0xffff]);
+    let all = rig.feed(&ipfix(&[set(2, &b), set(257, &[0, 0, 0, 0, 2, 0, 7, 0])]));
+    let has = |n: usize, field| all[n].present.has(field);
+    assert_eq!([has(0, field), has(0, Field::SrcPort)], [false; 2]);
+    assert_eq!([has(1, field), has(1, Field::SrcPort)], [false, true]);
+}
+
+#[test]
 fn records_without_a_byte_counter_are_events() {
     let kind = |rig: &mut Rig, fields: &[(u16, &[u8])]| data(rig, fields).record_kind();
     let mut rig = rig(
