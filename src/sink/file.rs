@@ -305,14 +305,14 @@ impl FileSink {
         if !here && open >= self.settings.open_max {
             let oldest = self.parts.values_mut().filter(|p| p.is_open());
             if let Some(oldest) = oldest.min_by_key(|p| p.used) {
-                oldest.close()?;
+                oldest.close().map_err(|e| named(&oldest.path, &e))?;
             }
         }
         let clock = self.clock;
         match self.parts.get_mut(path) {
             Some(part) => {
                 part.used = clock;
-                what(part)
+                what(part).map_err(|e| named(path, &e))
             }
             None => Ok(()),
         }
@@ -369,24 +369,41 @@ impl FileSink {
             Some(name) if beside => PathBuf::from(name),
             _ => std::path::absolute(&part.path)?,
         };
-        if std::fs::symlink_metadata(&link).is_ok_and(|m| !m.is_symlink()) {
-            return Err(io::Error::other(format!(
-                "{} is there and no link",
-                link.display()
-            )));
-        }
-        if let Some(folder) = link.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)?;
-        }
-        let name = link.file_name().unwrap_or_default().to_string_lossy();
-        let work = link.with_file_name(format!(".{name}.link"));
-        match std::fs::remove_file(&work) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        std::os::unix::fs::symlink(target, &work)?;
-        std::fs::rename(&work, &link)
+        lead(&link, &target).map_err(|e| named(&link, &e))
     }
+}
+
+/// Makes a symbolic link, in place of one before it.
+fn lead(link: &Path, target: &Path) -> io::Result<()> {
+    if std::fs::symlink_metadata(link).is_ok_and(|m| !m.is_symlink()) {
+        return Err(io::Error::other("it is there and no link"));
+    }
+    if let Some(folder) = link.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let work = link.with_file_name(format!(".{name}.link"));
+    match std::fs::remove_file(&work) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(target, &work)?;
+    std::fs::rename(&work, link)
+}
+
+/// What the system says, with the file it speaks of, and what to do about it.
+fn named(path: &Path, e: &io::Error) -> io::Error {
+    use io::ErrorKind::*;
+    let advice = match e.kind() {
+        PermissionDenied => "; let the user that runs weir write there",
+        NotADirectory => "; a part of its path is a file: move that, or change `path`",
+        IsADirectory => "; a folder has this name: move it, or change `path`",
+        StorageFull | QuotaExceeded => "; make room, or write elsewhere",
+        ReadOnlyFilesystem => "; make it writable, or write elsewhere",
+        InvalidFilename => "; shorten `path`, or use fewer values in it",
+        _ => "",
+    };
+    io::Error::new(e.kind(), format!("{}: {e}{advice}", path.display()))
 }
 
 fn retry(e: &io::Error) -> SinkError {
@@ -420,7 +437,7 @@ impl Sink for FileSink {
 
     fn sync(&mut self) -> Result<(), SinkError> {
         (self.parts.values_mut())
-            .try_for_each(Part::sync)
+            .try_for_each(|part| part.sync().map_err(|e| named(&part.path, &e)))
             .map_err(|e| retry(&e))
     }
 

@@ -356,6 +356,21 @@ fn files_have_the_mode_that_is_asked_for() {
 }
 
 #[test]
+fn what_the_system_refuses_is_said_with_the_file() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("held"), "no folder").unwrap();
+    let path = dir.path().join("held/t-300");
+    let mut sink = sink(dir.path(), "held/t-%s", &[]);
+    match sink.write(&rows(0, 300, &[(1, 80)], true)) {
+        Err(SinkError::Retry { why, .. }) => {
+            let name = format!("{}: ", path.display());
+            assert!(why.starts_with(&name) && why.contains("move that"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_named_pipe_gets_each_flush_when_somebody_reads() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("pipe.csv");
@@ -364,7 +379,9 @@ fn a_named_pipe_gets_each_flush_when_somebody_reads() {
     let mut sink = sink(dir.path(), "pipe.csv", &[("append", Raw::Bool(false))]);
     let batch = rows(0, 300, &[(1, 80)], true);
     match sink.write(&batch) {
-        Err(SinkError::Retry { why, .. }) => assert!(why.contains("nobody reads"), "{why}"),
+        Err(SinkError::Retry { why, .. }) => {
+            assert_eq!(why, format!("{}: nobody reads it", path.display()));
+        }
         other => panic!("{other:?}"),
     }
     for n in 0..2 {
