@@ -269,6 +269,7 @@ impl Pipeline {
                 zone: self.plan.zone.clone(),
                 name: output.name.clone(),
                 seed: self.mode.seed(),
+                again: output.spool.as_ref().is_some_and(|spool| spool.always),
             };
             let opener = sink::parse(&output.kind, &mut options).ok_or(Exit::Failure)?;
             let sink = opener.open(&context).map_err(|why| {

@@ -31,25 +31,61 @@ use super::access::{self, Access};
 use super::child::Trigger;
 use super::format::{self, SchemaFile, Shape};
 use super::name::{self, Variables};
-use super::part::{Mode, Part, Whose};
+use super::part::{Manner, Mode, Part, Whose};
 use super::{BatchId, Context, Opener, Rows, Sink, SinkError};
+use crate::base::ledger::Sum;
 use crate::base::offset::Wall;
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
 use crate::base::time::Nanos;
 use crate::base::{Triggers, without};
 use crate::encode::value::Show;
-use crate::encode::{Encoder, Format, Style};
+use crate::encode::Format;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
 
-/// Paths of this run that are remembered, so that `replace` spares them.
-const OURS_MAX: usize = 65_536;
+/// Paths that are remembered: those of this run, so that `replace` spares them, and those that
+/// links lead to.
+const OURS_MAX: usize = 16_384;
+
+/// Memory of one file of many: its names, values and length, and what is remembered of it.
+const PART: usize = 1 << 10;
+
+/// Memory of one that is open, beside that: what writes its rows.
+const OPEN: usize = 8 << 10;
+
+/// What this run has written, whichever of its outputs it was: after a reload the next one goes on
+/// with it. Hashes of paths: a path that looks like another is gone on with, too.
+struct Ours {
+    seed: foldhash::fast::RandomState,
+    /// Files that `replace` spares.
+    whole: BTreeSet<u64>,
+    /// Files that were completed in the middle of a flush: they are gone on with.
+    parts: BTreeSet<u64>,
+}
+
+impl Ours {
+    /// Does something with what this run has written.
+    fn with<T>(path: &Path, what: impl FnOnce(&mut Self, u64) -> T) -> T {
+        static OURS: LazyLock<Mutex<Ours>> = LazyLock::new(|| {
+            Mutex::new(Ours {
+                seed: Default::default(),
+                whole: BTreeSet::new(),
+                parts: BTreeSet::new(),
+            })
+        });
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = ours.seed.hash_one(path);
+        what(&mut ours, hash)
+    }
+}
 
 /// How long until commands that run are looked after again.
 const REAP: Duration = Duration::from_secs(1);
@@ -90,21 +126,40 @@ impl Opener for Settings {
     fn open(self: Box<Self>, context: &Context) -> Result<Box<dyn Sink>, String> {
         Ok(Box::new(FileSink::new(*self, context)))
     }
+
+    fn memory(&self) -> usize {
+        let files = match self.by_value() {
+            true => self.files_max,
+            false => self.files_max.min(FEW),
+        };
+        files * PART + self.open_max.min(files) * OPEN
+    }
+}
+
+/// Files that are written at a time where names have no values of rows.
+const FEW: usize = 16;
+
+impl Settings {
+    /// Whether rows of one flush may go to several files.
+    fn by_value(&self) -> bool {
+        self.path.variables().any(|v| v != name::AGGREGATE)
+    }
 }
 
 /// Writes rows to files.
 pub struct FileSink {
     settings: Settings,
-    style: Style,
+    manner: Arc<Manner>,
     wall: Wall,
     show: Show,
     trigger: Option<Trigger>,
     parts: BTreeMap<PathBuf, Part>,
-    ours: BTreeSet<PathBuf>,
     written: Option<BatchId>,
+    /// Rows of the batch that can never be stored, and why.
+    refused: Option<(Sum, String)>,
     clock: u64,
     /// Bin of the file that each link leads to.
-    newest: BTreeMap<PathBuf, Nanos>,
+    newest: BTreeMap<u64, Nanos>,
     schema: SchemaFile,
 }
 
@@ -181,11 +236,16 @@ impl FileSink {
             trigger: (settings.trigger.clone().zip(Triggers::get()))
                 .map(|(command, here)| Trigger::new(here, command, most)),
             schema: SchemaFile::new(&settings.shape),
+            manner: Arc::new(Manner {
+                format: settings.shape.format,
+                style,
+                access: settings.access,
+                again: context.again,
+            }),
             settings,
-            style,
             parts: BTreeMap::new(),
-            ours: BTreeSet::new(),
             written: None,
+            refused: None,
             clock: 0,
             newest: BTreeMap::new(),
         }
@@ -194,7 +254,8 @@ impl FileSink {
     /// Puts rows into their files; on an error the caller rolls all files back.
     fn store(&mut self, rows: &Rows) -> io::Result<()> {
         let size = rows.schema.row_words().max(1);
-        let variables = Variables::new(&self.settings.path, &rows.schema, &self.style);
+        self.refused = None;
+        let variables = Variables::new(&self.settings.path, &rows.schema, &self.manner.style);
         // Rows whose values are equal lie together often enough: one look-up for a run of them.
         let (mut start, mut current) = (0, None::<Vec<Vec<u8>>>);
         let by_row = variables.by_row();
@@ -230,8 +291,8 @@ impl FileSink {
 
     /// Files that the last rows of a flush make complete.
     fn done(&self, rows: &Rows) -> impl Iterator<Item = &Part> {
-        let (aggregate, bin) = (rows.id.aggregate, rows.bin);
-        (self.parts.values()).filter(move |p| p.whose.aggregate == aggregate && p.bin == bin)
+        let (name, bin) = (&rows.schema.name, rows.bin);
+        (self.parts.values()).filter(move |p| p.whose.schema.name == *name && p.bin == bin)
     }
 
     fn run(
@@ -252,19 +313,77 @@ impl FileSink {
         }
         let same = (self.parts.get_mut(&path)).map(|p| p.goes_on(rows));
         if same != Some(true) {
-            if same.is_some() {
+            match same {
                 // Two aggregations write to one file, or one has changed with a reload: the
                 // columns change in the middle.
-                self.complete(&path)?;
+                Some(_) => self.complete(&path)?,
+                None => self.make_room()?,
             }
             self.begin(&path, rows, values, same.is_some());
         }
         let words = rows.words.get(range).unwrap_or_default();
         let (bin, flushed) = (rows.bin, rows.flushed);
-        self.use_of(&path, |part| {
+        let put = self.use_of(&path, |part| {
             part.bin = bin;
             part.put(words, flushed)
-        })
+        });
+        match put {
+            Err(e) if self.is_for_ever(&path, &e) => {
+                self.refuse(&path, rows, words, &e);
+                Ok(())
+            }
+            put => put,
+        }
+    }
+
+    /// Whether a file can never be: its name has values of rows that no file can have.
+    fn is_for_ever(&self, path: &Path, e: &io::Error) -> bool {
+        use io::ErrorKind::{InvalidFilename, IsADirectory};
+        let new = self.parts.get(path).is_some_and(|p| !p.is_committed());
+        new && self.settings.by_value() && matches!(e.kind(), InvalidFilename | IsADirectory)
+    }
+
+    /// Counts rows that can never be stored, so that those beside them are.
+    fn refuse(&mut self, path: &Path, rows: &Rows, words: &[u64], e: &io::Error) {
+        if let Some(mut part) = self.parts.remove(path) {
+            part.abandon();
+        }
+        let sum = rows.sum_of(words);
+        let (all, _) = self
+            .refused
+            .get_or_insert_with(|| (Sum::default(), e.to_string()));
+        *all += sum;
+    }
+
+    /// Before one more file is begun: where there are as many as there may be, the one that rests
+    /// longest is completed. It is gone on with when more rows come.
+    fn make_room(&mut self) -> io::Result<()> {
+        while self.parts.len() >= self.most() {
+            let idle = self.parts.values().filter(|p| !p.is_touched());
+            let Some(path) = idle.min_by_key(|p| p.used).map(|p| p.path.clone()) else {
+                return Ok(());
+            };
+            self.interrupt(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Most files that are written at a time: each flush may have one more, for what its other
+    /// files have no room for.
+    fn most(&self) -> usize {
+        self.settings.files_max.max(FEW) + 1
+    }
+
+    /// Completes a file in the middle of a flush.
+    fn interrupt(&mut self, path: &Path) -> io::Result<()> {
+        self.complete(path)?;
+        Ours::with(path, |ours, hash| {
+            if ours.parts.len() >= OURS_MAX {
+                ours.parts.pop_first();
+            }
+            ours.parts.insert(hash);
+        });
+        Ok(())
     }
 
     fn name(&mut self, bin: Nanos, values: &[Vec<u8>]) -> PathBuf {
@@ -275,21 +394,22 @@ impl FileSink {
 
     /// Begins a file, or goes on with the one that was just ended.
     fn begin(&mut self, path: &Path, rows: &Rows, values: Vec<Vec<u8>>, again: bool) {
-        let settings = &self.settings;
-        let foreign = self.ours.len() < OURS_MAX && !self.ours.contains(path);
-        let mode = match settings.existing {
-            _ if settings.append => Mode::Append,
+        let (foreign, again) = Ours::with(path, |ours, hash| {
+            let foreign = ours.whole.len() < OURS_MAX && !ours.whole.contains(&hash);
+            (foreign, ours.parts.remove(&hash) || again)
+        });
+        let mode = match self.settings.existing {
+            _ if self.settings.append => Mode::Append,
+            _ if again => Mode::Continue,
             Existing::Replace if foreign => Mode::Replace,
-            Existing::Overwrite if !again => Mode::Replace,
+            Existing::Overwrite => Mode::Replace,
             _ => Mode::Continue,
         };
-        let encoder = Encoder::new(settings.shape.format, rows.schema.clone(), &self.style);
         let whose = Whose {
-            aggregate: rows.id.aggregate,
             schema: rows.schema.clone(),
             values,
         };
-        let part = Part::new(path.into(), whose, mode, encoder, settings.access);
+        let part = Part::new(path.into(), whose, mode, self.manner.clone());
         self.parts.insert(path.into(), part);
     }
 
@@ -333,8 +453,12 @@ impl FileSink {
         let Some(part) = self.parts.remove(path).filter(|_| is_there) else {
             return Ok(());
         };
-        if self.ours.len() < OURS_MAX && self.settings.existing == Existing::Replace {
-            self.ours.insert(path.into());
+        if self.settings.existing == Existing::Replace {
+            Ours::with(path, |ours, hash| {
+                if ours.whole.len() < OURS_MAX {
+                    ours.whole.insert(hash);
+                }
+            });
         }
         if let Err(e) = self.link(&part) {
             log::warn!("link to {}: {e}", part.path.display());
@@ -357,13 +481,14 @@ impl FileSink {
             value.map_or(&[][..], Vec::as_slice)
         });
         let link = PathBuf::from(latest.expand(part.bin, &civil, values));
-        if self.newest.get(&link).is_some_and(|bin| *bin > part.bin) {
+        let hash = Ours::with(&link, |_, hash| hash);
+        if self.newest.get(&hash).is_some_and(|bin| *bin > part.bin) {
             return Ok(());
         }
         if self.newest.len() >= OURS_MAX {
             self.newest.clear();
         }
-        self.newest.insert(link.clone(), part.bin);
+        self.newest.insert(hash, part.bin);
         let beside = link.parent() == part.path.parent();
         let target = match part.path.file_name() {
             Some(name) if beside => PathBuf::from(name),
@@ -415,7 +540,7 @@ fn retry(e: &io::Error) -> SinkError {
 
 impl Sink for FileSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
-        (self.schema).note(rows, self.settings.shape.format, &self.style);
+        (self.schema).note(rows, self.manner.format, &self.manner.style);
         if self.written != Some(rows.id) {
             match self.store(rows) {
                 Ok(()) => self.touched().for_each(Part::commit),
@@ -429,16 +554,36 @@ impl Sink for FileSink {
         if rows.last {
             let done: Vec<PathBuf> = self.done(rows).map(|p| p.path.clone()).collect();
             for path in done {
-                self.complete(&path).map_err(|e| retry(&e))?;
+                match self.complete(&path) {
+                    // It came while the file was written. What is written stays beside it.
+                    Err(e)
+                        if e.kind() == io::ErrorKind::IsADirectory && self.settings.by_value() =>
+                    {
+                        log::error!("{e}; what is written stays beside it");
+                        self.parts.remove(&path);
+                    }
+                    done => done.map_err(|e| retry(&e))?,
+                }
             }
         }
         self.idle().map(|_| ())
     }
 
     fn sync(&mut self) -> Result<(), SinkError> {
-        (self.parts.values_mut())
-            .try_for_each(|part| part.sync().map_err(|e| named(&part.path, &e)))
-            .map_err(|e| retry(&e))
+        let mut result = Ok(());
+        // Whoever comes next knows nothing of them: they are completed in the middle of their
+        // flush, each for itself.
+        for path in self.parts.keys().cloned().collect::<Vec<_>>() {
+            let forced = self.use_of(&path, Part::sync);
+            if let Err(e) = forced.and_then(|()| self.interrupt(&path)) {
+                result = Err(retry(&e));
+            }
+        }
+        result
+    }
+
+    fn refused(&mut self) -> Option<(Sum, String)> {
+        self.refused.take()
     }
 
     fn holds(&self) -> bool {
