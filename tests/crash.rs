@@ -43,7 +43,7 @@ fn small(dir: &TempDir) -> (Vec<u64>, PathBuf, PathBuf) {
         ends.push(log.usage().used);
     }
     let mut buffer = Vec::new();
-    while log.next(&mut buffer).is_some() {}
+    while log.next(&mut buffer).unwrap().is_some() {}
     for n in [0, 1, 5] {
         log.ack(places[n]);
     }
@@ -64,7 +64,7 @@ fn frames(folder: &Path) -> (Vec<u64>, Usage, Sum) {
     let (mut buffer, mut all) = (Vec::new(), Vec::new());
     let found = log.found();
     let mut read = Sum::default();
-    while let Some((place, sum)) = log.next(&mut buffer) {
+    while let Some((place, sum)) = log.next(&mut buffer).unwrap() {
         assert_eq!(buffer, payload(sum.packets));
         all.push(sum.packets);
         read += sum;
@@ -78,8 +78,8 @@ fn frames(folder: &Path) -> (Vec<u64>, Usage, Sum) {
     // It goes on.
     log.append(b"more", Sum::one(99, 0), NOW, Keep::default())
         .unwrap();
-    assert_eq!(log.next(&mut buffer).unwrap().1.packets, 99);
-    log.close();
+    assert_eq!(log.next(&mut buffer).unwrap().unwrap().1.packets, 99);
+    log.close().unwrap();
     (all, usage, found)
 }
 

@@ -4,17 +4,15 @@ use super::metric::Page;
 use super::status::{Report, json_sum, quote};
 use crate::base::ledger::Sum;
 use crate::base::text::show_size;
-use crate::base::time::{SECOND, wall};
+use crate::base::time::wall;
 use crate::pipeline::backlog::Health;
 use crate::spool::REASONS;
 use std::fmt::Write;
 
 /// Seconds since the oldest rows that wait were written.
 fn oldest(spool: &Health) -> u64 {
-    match spool.usage.oldest.0 {
-        0 => 0,
-        since => wall().0.saturating_sub(since) / SECOND,
-    }
+    let since = spool.usage.oldest;
+    since.map_or(0, |since| since.age(wall()).as_secs())
 }
 
 /// As lines of the status.
@@ -44,8 +42,11 @@ pub fn text(spool: &Health, to: &mut String) -> std::fmt::Result {
     if usage.damaged > 0 {
         writeln!(to, "  damaged    {}", show_size(usage.damaged))?;
     }
-    match &spool.trouble {
-        Some(why) => writeln!(to, "  no spool   {why}"),
+    if let Some(why) = &spool.trouble {
+        writeln!(to, "  no spool   {why}")?;
+    }
+    match &spool.unread {
+        Some(why) => writeln!(to, "  unread     {why}"),
         None => Ok(()),
     }
 }
@@ -60,7 +61,7 @@ pub fn json(spool: &Health) -> String {
         .map_or("null".into(), |most| most.to_string());
     format!(
         ",\"spool\":{{\"used\":{},\"max\":{},\"oldest_seconds\":{},\"wear\":{},\"wear_max\":{most},\
-         \"damaged\":{},\"given_up\":{{{}}},\"trouble\":{}}}",
+         \"damaged\":{},\"given_up\":{{{}}},\"trouble\":{},\"unread\":{}}}",
         usage.used,
         usage.most,
         oldest(spool),
@@ -68,6 +69,7 @@ pub fn json(spool: &Health) -> String {
         usage.damaged,
         reasons.collect::<Vec<_>>().join(","),
         (spool.trouble.as_deref()).map_or_else(|| "null".into(), quote),
+        (spool.unread.as_deref()).map_or_else(|| "null".into(), quote),
     )
 }
 

@@ -94,6 +94,9 @@ impl Report {
             if let Some(why) = output.spool.as_ref().and_then(|s| s.trouble.as_ref()) {
                 all.push(format!("output {name}: the spool takes no rows: {why}"));
             }
+            if let Some(why) = output.spool.as_ref().and_then(|s| s.unread.as_ref()) {
+                all.push(format!("output {name}: the spool gives no rows: {why}"));
+            }
         }
         all
     }

@@ -16,7 +16,6 @@ use crate::agg::sieve::Sieve;
 use crate::base::Sieves;
 use crate::base::error::Exit;
 use crate::base::ledger::{Account, Reason};
-use crate::base::time::Nanos;
 use crate::config::Config;
 use crate::decode;
 use crate::record::FieldSet;
@@ -30,7 +29,6 @@ pub use plan::Plan;
 use reload::Kept;
 use rules::{Rules, Seat};
 use saver::{Pages, Saver};
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +36,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tray::{Page, Sifting};
+use tray::{Begun, Page, Sifting};
 use worker::{Command, InputView, Intaker, Snapshot, Worker};
 
 /// How a pipeline is run beyond what its configuration says.
@@ -115,7 +113,9 @@ pub struct Pipeline {
     workers: Vec<Thread>,
     /// Commands given to the workers so far.
     told: Mutex<usize>,
-    drains: Vec<JoinHandle<BTreeSet<Nanos>>>,
+    drains: Vec<JoinHandle<Begun>>,
+    /// Of each aggregation, the identity of its first batch.
+    ids: Vec<BatchId>,
     /// What became of rows before they were handed to the outputs, by aggregation.
     pages: Vec<Option<Page>>,
     outlets: Vec<Arc<Outlet>>,
@@ -144,8 +144,12 @@ impl Pipeline {
             sinks: Vec::new(),
             saver: None,
             rules: Mutex::new(plan.rules.clone()),
+            ids: kept.ids(&config, mode.run),
             config,
-            mode,
+            mode: Mode {
+                run: kept.run.unwrap_or(mode.run),
+                ..mode
+            },
             plan,
         };
         kept.release(&pipeline.config);
@@ -280,6 +284,10 @@ impl Pipeline {
                 log::error!("output {}: spool: {why}", output.name);
                 Exit::Failure
             })?;
+            let backlog = backlog.map(|backlog| match kept.run {
+                Some(run) => backlog.over_a_reload(run),
+                None => backlog,
+            });
             let (queue, patient) = (output.queue as usize, self.mode.patient);
             let outlet = Outlet::with(&output.name, queue, patient, backlog);
             let thread = outlet.start(sink).map_err(|e| {
@@ -306,12 +314,7 @@ impl Pipeline {
                 .iter()
                 .map(|o| self.outlets[*o].clone())
                 .collect();
-            let id = BatchId {
-                run: self.mode.run,
-                aggregate: at as u32,
-                sequence: 0,
-            };
-            let (mut account, unfinished) = kept.aggregate(&settings.schema.name);
+            let (mut account, begun) = kept.aggregate(&settings.schema.name);
             let sifting = self.sifting(at, &mut account);
             self.pages.push(sifting.as_ref().map(|s| s.page.clone()));
             let planned = &self.plan.aggregates[at];
@@ -320,7 +323,7 @@ impl Pipeline {
                 .iter()
                 .map(|_| Aggregator::table(&settings))
                 .collect();
-            let start = (id, unfinished);
+            let start = (self.ids[at], begun);
             let (drain, trays) = tray::drain(&settings.schema, outlets, sifting, start, spares);
             for (worker, tray) in planned.workers.iter().zip(trays) {
                 let table = Aggregator::table(&settings);
@@ -645,8 +648,9 @@ impl Pipeline {
             worker.hand_out();
             kept.add_worker(&self.config, worker, at);
         }
-        for (aggregate, thread) in self.config.aggregates.iter().zip(self.drains.drain(..)) {
-            kept.add_unfinished(&aggregate.name, thread.join().unwrap_or_default());
+        let drains = self.drains.drain(..).zip(&self.ids);
+        for (aggregate, (thread, id)) in self.config.aggregates.iter().zip(drains) {
+            kept.add_begun(&aggregate.name, *id, thread.join().ok());
         }
         for (aggregate, page) in self.config.aggregates.iter().zip(&self.pages) {
             if let Some(page) = page {

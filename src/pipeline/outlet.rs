@@ -142,7 +142,9 @@ impl State {
             let replay = match (&self.replay, self.rows.front()) {
                 (None, None) => return None,
                 (replay, None) => replay.is_some(),
-                (None, Some(live)) if live.after && self.closed => return None,
+                (None, Some(live)) if live.after && (self.closed || self.held_up()) => {
+                    return None;
+                }
                 (None, Some(_)) => false,
                 (Some(old), Some(live)) => {
                     let turn = self.turn && self.bytes <= most / 2;
@@ -170,11 +172,17 @@ impl State {
             self.replay = Some(Item {
                 rows: Arc::new(rows),
                 sum,
-                place: Some(place),
+                place,
                 after: false,
                 replayed: true,
             });
         }
+    }
+
+    /// Whether the disk does not give what goes before these rows.
+    fn held_up(&self) -> bool {
+        let backlog = self.backlog.as_ref();
+        backlog.is_some_and(Backlog::holds_up)
     }
 
     /// Whether rows of the queue were there before these of the same aggregation.
@@ -314,6 +322,9 @@ impl Outlet {
             if failing || late || state.finished {
                 state.health.delivery.offered += item.sum;
                 state.health.delivery.dropped += item.sum;
+                if let Some(backlog) = &mut state.backlog {
+                    backlog.forget(&item.rows);
+                }
                 break;
             }
             state = self.wait(state, Duration::from_secs(1));
@@ -427,8 +438,9 @@ impl Outlet {
                 }
             };
             state = self.lock();
-            if state.rows.is_empty() && !state.closed && !state.waits_on_disk() {
-                state = self.wait(state, pause);
+            if !state.closed && !state.has_some() {
+                let again = state.backlog.as_ref().and_then(Backlog::pause);
+                state = self.wait(state, again.map_or(pause, |again| again.min(pause)));
             }
         }
     }
@@ -515,12 +527,12 @@ impl Outlet {
         let (hand, replay) = (state.hand.take(), state.replay.take());
         let rest = std::mem::take(&mut state.rows).into_iter();
         for item in hand.into_iter().chain(replay).chain(rest) {
-            let sum = if item.place.is_some() {
-                &mut kept
-            } else {
-                &mut left
-            };
-            *sum += item.sum;
+            // What was written once may have been given up since, to make room.
+            let backlog = state.backlog.as_ref();
+            match backlog.is_some_and(|backlog| backlog.holds(item.place)) {
+                true => kept += item.sum,
+                false => left += item.sum,
+            }
         }
         state.bytes = 0;
         state.busy = None;
@@ -552,7 +564,12 @@ impl Outlet {
     fn keep(&self) {
         let mut state = self.lock();
         while let Some(backlog) = &mut state.backlog {
+            let shut = !backlog.is_open();
             let (files, pause) = backlog.keep();
+            if shut && backlog.is_open() {
+                // What an earlier run left is for the sink.
+                self.changed.notify_all();
+            }
             if files.is_empty() {
                 self.show(&mut state);
                 let pause = pause.unwrap_or(Duration::from_secs(3600));
@@ -562,21 +579,22 @@ impl Outlet {
             }
             // Nobody waits for the disk meanwhile.
             drop(state);
-            let failed = files.iter().find_map(|file| file.sync_data().err());
+            let failed = backlog::force(files);
             state = self.lock();
-            if let (Some(e), Some(backlog)) = (failed, &mut state.backlog) {
-                backlog.unkept(&e);
+            if let Some(backlog) = &mut state.backlog {
+                backlog.unkept(&failed);
             }
         }
     }
 }
 
 impl State {
-    /// Whether there is something on the disk for the sink.
-    fn waits_on_disk(&self) -> bool {
-        // Frames, not rows: one without any may be the last of its flush.
-        let waiting = |b: &Backlog| b.health().usage.frames > 0;
-        self.replay.is_some() || self.backlog.as_ref().is_some_and(waiting)
+    /// Whether there is something for the sink now.
+    fn has_some(&self) -> bool {
+        let after = self.rows.front().map(|live| live.after);
+        let live = after.is_some_and(|after| !after || !self.held_up());
+        let backlog = self.backlog.as_ref();
+        live || self.replay.is_some() || backlog.is_some_and(Backlog::has_some)
     }
 }
 

@@ -3,13 +3,14 @@
 
 use super::outlet::Outlet;
 use super::saver;
+use super::tray::Begun;
 use super::worker::{Intaker, Worker};
 use crate::base::ledger::{Account, Intake, Sifted};
-use crate::base::time::Nanos;
 use crate::config::rules::INPUT_KEYS;
 use crate::config::{Config, Input, Output};
+use crate::sink::BatchId;
 use crate::source::Source;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,7 +26,14 @@ pub struct Kept {
     decoders: HashMap<(String, usize), Vec<u8>>,
     outlets: HashMap<String, (String, Running)>,
     accounts: HashMap<String, Account>,
-    unfinished: HashMap<String, BTreeSet<Nanos>>,
+    /// The run that goes on; none at the first start.
+    pub run: Option<u64>,
+    /// Sequence of all batches that follow: behind every one before, so that the identity of none
+    /// comes twice, whichever aggregation it is of now.
+    sequence: u64,
+    /// Places in identities, and what was delivered in part, by aggregation.
+    places: BTreeMap<String, u32>,
+    begun: HashMap<String, Begun>,
 }
 
 /// What must be equal for a source to go on.
@@ -90,9 +98,37 @@ impl Kept {
             .insert(output.name.clone(), (output_mark(output), running));
     }
 
-    /// Keeps the bins of which an aggregation has delivered a part.
-    pub fn add_unfinished(&mut self, aggregate: &str, bins: BTreeSet<Nanos>) {
-        self.unfinished.insert(aggregate.into(), bins);
+    /// Keeps the identity under which an aggregation has delivered batches, and what it has
+    /// delivered in part; when its thread died, nobody knows that, so its last batch may be any.
+    pub fn add_begun(&mut self, aggregate: &str, id: BatchId, begun: Option<Begun>) {
+        let begun = begun.unwrap_or_else(|| Begun {
+            sequence: id.sequence.saturating_add(1 << 40),
+            ..Begun::default()
+        });
+        self.run = Some(id.run);
+        self.sequence = self.sequence.max(begun.sequence);
+        self.places.insert(aggregate.into(), id.aggregate);
+        self.begun.insert(aggregate.into(), begun);
+    }
+
+    /// Identities of the first batches of all aggregations: of the run that goes on, or else of
+    /// `run`. Those that were there before keep their place, so that a flush goes on as what it is.
+    pub fn ids(&self, config: &Config, run: u64) -> Vec<BatchId> {
+        let names = || config.aggregates.iter().map(|a| a.name.as_str());
+        let before = |name| self.places.get(name).copied();
+        let mut taken: BTreeSet<u32> = names().filter_map(before).collect();
+        let mut place = |at: usize, name| {
+            let free = || (at as u32..).find(|place| !taken.contains(place));
+            let place = before(name).or_else(free).unwrap_or_default();
+            taken.insert(place);
+            place
+        };
+        let id = |(at, name)| BatchId {
+            run: self.run.unwrap_or(run),
+            aggregate: place(at, name),
+            sequence: self.sequence,
+        };
+        names().enumerate().map(id).collect()
     }
 
     /// The source of `input` in `worker`, if it is configured as before.
@@ -125,11 +161,11 @@ impl Kept {
             .map(|(_, running)| running)
     }
 
-    /// The page of an aggregation and the bins it has delivered in part.
-    pub fn aggregate(&mut self, name: &str) -> (Account, BTreeSet<Nanos>) {
+    /// The page of an aggregation and what it has delivered in part.
+    pub fn aggregate(&mut self, name: &str) -> (Account, Begun) {
         (
             self.accounts.remove(name).unwrap_or_default(),
-            self.unfinished.remove(name).unwrap_or_default(),
+            self.begun.remove(name).unwrap_or_default(),
         )
     }
 

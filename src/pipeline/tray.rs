@@ -126,17 +126,27 @@ pub struct Drain {
     back: Vec<Sender<Table>>,
     waiting: Vec<Arc<AtomicUsize>>,
     id: BatchId,
-    unfinished: BTreeSet<Nanos>,
-    unbinned: Option<Nanos>,
+    begun: Begun,
+}
+
+/// What a drain thread has delivered in part, and the identity of batches that follow.
+#[derive(Clone, Debug, Default)]
+pub struct Begun {
+    /// Sequence of the next batch.
+    pub sequence: u64,
+    /// Bins of which the last rows are to come.
+    pub bins: BTreeSet<Nanos>,
+    /// The same where rows have no bins.
+    pub unbinned: Option<Nanos>,
 }
 
 /// A drain thread's parts: itself, and a tray for each worker, filled with that worker's spare.
-/// `start` is the identity of the first batch and the bins delivered in part before.
+/// `start` is the identity of the first batch and what was delivered in part before.
 pub fn drain(
     schema: &Arc<Schema>,
     outlets: Vec<Arc<Outlet>>,
     sifting: Option<Sifting>,
-    start: (BatchId, BTreeSet<Nanos>),
+    start: (BatchId, Begun),
     spares: Vec<Table>,
 ) -> (Drain, Vec<WorkerTray>) {
     let (to, from) = sync_channel(spares.len() * (WAITING + 1));
@@ -172,19 +182,18 @@ pub fn drain(
         back,
         waiting,
         id: start.0,
-        unfinished: start.1,
-        unbinned: None,
+        begun: start.1,
     };
     (drain, trays)
 }
 
 impl Drain {
-    /// Starts the thread; it ends when every worker's tray is gone, and gives the bins that it has
-    /// delivered in part.
+    /// Starts the thread; it ends when every worker's tray is gone, and gives what it has delivered
+    /// in part.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start(self) -> std::io::Result<JoinHandle<BTreeSet<Nanos>>> {
+    pub fn start(self) -> std::io::Result<JoinHandle<Begun>> {
         let name = format!("agg {}", self.schema.name);
         std::thread::Builder::new()
             .name(name)
@@ -192,7 +201,16 @@ impl Drain {
             .spawn(move || self.run())
     }
 
-    fn run(mut self) -> BTreeSet<Nanos> {
+    /// What is left when nothing more comes.
+    fn rest(self) -> Begun {
+        let next = self.lanes.iter().map(|lane| lane.sequence).max();
+        Begun {
+            sequence: next.unwrap_or_default(),
+            ..self.begun
+        }
+    }
+
+    fn run(mut self) -> Begun {
         let workers = self.back.len();
         let mut met: Vec<Option<Table>> = (0..workers).map(|_| None).collect();
         let mut when = When::default();
@@ -204,13 +222,13 @@ impl Drain {
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => {
                         self.deliver(&mut met, Cause::Bin, when);
-                        return self.unfinished;
+                        return self.rest();
                     }
                 }
             } else {
                 match self.from.recv() {
                     Ok(message) => Some(message),
-                    Err(_) => return self.unfinished,
+                    Err(_) => return self.rest(),
                 }
             };
             let Some(message) = message else {
@@ -289,12 +307,12 @@ impl Drain {
             .filter(|_| schema.binned);
         let Some(column) = column else {
             let bin = match began {
-                Nanos(0) => *self.unbinned.get_or_insert(now),
+                Nanos(0) => *self.begun.unbinned.get_or_insert(now),
                 began => began,
             };
             self.bin(bin, all, cause, now);
             if cause == Cause::Bin {
-                self.unbinned = None;
+                self.begun.unbinned = None;
             }
             return;
         };
@@ -304,9 +322,9 @@ impl Drain {
         };
         let mut bins: BTreeSet<Nanos> = all().map(&bin_of).collect();
         if cause == Cause::Bin {
-            bins.append(&mut self.unfinished);
+            bins.append(&mut self.begun.bins);
         } else {
-            self.unfinished.extend(bins.iter().copied());
+            self.begun.bins.extend(bins.iter().copied());
         }
         for bin in bins {
             let rows = || all().filter(|row| bin_of(row) == bin);

@@ -167,7 +167,7 @@ pub enum Value {
 }
 
 /// The columns of an aggregation's rows and the plans they come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Schema {
     /// Name of the aggregation.
     pub name: String,

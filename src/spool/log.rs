@@ -1,25 +1,35 @@
 //! [`Log`]: segments in order, one of them being written, one of them being read.
 
+use super::folder::{self, shut};
+use super::known::{self, CLOCK_SET, Segment};
 use super::segment::{self, ACK, HEAD, HEADER, Head, Name};
 use super::{Keep, Place, REASONS, Reason, SEGMENTS, Settings, Shut, Sync, Trouble, Usage};
 use crate::base::ledger::Sum;
-use crate::base::time::{Nanos, SECOND};
+use crate::base::time::Nanos;
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A clock before 2024 was never set: times that it gave say nothing about ages.
-const CLOCK_SET: Nanos = Nanos(1_704_067_200 * SECOND);
-
 const DAY: u64 = 86_400;
 
-/// Memory that knowing a segment takes, in bytes: those in the middle of a log have no sets.
-pub const SEGMENT_MEMORY: u64 = size_of::<Segment>() as u64;
+/// What is as old as it may be by a clock that somebody may set is looked at so often.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Files that are not on the disk yet are so many at the most.
+const UNSYNCED_MAX: usize = 8;
+
+/// Segments for which room is made at a time.
+const ROOM: usize = 16;
+
+/// Memory that knowing a full log takes, in bytes.
+pub fn memory(settings: &Settings) -> u64 {
+    let segments = settings.segments() + ROOM as u64;
+    segments * known::MEMORY + known::sets(settings.size / HEAD)
+}
 
 /// Is there in builds that have the spool.
 pub struct Built(());
@@ -28,127 +38,6 @@ impl Built {
     /// It is.
     pub fn here() -> Option<Self> {
         Some(Self(()))
-    }
-}
-
-/// A set of frame numbers.
-#[derive(Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn has(&self, n: u32) -> bool {
-        let word = self.0.get(n as usize / 64).copied().unwrap_or(0);
-        word >> (n % 64) & 1 == 1
-    }
-
-    /// Whether it was new.
-    fn set(&mut self, n: u32) -> bool {
-        let at = n as usize / 64;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, 0);
-        }
-        let new = !self.has(n);
-        self.0[at] |= 1 << (n % 64);
-        new
-    }
-}
-
-/// One segment, as far as it must be known without reading it.
-struct Segment {
-    name: Name,
-    bytes: u64,
-    ack_bytes: u64,
-    /// One more than the number of its last frame.
-    frames: u32,
-    /// Frames that are not acknowledged.
-    left: u32,
-    /// Frames that nobody has read nor holds, and what they count.
-    unread: u32,
-    waiting: Sum,
-    /// Frames that were read, or are held, or acknowledged.
-    taken: Bits,
-    acked: Bits,
-    acks: Option<File>,
-    /// When the first and the last frame were written.
-    first: Nanos,
-    last: Nanos,
-    /// Bytes that are no frames, as found when the log was opened.
-    damaged: u64,
-}
-
-impl Segment {
-    fn new(name: Name, now: Nanos) -> Self {
-        Self {
-            name,
-            bytes: HEADER,
-            ack_bytes: 0,
-            frames: 0,
-            left: 0,
-            unread: 0,
-            waiting: Sum::default(),
-            taken: Bits::default(),
-            acked: Bits::default(),
-            acks: None,
-            first: now,
-            last: now,
-            damaged: 0,
-        }
-    }
-
-    /// Goes from head to head through a segment of an earlier run.
-    fn scan(folder: &Path, name: Name) -> io::Result<Self> {
-        let file = File::open(name.segment(folder))?;
-        let mut segment = Self::new(name, Nanos(0));
-        segment.bytes = file.metadata()?.len();
-        let (acked, len) = segment::acked(&name.acks(folder), name.salt)?;
-        segment.ack_bytes = len;
-        let mut acks = Bits::default();
-        let most = segment.bytes / HEAD;
-        for frame in acked.into_iter().filter(|n| u64::from(*n) < most) {
-            acks.set(frame);
-        }
-        let (mut before, mut at) = (HEADER, HEADER);
-        let end = segment.bytes;
-        let seek = |before| segment::seek(&file, name.salt, before, end);
-        let mut damaged = 0;
-        while let Some((found, head)) = seek((before, at))? {
-            damaged += found.saturating_sub(at);
-            (before, at) = (found, found + head.whole());
-            if head.number >= segment.frames && u64::from(head.number) <= found / HEAD {
-                segment.frames = head.number + 1;
-                segment.add(&head, false);
-                if acks.has(head.number) {
-                    segment.take(&head);
-                    segment.acked.set(head.number);
-                    segment.left -= 1;
-                }
-            }
-        }
-        segment.damaged = damaged + segment.bytes.saturating_sub(at);
-        Ok(segment)
-    }
-
-    fn add(&mut self, head: &Head, held: bool) {
-        if self.first == Nanos(0) {
-            self.first = head.time;
-        }
-        self.last = head.time;
-        self.left += 1;
-        self.unread += 1;
-        self.waiting += head.sum;
-        if held {
-            self.take(head);
-        }
-    }
-
-    /// Nobody needs to read it any more; false when that was so before.
-    fn take(&mut self, head: &Head) -> bool {
-        let new = self.taken.set(head.number);
-        if new {
-            self.unread = self.unread.saturating_sub(1);
-            self.waiting = self.waiting - head.sum;
-        }
-        new
     }
 }
 
@@ -163,6 +52,24 @@ struct Reading {
     damaged: u64,
 }
 
+impl Reading {
+    /// At the beginning of a segment.
+    fn of(number: u64) -> Self {
+        Self {
+            number,
+            before: HEADER,
+            at: HEADER,
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether what the system says is of the moment (no descriptors left, a disk that does not
+/// answer, no permission) rather than of what is there.
+fn is_passing(e: &io::Error) -> bool {
+    !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof)
+}
+
 /// A spool.
 pub struct Log {
     settings: Settings,
@@ -174,12 +81,17 @@ pub struct Log {
     next: u64,
     reading: Reading,
     used: u64,
+    /// Of all segments: frames that nobody has read nor holds, and what they count.
+    frames: u64,
+    waiting: Sum,
     /// A day since 1970 and the bytes written in it.
     wear: (u64, u64),
+    /// When that day began, or this run.
+    today: Instant,
     given_up: [Sum; REASONS.len()],
     damaged: u64,
     found: Sum,
-    unsynced: Vec<Arc<File>>,
+    unsynced: Vec<(u64, Arc<File>)>,
     dirty: Option<Instant>,
 }
 
@@ -190,8 +102,8 @@ impl Log {
     /// Another process has it, a later weir wrote it, or the system says no.
     pub fn open(settings: &Settings, now: Nanos) -> Result<Self, Shut> {
         let folder = &settings.folder;
-        make_folder(folder).map_err(|e| shut(folder, e))?;
-        let lock = lock(folder)?;
+        folder::make(folder).map_err(|e| shut(folder, e))?;
+        let lock = folder::lock(folder)?;
         let mut names = Vec::new();
         let entries = fs::read_dir(folder).map_err(|e| shut(folder, e))?;
         for entry in entries {
@@ -208,7 +120,10 @@ impl Log {
             next: names.last().map_or(1, |(n, _)| n.number.saturating_add(1)),
             reading: Reading::default(),
             used: 0,
+            frames: 0,
+            waiting: Sum::default(),
             wear: (0, 0),
+            today: Instant::now(),
             given_up: Default::default(),
             damaged: 0,
             found: Sum::default(),
@@ -224,7 +139,7 @@ impl Log {
                 log.adopt(*name)?;
             }
         }
-        log.wear = read_wear(folder);
+        log.wear = folder::read_wear(folder);
         log.roll(now);
         Ok(log)
     }
@@ -249,10 +164,30 @@ impl Log {
             self.damaged += HEADER.min(segment.bytes);
         }
         self.found += segment.waiting;
-        self.used += segment.bytes + segment.ack_bytes;
-        self.segments.push_back(segment);
+        self.frames += u64::from(segment.unread);
+        self.waiting += segment.waiting;
+        self.push(segment);
         self.tidy(self.segments.len() - 1);
         Ok(())
+    }
+
+    /// Adds a segment; memory for them grows in small steps, as it is planned.
+    fn push(&mut self, segment: Segment) {
+        if self.segments.len() == self.segments.capacity() {
+            self.segments.reserve_exact(ROOM);
+        }
+        self.used += segment.bytes + segment.ack_bytes;
+        self.segments.push_back(segment);
+    }
+
+    /// Changes what is known of a segment, and so of them all.
+    fn change<T>(&mut self, at: usize, how: impl FnOnce(&mut Segment) -> T) -> Option<T> {
+        let segment = self.segments.get_mut(at)?;
+        let (frames, waiting) = (segment.unread, segment.waiting);
+        let done = how(segment);
+        self.frames = self.frames + u64::from(segment.unread) - u64::from(frames);
+        self.waiting = self.waiting + segment.waiting - waiting;
+        Some(done)
     }
 
     /// What was found that nobody had acknowledged.
@@ -311,16 +246,18 @@ impl Log {
             self.tail = None;
             return Err(Trouble::Io(e));
         }
-        segment.bytes += whole;
-        segment.frames += 1;
-        segment.add(&head, keep.held);
         let segment = segment.name.number;
+        self.change(self.segments.len() - 1, |segment| {
+            segment.bytes += whole;
+            segment.frames += 1;
+            segment.add(&head, keep.held);
+        });
         self.used += whole;
         self.wear.1 += whole;
         if let Sync::Every(_) = self.settings.sync {
             self.dirty.get_or_insert_with(Instant::now);
-            if !self.unsynced.iter().any(|f| Arc::ptr_eq(f, &file)) {
-                self.unsynced.push(file);
+            if self.unsynced.iter().all(|(number, _)| *number != segment) {
+                self.unsynced.push((segment, file));
             }
         }
         let frame = head.number;
@@ -330,18 +267,18 @@ impl Log {
     /// The file to which a frame of `whole` bytes is added.
     fn writable(&mut self, whole: u64, now: Nanos) -> io::Result<Arc<File>> {
         let size = self.settings.segment();
-        let age = self
-            .settings
-            .age
-            .map(|age| age.as_nanos() as u64 / SEGMENTS);
+        let age = self.settings.age.map(|age| age / SEGMENTS as u32);
         if let (Some(file), Some(tail)) = (&self.tail, self.segments.back()) {
-            let old = age.is_some_and(|age| now.0.saturating_sub(tail.first.0) > age);
+            let old = age.is_some_and(|age| tail.began_before(age, now));
             let full = tail.bytes + whole > size || old;
             if !full || tail.frames == 0 {
                 return Ok(file.clone());
             }
             self.tail = None;
             self.tidy(self.segments.len() - 1);
+        }
+        while self.segments.len() as u64 >= self.settings.segments() {
+            self.give_up(Reason::Size);
         }
         let folder = &self.settings.folder;
         let number = self.next;
@@ -358,73 +295,127 @@ impl Log {
             drop(fs::remove_file(name.segment(folder)));
             return Err(e);
         }
-        write_wear(folder, self.wear);
+        folder::write_wear(folder, self.wear);
         self.next = self.next.saturating_add(1);
-        self.used += HEADER;
         self.wear.1 += HEADER;
-        self.segments.push_back(Segment::new(name, now));
+        self.push(Segment::new(name, now));
         let file = Arc::new(file);
         self.tail = Some(file.clone());
         Ok(file)
     }
 
-    /// The oldest frame that nobody has read nor holds, its payload in `buffer`.
-    pub fn next(&mut self, buffer: &mut Vec<u8>) -> Option<(Place, Sum)> {
-        loop {
-            let from = self.reading.number;
-            let at = self.segments.partition_point(|s| s.name.number < from);
-            let last = at + 1 == self.segments.len();
-            let segment = self.segments.get_mut(at)?;
-            if segment.name.number != from {
-                self.reading = Reading {
-                    number: segment.name.number,
-                    before: HEADER,
-                    at: HEADER,
-                    ..Reading::default()
-                };
-            }
-            if segment.unread == 0 {
-                if last && self.tail.is_some() {
-                    return None;
+    /// The oldest frame that nobody has read nor holds, its payload in `buffer`. What is damaged
+    /// is counted and left out.
+    ///
+    /// # Errors
+    /// The system can not read it now, which says nothing of what is there: it is tried again
+    /// with the next call.
+    pub fn next(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<(Place, Sum)>> {
+        while let Some(at) = self.turn() {
+            let found = match self.seek(at) {
+                Err(e) if is_passing(&e) => return Err(self.put_down(e)),
+                found => found.ok().flatten(),
+            };
+            let Some((file, place, head)) = found else {
+                if let Some(segment) = self.segments.get(at) {
+                    self.reading.damaged += segment.bytes.saturating_sub(self.reading.at);
                 }
                 self.leave(at);
                 continue;
-            }
-            let file = match (&self.reading.file, &self.tail) {
-                (Some(file), _) => file.clone(),
-                (None, Some(tail)) if last => tail.clone(),
-                _ => match File::open(segment.name.segment(&self.settings.folder)) {
-                    Ok(file) => Arc::new(file),
-                    Err(_) => {
-                        self.leave(at);
-                        continue;
-                    }
-                },
             };
-            self.reading.file = Some(file.clone());
-            let from = self.reading.at;
-            let before = (self.reading.before, from);
-            let found = segment::seek(&file, segment.name.salt, before, segment.bytes);
-            let Ok(Some((place, head))) = found else {
-                self.reading.damaged += segment.bytes.saturating_sub(from);
-                self.leave(at);
+            let new = |s: &Segment| head.number < s.frames && !s.taken.has(head.number);
+            let Some(segment) = self.segments.get(at).filter(|s| new(s)) else {
+                self.pass_by(place, &head);
                 continue;
             };
-            self.reading.damaged += place.saturating_sub(from);
-            (self.reading.before, self.reading.at) = (place, place + head.whole());
-            if head.number >= segment.frames || !segment.take(&head) {
-                continue;
-            }
             let number = Place {
                 segment: segment.name.number,
                 frame: head.number,
             };
-            if let Ok(true) = segment::payload(&file, place, &head, buffer) {
-                return Some((number, head.sum));
+            let whole = match segment::payload(&file, place, &head, buffer) {
+                Err(e) if is_passing(&e) => return Err(self.put_down(e)),
+                whole => whole.unwrap_or(false),
+            };
+            self.pass_by(place, &head);
+            self.change(at, |segment| segment.take(&head));
+            if whole {
+                return Ok(Some((number, head.sum)));
             }
             self.damaged += head.whole();
             self.lose(number, head.sum, Reason::Damaged);
         }
+        Ok(None)
+    }
+
+    /// The segment whose frames are next; those before it that have none left are left behind.
+    fn turn(&mut self) -> Option<usize> {
+        loop {
+            let from = self.reading.number;
+            let at = self.segments.partition_point(|s| s.name.number < from);
+            let segment = self.segments.get(at)?;
+            if segment.name.number != from {
+                self.reading = Reading::of(segment.name.number);
+            }
+            if segment.unread > 0 {
+                return Some(at);
+            }
+            if at + 1 == self.segments.len() && self.tail.is_some() {
+                return None;
+            }
+            self.leave(at);
+        }
+    }
+
+    /// The frame that is next in a segment, and where; none when there is no more.
+    fn seek(&mut self, at: usize) -> io::Result<Option<(Arc<File>, u64, Head)>> {
+        let last = at + 1 == self.segments.len();
+        let Some(segment) = self.segments.get(at) else {
+            return Ok(None);
+        };
+        let file = match (&self.reading.file, &self.tail) {
+            (Some(file), _) => file.clone(),
+            (None, Some(tail)) if last => tail.clone(),
+            _ => Arc::new(File::open(segment.name.segment(&self.settings.folder))?),
+        };
+        self.reading.file = Some(file.clone());
+        let from = (self.reading.before, self.reading.at);
+        let found = segment::seek(&file, segment.name.salt, from, segment.bytes)?;
+        Ok(found.map(|(place, head)| (file, place, head)))
+    }
+
+    /// The next attempt opens the file again.
+    fn put_down(&mut self, e: io::Error) -> io::Error {
+        self.reading.file = None;
+        e
+    }
+
+    /// Goes on behind the frame at `place`.
+    fn pass_by(&mut self, place: u64, head: &Head) {
+        self.reading.damaged += place.saturating_sub(self.reading.at);
+        (self.reading.before, self.reading.at) = (place, place + head.whole());
+    }
+
+    /// Whether an earlier run wrote a frame.
+    pub fn is_earlier(&self, place: Place) -> bool {
+        self.known(place).is_some_and(|s| s.earlier)
+    }
+
+    /// Whether frames that an earlier run wrote are to be read.
+    pub fn has_earlier(&self) -> bool {
+        let mut earlier = self.segments.iter().take_while(|s| s.earlier);
+        earlier.any(|s| s.unread > 0)
+    }
+
+    /// Whether a frame is there and will come again, should nobody acknowledge it.
+    pub fn holds(&self, place: Place) -> bool {
+        let left = |s: &Segment| place.frame < s.frames && !s.acked.has(place.frame);
+        self.known(place).is_some_and(left)
+    }
+
+    fn known(&self, place: Place) -> Option<&Segment> {
+        let number = place.segment;
+        let at = self.segments.partition_point(|s| s.name.number < number);
+        self.segments.get(at).filter(|s| s.name.number == number)
     }
 
     /// Done with reading a segment: what of it could not be found is lost.
@@ -432,20 +423,16 @@ impl Log {
         if at + 1 == self.segments.len() {
             self.tail = None;
         }
-        if let Some(segment) = self.segments.get_mut(at) {
-            let more = self.reading.damaged.saturating_sub(segment.damaged);
-            self.damaged += more;
-            let lost = &mut self.given_up[Reason::Damaged as usize];
-            *lost += std::mem::take(&mut segment.waiting);
-            segment.left = segment
-                .left
-                .saturating_sub(std::mem::take(&mut segment.unread));
-            self.reading = Reading {
-                number: segment.name.number.saturating_add(1),
-                before: HEADER,
-                at: HEADER,
-                ..Reading::default()
-            };
+        let left = self.change(at, |segment| {
+            let unread = std::mem::take(&mut segment.unread);
+            segment.left = segment.left.saturating_sub(unread);
+            let lost = std::mem::take(&mut segment.waiting);
+            (segment.name.number, segment.damaged, lost)
+        });
+        if let Some((number, known, lost)) = left {
+            self.damaged += self.reading.damaged.saturating_sub(known);
+            self.given_up[Reason::Damaged as usize] += lost;
+            self.reading = Reading::of(number.saturating_add(1));
             self.tidy(at);
         }
     }
@@ -501,17 +488,14 @@ impl Log {
         self.given_up[Reason::Later as usize] += sum;
     }
 
-    /// Gives up what is too old; the time until there will be more of it.
-    pub fn expire(&mut self, now: Nanos) -> Option<Duration> {
-        let age = self.settings.age?.as_nanos() as u64;
+    /// Gives up what is too old; the time after which to ask again.
+    pub fn expire(&mut self, now: Nanos, steady: Instant) -> Option<Duration> {
+        let age = self.settings.age?;
         loop {
             let oldest = self.segments.front()?;
-            if oldest.last < CLOCK_SET {
-                return None;
-            }
-            let end = oldest.last.0.saturating_add(age);
-            if end > now.0 {
-                return Some(Duration::from_nanos(end - now.0));
+            let left = oldest.left_until(age, now, steady);
+            if !left.is_zero() {
+                return Some(if oldest.earlier { left.min(LOOK) } else { left });
             }
             self.give_up(Reason::Age);
         }
@@ -523,9 +507,10 @@ impl Log {
             return (Vec::new(), None);
         };
         match self.dirty.map(|since| now.saturating_duration_since(since)) {
-            Some(passed) if passed >= pause => {
+            Some(passed) if passed >= pause || self.unsynced.len() >= UNSYNCED_MAX => {
                 self.dirty = None;
-                (std::mem::take(&mut self.unsynced), None)
+                let files = std::mem::take(&mut self.unsynced).into_iter();
+                (files.map(|(_, file)| file).collect(), None)
             }
             passed => (Vec::new(), passed.map(|passed| pause - passed)),
         }
@@ -533,18 +518,15 @@ impl Log {
 
     /// How full it is.
     pub fn usage(&self) -> Usage {
-        let (mut frames, mut waiting) = (0, Sum::default());
-        for segment in &self.segments {
-            frames += u64::from(segment.unread);
-            waiting += segment.waiting;
-        }
-        let oldest = self.segments.iter().find(|s| s.unread > 0);
+        let from = self.reading.number;
+        let at = self.segments.partition_point(|s| s.name.number < from);
+        let oldest = self.segments.range(at..).find(|s| s.unread > 0);
         Usage {
             used: self.used,
             most: self.settings.size,
-            frames,
-            waiting,
-            oldest: oldest.map_or(Nanos(0), |s| s.first),
+            frames: self.frames,
+            waiting: self.waiting,
+            oldest: oldest.filter(|_| self.frames > 0).map(Segment::since),
             wear: self.wear.1,
             wear_most: self.settings.daily,
             given_up: self.given_up,
@@ -552,19 +534,33 @@ impl Log {
         }
     }
 
+    /// What was to be forced to the disk did not get there: what the system has of this file is
+    /// not to be trusted any more, so nothing is added to it.
+    pub fn distrust(&mut self, file: &Arc<File>) {
+        if self.tail.as_ref().is_some_and(|t| Arc::ptr_eq(t, file)) {
+            self.tail = None;
+            self.tidy(self.segments.len().saturating_sub(1));
+        }
+    }
+
     /// Ends it: forced to the disk, and nothing left behind where everything has arrived.
-    pub fn close(mut self) {
+    ///
+    /// # Errors
+    /// Something did not get to the disk.
+    pub fn close(mut self) -> io::Result<()> {
+        let mut result = Ok(());
         if self.settings.sync != Sync::Never {
-            self.unsynced.extend(self.tail.take());
-            for file in &self.unsynced {
-                drop(file.sync_data());
+            let files = self.unsynced.iter().map(|(_, file)| file);
+            for file in files.chain(&self.tail) {
+                result = result.and(file.sync_data());
             }
         }
         self.tail = None;
         (0..self.segments.len()).rev().for_each(|at| {
             self.tidy(at);
         });
-        write_wear(&self.settings.folder, self.wear);
+        folder::write_wear(&self.settings.folder, self.wear);
+        result
     }
 
     /// Deletes a segment of which nothing is left, but for the one being written; whether it did.
@@ -598,83 +594,24 @@ impl Log {
         drop(fs::remove_file(segment.name.segment(folder)));
         drop(fs::remove_file(segment.name.acks(folder)));
         self.used = (self.used).saturating_sub(segment.bytes + segment.ack_bytes);
+        self.frames = self.frames.saturating_sub(segment.unread.into());
+        self.waiting = self.waiting - segment.waiting;
+        self.unsynced.retain(|(n, _)| *n != segment.name.number);
         if self.reading.number == segment.name.number {
             self.reading.file = None;
         }
     }
 
-    /// Begins a new day.
+    /// Begins a new day. A clock that was never set, or that was set back, does not begin one, or
+    /// every start of a box without a clock would; then a day is what has passed.
     fn roll(&mut self, now: Nanos) {
         let day = now.seconds() / DAY;
-        if self.wear.0 != day {
-            self.wear = (day, 0);
+        let later = now >= CLOCK_SET && day > self.wear.0;
+        if later || self.today.elapsed() >= Duration::from_secs(DAY) {
+            self.wear = (day.max(self.wear.0), 0);
+            self.today = Instant::now();
         }
     }
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let open = fs::metadata(folder)?.permissions().mode() & 0o077 != 0;
-    if open {
-        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-/// Keeps other processes out of the folder.
-fn lock(folder: &Path) -> Result<File, Shut> {
-    let path = folder.join("lock");
-    let mut options = File::options();
-    let options = options.read(true).write(true).create(true).truncate(false);
-    let mut file = options
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| shut(&path, e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let who = fs::read_to_string(&path).unwrap_or_default();
-            return Err(Shut::Refused(format!(
-                "{} is in use by another weir (process {})",
-                folder.display(),
-                who.trim()
-            )));
-        }
-        Err(TryLockError::Error(e)) => return Err(shut(&path, e)),
-    }
-    // For the message above alone, so a full disk does no harm.
-    if file.set_len(0).is_ok() {
-        drop(writeln!(file, "{}", std::process::id()));
-    }
-    Ok(file)
-}
-
-/// Whether the system may say something else later.
-fn shut(path: &Path, e: io::Error) -> Shut {
-    match e.kind() {
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Shut::Trouble(e)
-        }
-        _ => Shut::Refused(format!("{}: {e}", path.display())),
-    }
-}
-
-/// What was written in the day it tells of; after a crash a segment's worth may be missing.
-fn read_wear(folder: &Path) -> (u64, u64) {
-    let text = fs::read_to_string(folder.join("wear")).unwrap_or_default();
-    let mut numbers = text.split_whitespace().map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(day)), Some(Ok(bytes))) => (day, bytes),
-        _ => (0, 0),
-    }
-}
-
-fn write_wear(folder: &Path, (day, bytes): (u64, u64)) {
-    // Should there be no room for it, the next start counts from zero.
-    drop(fs::write(folder.join("wear"), format!("{day} {bytes}\n")));
 }
 
 #[cfg(test)]

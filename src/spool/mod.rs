@@ -10,6 +10,10 @@
 //! pipeline's business, as are locks and threads. A log belongs to whoever holds it.
 
 #[cfg(feature = "spool")]
+mod folder;
+#[cfg(feature = "spool")]
+mod known;
+#[cfg(feature = "spool")]
 pub mod log;
 #[cfg(feature = "spool")]
 mod segment;
@@ -23,7 +27,7 @@ pub use log::{Built, Log};
 use crate::base::ledger::Sum;
 use crate::base::time::Nanos;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// When what was written is forced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,9 @@ pub struct Settings {
 /// Segments in a full log, so that what is given up at a time is a small part of it.
 const SEGMENTS: u64 = 16;
 
+/// Segments beyond those.
+const MORE: u64 = 256;
+
 /// Smallest and largest size of a segment.
 const SEGMENT: (u64, u64) = (64 << 10, 8 << 20);
 
@@ -63,11 +70,34 @@ impl Settings {
         (self.size / SEGMENTS).clamp(SEGMENT.0, SEGMENT.1)
     }
 
+    /// Segments that there may be. Those that are cut for their age come on top, and those of
+    /// many short runs.
+    fn segments(&self) -> u64 {
+        self.size / self.segment() + MORE
+    }
+
     /// Memory that knowing a full log takes, in bytes.
     pub fn memory(&self) -> usize {
-        // Those that are cut for their age come on top.
-        let segments = self.size / self.segment() + 2 * SEGMENTS;
-        usize::try_from(segments * log::SEGMENT_MEMORY).unwrap_or(usize::MAX)
+        usize::try_from(log::memory(self)).unwrap_or(usize::MAX)
+    }
+}
+
+/// Since when something waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// By the clock that an earlier run had.
+    Wall(Nanos),
+    /// By one that nobody sets.
+    Steady(Instant),
+}
+
+impl Since {
+    /// How long that is.
+    pub fn age(self, now: Nanos) -> Duration {
+        match self {
+            Self::Wall(at) => Duration::from_nanos(now.0.saturating_sub(at.0)),
+            Self::Steady(at) => at.elapsed(),
+        }
     }
 }
 
@@ -136,8 +166,8 @@ pub struct Usage {
     pub frames: u64,
     /// What they count.
     pub waiting: Sum,
-    /// When the oldest of that was written; zero when nothing waits.
-    pub oldest: Nanos,
+    /// Since when the oldest of that waits.
+    pub oldest: Option<Since>,
     /// Bytes written today.
     pub wear: u64,
     /// Bytes that may be written in a day.

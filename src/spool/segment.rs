@@ -238,31 +238,31 @@ pub fn ack(salt: u32, frame: u32) -> [u8; ACK as usize] {
     out
 }
 
-/// The frames that were acknowledged, and the length of what is whole; what is damaged does not
-/// count, so that its frame comes again.
+/// Gives the frames that were acknowledged to `each`; the length of what is whole. What is damaged
+/// does not count, so that its frame comes again.
 ///
 /// # Errors
 /// What the system says.
-pub fn acked(path: &Path, salt: u32) -> io::Result<(Vec<u32>, u64)> {
+pub fn acked(path: &Path, salt: u32, mut each: impl FnMut(u32)) -> io::Result<u64> {
     let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
         file => file?,
     };
     // No segment has so many frames that this is not enough for all.
     let most = SEGMENT_MAX / HEAD * ACK;
-    let (mut frames, mut len) = (Vec::new(), 0);
+    let mut len = 0;
     let mut reader = io::BufReader::new(file.take(most));
     let mut one = [0; ACK as usize];
     loop {
         match reader.read_exact(&mut one) {
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok((frames, len)),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(len),
             read => read?,
         }
         len += ACK;
         let [a, b, c, d, ..] = one;
         let frame = u32::from_le_bytes([a, b, c, d]);
         if ack(salt, frame) == one {
-            frames.push(frame);
+            each(frame);
         }
     }
 }

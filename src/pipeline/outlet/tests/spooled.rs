@@ -338,13 +338,13 @@ fn what_a_later_weir_wrote_stays_for_it() {
     // Another field than this weir knows.
     let mut log = Log::open(&settings(&dir, 1 << 20), Nanos(1)).unwrap();
     let mut frame = Vec::new();
-    let (place, sum) = log.next(&mut frame).unwrap();
+    let (place, sum) = log.next(&mut frame).unwrap().unwrap();
     log.ack(place);
     let at = frame.windows(8).position(|w| w == b"src_port").unwrap();
     frame[at..at + 8].copy_from_slice(b"src_mood");
     let keep = Keep::default();
     log.append(&frame, sum, Nanos(1), keep).unwrap();
-    log.close();
+    log.close().unwrap();
     for _ in 0..2 {
         let outlet = spooled(&dir, 10, false, 1 << 20);
         let sink = Switched::default();
@@ -359,7 +359,7 @@ fn what_a_later_weir_wrote_stays_for_it() {
     }
     let mut log = Log::open(&settings(&dir, 1 << 20), Nanos(1)).unwrap();
     let mut left = Vec::new();
-    assert!(log.next(&mut left).is_some());
+    assert!(log.next(&mut left).unwrap().is_some());
     assert_eq!(left, frame);
 }
 
@@ -406,4 +406,208 @@ fn a_sink_that_dies_takes_only_what_it_died_of() {
     assert_eq!(counts, (4, 1, 5));
     let again = spooled(&dir, 100, true, 8 << 20);
     assert_eq!(again.health().delivery.recovered.records, 5);
+}
+
+#[test]
+fn what_the_ledger_calls_spooled_is_what_the_next_start_finds() {
+    // A spool that gives up segments while rows of them are in memory: in the queue, in hand, or
+    // read ahead.
+    for (batches, more) in [(3000, 20_000), (12_000, 12_000), (12_000, 30_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let outlet = spooled(&dir, batches, true, 1 << 20);
+        let thread = outlet.start(Box::new(Switched::default())).unwrap();
+        (0..more).for_each(|n| outlet.push(rows(n)));
+        balanced(&outlet);
+        stop(&outlet, thread);
+        let page = balanced(&outlet);
+        drop(outlet);
+        let again = spooled(&dir, batches, true, 1 << 20);
+        assert_eq!(again.health().delivery.recovered, page.spooled, "{page:?}");
+        // Of what is read ahead the same holds.
+        let thread = again.start(Box::new(Switched::default())).unwrap();
+        until(&again, |h| {
+            h.delivery.queued.records > 0 || page.spooled.records == 0
+        });
+        (0..more).for_each(|n| again.push(batch(2, n, 0, true)));
+        stop(&again, thread);
+        let page = balanced(&again);
+        drop(again);
+        let again = spooled(&dir, batches, true, 1 << 20);
+        assert_eq!(again.health().delivery.recovered, page.spooled, "{page:?}");
+    }
+}
+
+/// What a sink was given: run, sequence, bin, rows, and whether they were the last of their flush.
+type Given = (u64, u64, u64, usize, bool);
+
+/// Takes everything and writes down what, and how often it had nothing to do.
+#[derive(Clone, Default)]
+struct Clerk(Arc<Mutex<(Vec<Given>, u64)>>);
+
+impl Clerk {
+    fn given(&self) -> Vec<Given> {
+        self.0.lock().unwrap().0.clone()
+    }
+
+    fn idles(&self) -> u64 {
+        self.0.lock().unwrap().1
+    }
+
+    fn await_batches(&self, count: usize) -> Vec<Given> {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.given().len() < count && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.given()
+    }
+}
+
+impl Sink for Clerk {
+    fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+        let (id, bin) = (rows.id, rows.bin.0);
+        let given = (id.run, id.sequence, bin, rows.len(), rows.last);
+        self.0.lock().unwrap().0.push(given);
+        Ok(())
+    }
+
+    fn idle(&mut self) -> Result<Option<Duration>, SinkError> {
+        self.0.lock().unwrap().1 += 1;
+        Ok(None)
+    }
+}
+
+/// A spool with rows of three flushes, of which one has come to its end.
+fn left_behind(dir: &TempDir) {
+    let outlet = spooled(dir, 10, true, 1 << 20);
+    let thread = outlet.start(Box::new(Switched::default())).unwrap();
+    for (sequence, bin, last) in [(0, 7, false), (1, 7, false), (2, 8, true), (3, 9, false)] {
+        outlet.push(batch(1, sequence, bin, last));
+    }
+    stop(&outlet, thread);
+}
+
+#[test]
+fn a_flush_of_which_an_earlier_run_left_no_end_gets_one() {
+    let dir = tempfile::tempdir().unwrap();
+    left_behind(&dir);
+    let outlet = spooled(&dir, 10, true, 1 << 20);
+    let clerk = Clerk::default();
+    let thread = outlet.start(Box::new(clerk.clone())).unwrap();
+    let given = clerk.await_batches(6);
+    let want = [
+        (1, 0, 7, 1, false),
+        (1, 1, 7, 1, false),
+        (1, 2, 8, 1, true),
+        (1, 3, 9, 1, false),
+        // Under the identity of what came last of it, so that it is nothing new to a database.
+        (1, 1, 7, 0, true),
+        (1, 3, 9, 0, true),
+    ];
+    assert_eq!(given, want);
+    // What this run has on the disk is not ended by anybody else.
+    outlet.push(batch(2, 0, 7, false));
+    outlet.push(batch(2, 1, 7, true));
+    let given = clerk.await_batches(8);
+    assert_eq!(given[6..], [(2, 0, 7, 1, false), (2, 1, 7, 1, true)]);
+    stop(&outlet, thread);
+    let page = balanced(&outlet);
+    assert_eq!((page.written.records, page.spooled.records), (6, 0));
+}
+
+#[test]
+fn over_a_reload_a_flush_goes_on_behind_what_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    left_behind(&dir);
+    let backlog = Backlog::open("x", settings(&dir, 1 << 20), false).unwrap();
+    let backlog = backlog.over_a_reload(1);
+    let outlet = Outlet::with("x", 100 * cost(), false, Some(backlog));
+    outlet.push(batch(1, 4, 7, true));
+    outlet.push(batch(1, 5, 9, true));
+    let clerk = Clerk::default();
+    let thread = outlet.start(Box::new(clerk.clone())).unwrap();
+    let given = clerk.await_batches(6);
+    let sequences: Vec<u64> = given.iter().map(|g| g.1).collect();
+    assert_eq!(sequences, (0..6).collect::<Vec<_>>());
+    // Nothing but what there was, and then what comes new goes past the disk.
+    let wear = outlet.health().spool.unwrap().usage.wear;
+    outlet.push(batch(1, 6, 10, true));
+    assert_eq!(clerk.await_batches(7).len(), 7);
+    assert_eq!(outlet.health().spool.unwrap().usage.wear, wear);
+    stop(&outlet, thread);
+    assert_eq!(balanced(&outlet).written.records, 7);
+}
+
+#[test]
+fn a_spool_that_can_not_be_read_for_now_is_left_alone_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    left_behind(&dir);
+    let outlet = spooled(&dir, 10, false, 1 << 20);
+    let files = std::fs::read_dir(dir.path().join("x")).unwrap();
+    let mut files = files.map(|f| f.unwrap().path());
+    let segment = files.find(|f| f.extension().is_some_and(|e| e == "seg"));
+    let (segment, aside) = (segment.unwrap(), dir.path().join("aside"));
+    std::fs::rename(&segment, &aside).unwrap();
+    std::os::unix::fs::symlink(&segment, &segment).unwrap();
+    let clerk = Clerk::default();
+    let thread = outlet.start(Box::new(clerk.clone())).unwrap();
+    until(&outlet, |h| h.spool.as_ref().unwrap().unread.is_some());
+    // What comes new is delivered meanwhile.
+    outlet.push(batch(2, 0, 7, true));
+    assert_eq!(clerk.await_batches(1), [(2, 0, 7, 1, true)]);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(clerk.idles() < 10, "{}", clerk.idles());
+    let page = balanced(&outlet);
+    assert_eq!((page.spooled.records, page.given_up.records), (4, 0));
+    std::fs::rename(&aside, &segment).unwrap();
+    outlet.lock().backlog.as_mut().unwrap().hasten();
+    outlet.changed.notify_all();
+    assert_eq!(clerk.await_batches(7).len(), 7);
+    until(&outlet, |h| h.spool.as_ref().unwrap().unread.is_none());
+    stop(&outlet, thread);
+    assert_eq!(balanced(&outlet).written.records, 5);
+}
+
+#[test]
+fn a_flush_whose_last_rows_find_no_room_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        daily: Some(1000),
+        ..settings(&dir, 1 << 20)
+    };
+    let backlog = Backlog::open("x", settings, false).unwrap();
+    let outlet = Outlet::with("x", 2 * cost(), false, Some(backlog));
+    let thread = outlet.start(Box::new(Switched::default())).unwrap();
+    outlet.push(batch(1, 0, 7, false));
+    until(&outlet, |h| h.delivery.retries > 0);
+    let precedes = || {
+        let state = outlet.lock();
+        let backlog = state.backlog.as_ref();
+        backlog.is_some_and(|backlog| backlog.precedes(&batch(1, 99, 7, true)))
+    };
+    let mut sequence = 1;
+    while outlet.health().delivery.dropped.records == 0 {
+        outlet.push(batch(1, sequence, 7, false));
+        sequence += 1;
+        assert!(sequence < 1000);
+    }
+    assert!(precedes());
+    outlet.push(batch(1, sequence, 7, true));
+    assert_eq!(balanced(&outlet).dropped.records, 2);
+    assert!(!precedes());
+    stop(&outlet, thread);
+}
+
+#[test]
+fn all_files_are_forced_to_the_disk_though_one_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |path: &std::path::Path| Arc::new(std::fs::File::open(path).unwrap());
+    std::fs::write(dir.path().join("good"), "x").unwrap();
+    let good = open(&dir.path().join("good"));
+    // Nothing can be forced where there is no disk.
+    let bad = [(); 2].map(|()| open("/dev/null".as_ref()));
+    let files = vec![bad[0].clone(), good, bad[1].clone()];
+    let failed = backlog::force(files);
+    assert_eq!(failed.len(), 2);
+    let same = failed.iter().zip(&bad).all(|((f, _), b)| Arc::ptr_eq(f, b));
+    assert!(same);
 }
