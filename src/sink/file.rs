@@ -39,8 +39,8 @@ use crate::base::options::Options;
 use crate::base::pattern::Pattern;
 use crate::base::time::Nanos;
 use crate::base::{Triggers, without};
-use crate::encode::value::Show;
 use crate::encode::Format;
+use crate::encode::value::Show;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::io;
@@ -137,7 +137,7 @@ impl Opener for Settings {
 }
 
 /// Files that are written at a time where names have no values of rows.
-const FEW: usize = 16;
+const FEW: usize = 32;
 
 impl Settings {
     /// Whether rows of one flush may go to several files.
@@ -371,7 +371,10 @@ impl FileSink {
     /// Most files that are written at a time: each flush may have one more, for what its other
     /// files have no room for.
     fn most(&self) -> usize {
-        self.settings.files_max.max(FEW) + 1
+        match self.settings.by_value() {
+            true => self.settings.files_max.max(FEW) + 1,
+            false => FEW + 1,
+        }
     }
 
     /// Completes a file in the middle of a flush.

@@ -387,17 +387,23 @@ impl Part {
             return Ok(());
         }
         self.lead.clear();
-        let (file, keep) = self.create()?;
+        let (file, keep, left) = self.create()?;
         self.file = Some(file);
-        let len = self.stand(keep)?;
+        let stood = self.stand(keep);
+        if left && stood.is_err() {
+            // Say, it has other columns. The next attempt begins anew.
+            set_aside(&self.work)?;
+        }
+        let len = stood?;
         self.len = len;
         self.begin(len == 0);
         self.begun = true;
         Ok(())
     }
 
-    /// Opens the file for the first time; and whether what it holds stays.
-    fn create(&mut self) -> io::Result<(File, bool)> {
+    /// Opens the file for the first time; whether what it holds stays, and whether that is what an
+    /// earlier run left.
+    fn create(&mut self) -> io::Result<(File, bool, bool)> {
         // It could not take the name when it is complete.
         if fs::metadata(&self.path).is_ok_and(|m| m.is_dir()) {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -406,16 +412,16 @@ impl Part {
         if let Some(folder) = parent(&self.path) {
             access.folder(folder)?;
         }
-        let mut keep = self.mode == Mode::Append;
+        let (mut keep, mut left) = (self.mode == Mode::Append, false);
         if self.mode == Mode::Continue {
             let held = fs::metadata(&self.path).is_ok_and(|m| m.is_file() && m.len() > 0);
-            let goes_on = !self.manner.again && goes_on(&self.path, &self.work, held)?;
-            if goes_on {
+            left = !self.manner.again && goes_on(&self.path, &self.work, held)?;
+            if left {
                 log::info!("{} goes on: it was not complete", self.path.display());
             } else if held {
                 fs::copy(&self.path, &self.work)?;
             }
-            keep = held || goes_on;
+            keep = held || left;
         }
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(!keep);
@@ -424,7 +430,7 @@ impl Part {
         if regular(&file) {
             access.apply(&file, &self.work);
         }
-        Ok((file, keep))
+        Ok((file, keep, left))
     }
 
     /// Goes to the end of what the file holds, if that stays; gives its length.
@@ -510,12 +516,18 @@ fn goes_on(path: &Path, work: &Path, held: bool) -> io::Result<bool> {
     if begins_alike(path, work)? {
         return Ok(left.len() >= len);
     }
+    set_aside(work)?;
+    Ok(false)
+}
+
+/// Keeps what an earlier run left and nobody can go on with.
+fn set_aside(work: &Path) -> io::Result<()> {
     let mut name = work.as_os_str().to_owned();
     name.push(format!(".{}", wall().0));
     fs::rename(work, &name)?;
     let aside = Path::new(&name).display();
     log::warn!("{aside} holds rows that an earlier run did not complete");
-    Ok(false)
+    Ok(())
 }
 
 /// Whether the shorter of two files is the beginning of the longer one.

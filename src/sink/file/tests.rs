@@ -568,8 +568,16 @@ fn what_a_crash_left_is_gone_on_with() {
     fs::write(dir.path().join(".t-300.part"), "old\n").unwrap();
     let mut sink = sink(dir.path(), "t-%s", &[]);
     sink.write(&rows(0, 300, &[(2, 80)], true)).unwrap();
-    let tree: Vec<String> = tree(dir.path()).into_values().collect();
-    assert_eq!(tree, ["old\n".to_string(), format!("new\n{two}")]);
+    let texts: Vec<String> = tree(dir.path()).into_values().collect();
+    assert_eq!(texts, ["old\n".to_string(), format!("new\n{two}")]);
+    // As is what rows like these can not follow.
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join(".t-300.part"), "no container").unwrap();
+    let mut sink = self::sink(dir.path(), "t-%s", &[("format", text("avro"))]);
+    let batch = rows(0, 300, &[(2, 80)], true);
+    assert!(matches!(sink.write(&batch), Err(SinkError::Retry { .. })));
+    sink.write(&batch).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 #[test]
