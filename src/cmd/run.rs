@@ -251,9 +251,7 @@ impl Daemon {
             ending.wait();
             pipeline.stop(None).outputs
         };
-        let slow = || brake.pull(Some(within));
-        let heard = (&mut self.signals, &self.notify);
-        let ended = wait::beside(heard, &mut self.asked, slow, stop);
+        let ended = self.beside(|| brake.pull(Some(within)), stop);
         let outputs = ended.unwrap_or_else(|| {
             log::warn!("ends at once; rows that wait are lost");
             brake.outputs()
@@ -348,12 +346,28 @@ impl Daemon {
         }
     }
 
+    /// Does what may take long while signals are heard: the first one that asks for the end does
+    /// `hurry`, the second one ends the waiting.
+    fn beside<T: Send + 'static>(
+        &mut self,
+        hurry: impl Fn(),
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let asked = &mut self.asked;
+        let first = || {
+            let first = !std::mem::replace(asked, true);
+            if first {
+                hurry();
+            }
+            first
+        };
+        wait::beside(&mut self.signals, Some(&self.notify), first, work)
+    }
+
     fn replace(&mut self, config: Config, plan: Plan) -> bool {
         // Two pipelines that are gone would be too much memory. Meanwhile this one goes on.
         let mut ending = std::mem::take(&mut self.ending);
-        let wait = move || ending.wait();
-        let heard = (&mut self.signals, &self.notify);
-        if wait::beside(heard, &mut self.asked, || (), wait).is_none() {
+        if self.beside(|| (), move || ending.wait()).is_none() {
             return false;
         }
         if self.asked {
@@ -364,9 +378,8 @@ impl Daemon {
         };
         let (rules, brake) = (before.rules(), before.brake());
         let within = self.config.stop_within;
-        let slow = || brake.pull(Some(within));
-        let heard = (&mut self.signals, &self.notify);
-        let Some(mut kept) = wait::beside(heard, &mut self.asked, slow, || before.pause()) else {
+        let pause = move || before.pause();
+        let Some(mut kept) = self.beside(|| brake.pull(Some(within)), pause) else {
             return false;
         };
         match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {

@@ -7,13 +7,13 @@ use crate::sys::waker;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 
-/// Does `work` on a thread of its own and waits for it. The first signal that asks for the end is
-/// noted in `asked`, and `hurry` is to make the work come to its own; with the next one it is left
-/// alone, and there is nothing to give.
+/// Does `work` on a thread of its own and waits for it. Each signal that asks for the end is told
+/// to `asked`, which says whether the work is still waited for; else it is left alone, and there is
+/// nothing to give.
 pub fn beside<T: Send + 'static>(
-    (signals, notify): (&mut Signals, &Notify),
-    asked: &mut bool,
-    hurry: impl Fn(),
+    signals: &mut Signals,
+    notify: Option<&Notify>,
+    mut asked: impl FnMut() -> bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let Ok((waker, wakened)) = waker::pair() else {
@@ -40,16 +40,17 @@ pub fn beside<T: Send + 'static>(
         if let Err(e) = poll.wait(pause) {
             log::error!("poll: {e}");
         }
-        notify.send(State::Watchdog);
+        if let Some(notify) = notify {
+            notify.send(State::Watchdog);
+        }
         crate::ctl::log::flush();
         if poll.ready(0) {
             break;
         }
-        if let Some(Signal::Terminate | Signal::Interrupt) = signals.take() {
-            if std::mem::replace(asked, true) {
-                return None;
-            }
-            hurry();
+        if let Some(Signal::Terminate | Signal::Interrupt) = signals.take()
+            && !asked()
+        {
+            return None;
         }
     }
     thread.join().ok().flatten()

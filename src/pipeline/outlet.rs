@@ -28,6 +28,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// for room in its queue has rows for the others as well.
 const SHARE: u32 = 4;
 
+/// How long after the deadline of a stop a sink that works goes on; then it completes what it has.
+const GRACE: Duration = Duration::from_millis(200);
+
 /// How long whoever pushes waits until it looks again whether the sink hangs.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -626,10 +629,14 @@ fn share(until: Instant) -> Duration {
 /// well, until nothing more will come: others may have held up what is on its way.
 fn stuck(state: &State) -> bool {
     let fails = state.health.failing.is_some();
-    let late = state.give_up.is_some_and(|at| Instant::now() >= at);
+    let past = |time| {
+        let at = state.give_up.map(|at| at + time);
+        at.is_some_and(|at| Instant::now() >= at)
+    };
+    let late = past(Duration::ZERO);
     match state.backlog {
         Some(_) => state.closed && (late || (fails && state.give_up.is_some())),
-        None => late && fails,
+        None => (late && fails) || (state.closed && past(GRACE)),
     }
 }
 

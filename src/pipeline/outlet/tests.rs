@@ -2,6 +2,7 @@ use super::*;
 use crate::base::intern::Interner;
 use crate::record::{Field, Schema, schema};
 use crate::sink::BatchId;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 #[cfg(feature = "spool")]
@@ -59,6 +60,9 @@ fn a_sink_that_hangs_holds_nobody_longer_than_the_pressure_allows() {
     // It goes on when it can, and nothing of what it held is lost.
     release.send(()).unwrap();
     release.send(()).unwrap();
+    while outlet.health().delivery.written.records == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     outlet.push(rows(2));
     outlet.close();
     thread.join().unwrap();
@@ -136,6 +140,39 @@ fn a_sink_that_hangs_at_a_stop_takes_the_others_a_part_of_the_time_and_all_its_r
     join(&outlet, thread);
     let page = outlet.health().delivery;
     assert_eq!((page.queued.records, page.dropped.records), (0, 100));
+    assert_eq!(page.imbalance(), Sum::default());
+}
+
+/// Takes a while for each batch; knows whether it has completed what it has.
+struct Slow(Arc<AtomicBool>);
+
+impl Sink for Slow {
+    fn write(&mut self, _: &Rows) -> Result<(), SinkError> {
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), SinkError> {
+        self.0.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_that_is_too_slow_for_the_stop_completes_what_it_has() {
+    let outlet = Outlet::new("x", 1 << 20, false);
+    let completed = Arc::new(AtomicBool::new(false));
+    let thread = outlet.start(Box::new(Slow(completed.clone()))).unwrap();
+    (0..500).for_each(|n| outlet.push(rows(n)));
+    outlet.hurry(Some(Instant::now()));
+    outlet.close();
+    join(&outlet, thread);
+    assert!(completed.load(Ordering::Relaxed));
+    let page = outlet.health().delivery;
+    assert!(
+        page.written.records > 0 && page.dropped.records > 300,
+        "{page:?}"
+    );
     assert_eq!(page.imbalance(), Sum::default());
 }
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a sink may take to come back after the deadline of a stop.
-const HANG: Duration = Duration::from_millis(500);
+const HANG: Duration = Duration::from_millis(700);
 
 /// Opens a spool.
 pub type Open = Box<dyn FnOnce() -> Result<Option<Backlog>, String> + Send>;
@@ -89,9 +89,14 @@ pub fn join(outlet: &Outlet, thread: JoinHandle<()>) {
         let state = outlet.lock();
         if state.give_up.is_some_and(|at| Instant::now() > at + HANG) {
             let rows = state.health.delivery.queued.records;
+            let how = if state.hangs() {
+                "hangs"
+            } else {
+                "is too slow"
+            };
             drop(state);
             let name = &outlet.name;
-            log::error!("output {name}: hangs; it is left behind with {rows} rows");
+            log::error!("output {name}: {how}; it is left behind with {rows} rows");
             outlet.end(false);
             return;
         }
