@@ -123,6 +123,38 @@ fn crowd(hosts: u32) -> Vec<u8> {
     file
 }
 
+/// Rows that nobody takes hold up whoever asks twice for the end no longer.
+#[test]
+fn a_reader_that_reads_nothing_can_be_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("crowd.pcap");
+    std::fs::write(&path, crowd(60_000)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    let command = command.args(["read", "--quiet", "--by", "src_host", "--format", "csv"]);
+    let command = command.args(["--top", "0"]).arg(&path).stdin(Stdio::null());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Once a row comes, it hears signals.
+    let mut rows = child.stdout.take().unwrap();
+    std::io::Read::read_exact(&mut rows, &mut [0]).unwrap();
+    let id = child.id().to_string();
+    let mut ended = None;
+    for _ in 0..200 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        ended = child.try_wait().unwrap();
+        if ended.is_some() {
+            break;
+        }
+        let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(sent.success());
+    }
+    child.kill().unwrap();
+    assert_eq!(ended.map(|status| status.code()), Some(Some(130)));
+}
+
 /// What can not be sorted for want of memory is summed up, and somebody says so.
 #[test]
 fn rows_that_find_no_room_to_be_sorted_are_not_lost() {

@@ -534,6 +534,12 @@ impl Aggregator {
             self.retry = Nanos(now.0.saturating_add(RETRY));
             return false;
         };
+        self.exchange(empty, cause, now, settled);
+        true
+    }
+
+    /// Hands the table out and goes on with an empty one.
+    fn exchange(&mut self, empty: Table, cause: Cause, now: Nanos, settled: bool) {
         let full = std::mem::replace(&mut self.filling, empty);
         let (sum, held) = (self.sum(full.rows()), self.held());
         if settled && (sum.packets, sum.bytes) != (held.packets, held.bytes) {
@@ -549,7 +555,6 @@ impl Aggregator {
         }
         self.account.flushed += sum;
         self.tray.put(Drained::Table(full), cause, now);
-        true
     }
 
     /// Hands everything out and waits for it; for the end of the input.
@@ -558,10 +563,15 @@ impl Aggregator {
         self.drain(Cause::Bin, now);
     }
 
-    /// Hands everything out and waits for it, while the bin goes on; for a reload.
+    /// Hands everything out while the bin goes on, for a reload: nothing is counted here any more,
+    /// so there is no other table to wait for.
     pub fn hand_out(&mut self, now: Nanos) {
-        self.wait = true;
-        self.drain(Cause::Early, now);
+        self.last = now;
+        self.hand_over_evicted();
+        if !self.filling.is_empty() {
+            let empty = Table::new(&self.settings.schema, 0, 0, self.settings.seed);
+            self.exchange(empty, Cause::Early, now, true);
+        }
     }
 
     /// Goes on with the page of the aggregation before a reload.

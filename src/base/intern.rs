@@ -6,6 +6,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A byte string's number.
@@ -25,7 +26,6 @@ struct Inner {
     arena: Vec<u8>,
     ends: Vec<u32>,
     index: HashTable<u32>,
-    overflows: u64,
 }
 
 /// The store: all memory is taken from a budget in bytes, and when it is used up new strings
@@ -33,6 +33,8 @@ struct Inner {
 pub struct Interner {
     inner: Mutex<Inner>,
     budget: usize,
+    /// Texts that found no room, each time they came.
+    overflows: AtomicUsize,
     /// Senders choose the texts: what collides must not be known before. Symbols do not depend
     /// on it.
     seed: RandomState,
@@ -100,11 +102,11 @@ impl Interner {
             arena: "…".as_bytes().to_vec(),
             ends: vec![0, 3],
             index: HashTable::new(),
-            overflows: 0,
         };
         Self {
             inner: Mutex::new(inner),
             budget,
+            overflows: AtomicUsize::new(0),
             seed: RandomState::default(),
         }
     }
@@ -127,7 +129,7 @@ impl Interner {
         }
         let seed = &self.seed;
         if !inner.reserve(bytes.len(), self.budget, seed) {
-            inner.overflows += 1;
+            self.overflowed();
             return Sym::OVERFLOW;
         }
         let Inner {
@@ -140,6 +142,15 @@ impl Interner {
         Sym(next)
     }
 
+    fn overflowed(&self) {
+        self.overflows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// More symbols than ever fit: each takes a byte of text, where it ends, and a slot.
+    pub fn most(&self) -> usize {
+        self.budget / (1 + 2 * size_of::<u32>()) + 2
+    }
+
     /// Appends the text of `sym` to `out`.
     pub fn read(&self, sym: Sym, out: &mut Vec<u8>) {
         let inner = self.lock();
@@ -149,7 +160,8 @@ impl Interner {
     /// Bytes taken, bytes allowed, and strings that found no room.
     pub fn usage(&self) -> (usize, usize, u64) {
         let inner = self.lock();
-        (inner.taken(), self.budget, inner.overflows)
+        let overflows = self.overflows.load(Ordering::Relaxed);
+        (inner.taken(), self.budget, overflows as u64)
     }
 }
 
@@ -165,8 +177,11 @@ fn text<'a>(arena: &'a [u8], ends: &[u32], sym: u32) -> &'a [u8] {
 }
 
 /// A worker's own memory of recent symbols, so that the shared store is locked for new ones only.
+/// Those that found no room there are remembered too: they never will.
 pub struct SymCache {
     slots: Box<[Slot]>,
+    /// Texts that have no room in a slot.
+    long: Box<[Long]>,
     seed: RandomState,
 }
 
@@ -177,8 +192,15 @@ struct Slot {
     bytes: [u8; SLOT_BYTES],
 }
 
+#[derive(Clone)]
+struct Long {
+    sym: Sym,
+    bytes: Vec<u8>,
+}
+
 const SLOT_BYTES: usize = 43;
-const SLOTS: usize = 256;
+const SLOTS: usize = 1024;
+const LONG: usize = 64;
 
 impl Default for SymCache {
     fn default() -> Self {
@@ -187,31 +209,51 @@ impl Default for SymCache {
             len: 0,
             bytes: [0; SLOT_BYTES],
         };
+        let long = (0..LONG).map(|_| Long {
+            sym: Sym::EMPTY,
+            bytes: Vec::with_capacity(Sym::LEN_MAX),
+        });
         Self {
             slots: vec![empty; SLOTS].into(),
+            long: long.collect(),
             seed: RandomState::default(),
         }
     }
 }
 
 impl SymCache {
+    /// Bytes it takes.
+    pub const BYTES: usize = SLOTS * size_of::<Slot>() + LONG * (size_of::<Long>() + Sym::LEN_MAX);
+
     /// The symbol of `bytes`, from here or from `store`.
     pub fn intern(&mut self, bytes: &[u8], store: &Interner) -> Sym {
         if bytes.is_empty() {
             return Sym::EMPTY;
         }
-        if bytes.len() > SLOT_BYTES {
-            return store.intern(bytes);
-        }
-        let at = self.seed.hash_one(bytes) as usize % SLOTS;
-        let slot = &mut self.slots[at];
-        if slot.bytes.get(..usize::from(slot.len)) == Some(bytes) {
-            return slot.sym;
-        }
-        let sym = store.intern(bytes);
-        if sym != Sym::OVERFLOW {
-            slot.bytes[..bytes.len()].copy_from_slice(bytes);
-            (slot.len, slot.sym) = (bytes.len() as u8, sym);
+        // As the store cuts it.
+        let bytes = bytes.get(..Sym::LEN_MAX).unwrap_or(bytes);
+        let hash = self.seed.hash_one(bytes) as usize;
+        let sym = if bytes.len() > SLOT_BYTES {
+            let slot = &mut self.long[hash % LONG];
+            if slot.bytes != bytes {
+                slot.sym = store.intern(bytes);
+                slot.bytes.clear();
+                slot.bytes.extend_from_slice(bytes);
+                return slot.sym;
+            }
+            slot.sym
+        } else {
+            let slot = &mut self.slots[hash % SLOTS];
+            if slot.bytes.get(..usize::from(slot.len)) != Some(bytes) {
+                slot.sym = store.intern(bytes);
+                slot.bytes[..bytes.len()].copy_from_slice(bytes);
+                slot.len = bytes.len() as u8;
+                return slot.sym;
+            }
+            slot.sym
+        };
+        if sym == Sym::OVERFLOW {
+            store.overflowed();
         }
         sym
     }
@@ -246,6 +288,31 @@ mod tests {
         assert_eq!(store.intern(b"first"), first);
         let (used, max, overflows) = store.usage();
         assert!(used <= max && overflows > 0);
+    }
+
+    #[test]
+    fn once_warm_nobody_locks_the_store() {
+        let store = Interner::new(20_000);
+        let mut cache = SymCache::default();
+        let long = |n: u8| vec![n; Sym::LEN_MAX + 10];
+        let first = cache.intern(&long(1), &store);
+        assert_eq!(first, store.intern(&long(1)));
+        let mut n = 2;
+        while cache.intern(&long(n), &store) != Sym::OVERFLOW {
+            n += 1;
+        }
+        let short = cache.intern(b"short", &store);
+        // Whoever asks the store now waits for ever.
+        let (lock, before) = (store.lock(), store.overflows.load(Ordering::Relaxed));
+        let mut at = 0;
+        for text in [&long(n)[..], b"short", &long(n)[..]] {
+            let sym = cache.intern(text, &store);
+            assert!(sym == Sym::OVERFLOW || (sym == short && text == b"short"));
+            at += usize::from(sym == Sym::OVERFLOW);
+        }
+        assert_eq!(store.overflows.load(Ordering::Relaxed), before + at);
+        drop(lock);
+        assert_eq!(cache.intern(&long(1), &store), first);
     }
 
     #[test]

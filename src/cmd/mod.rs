@@ -30,6 +30,7 @@ pub mod status;
 #[cfg(feature = "cmd-top")]
 pub mod top;
 pub mod version;
+mod wait;
 
 use crate::base::error::Exit;
 use crate::base::{text, without};

@@ -5,7 +5,7 @@ mod rows;
 mod table;
 
 use super::arg::{Args, Command, Flag, Operands, Take};
-use super::out;
+use super::{out, wait};
 use crate::base::error::Exit;
 use crate::base::options::{Options, Place, Raw};
 use crate::base::text::{nearest, show_size};
@@ -329,8 +329,12 @@ impl Job {
             return Exit::Failure;
         };
         let progress = !self.quiet && std::io::stderr().is_terminal();
-        let interrupted = watch(&pipeline, &mut signals, progress);
-        let view = pipeline.stop(None);
+        let mut interrupted = watch(&pipeline, &mut signals, progress);
+        // Whoever takes the rows may not take them.
+        let once = || !std::mem::replace(&mut interrupted, true);
+        let Some(view) = wait::beside(&mut signals, None, once, || pipeline.stop(None)) else {
+            std::process::exit(130);
+        };
         if progress {
             out::say("\r\x1b[K");
         }

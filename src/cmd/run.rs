@@ -1,6 +1,7 @@
 //! `weir run`: the daemon.
 
 use super::arg::{Args, Command, Flag, Operands, Take};
+use super::wait;
 use super::{check, out};
 use crate::base::error::Exit;
 use crate::base::text::counted;
@@ -9,10 +10,11 @@ use crate::config::{Config, LogTo, native};
 use crate::ctl::log::{LIST, NOTICE, Names, Shape, Target};
 use crate::ctl::status::Report;
 use crate::ctl::{self, Doors, Shared};
+use crate::pipeline::outlet::Health;
 use crate::pipeline::plan::Held;
-use crate::pipeline::reload::Kept;
+use crate::pipeline::reload::{Ending, Kept};
 use crate::pipeline::rules::Rules;
-use crate::pipeline::{Mode, Pipeline, Plan, View};
+use crate::pipeline::{Mode, Pipeline, Plan};
 use crate::sys::notify::{Notify, State, watchdog};
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::syslog;
@@ -117,6 +119,8 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
         notify,
         signals,
         manner,
+        ending: Ending::default(),
+        asked: false,
     };
     if daemon.manner.setup {
         return daemon.stop(true);
@@ -192,6 +196,10 @@ struct Daemon {
     notify: Notify,
     signals: Signals,
     manner: Manner,
+    /// What is left of the pipeline before the last reload.
+    ending: Ending,
+    /// Whether the end has been asked for.
+    asked: bool,
 }
 
 impl Daemon {
@@ -200,6 +208,9 @@ impl Daemon {
         let pause = watchdog().map(|time| time / 2);
         loop {
             let fd = self.signals.fd();
+            if self.asked {
+                return self.stop(true);
+            }
             let ended = self.shared.with(|pipeline| pipeline.wait(Some(fd), pause));
             self.notify.send(State::Watchdog);
             ctl::log::flush();
@@ -238,17 +249,34 @@ impl Daemon {
         let Some(pipeline) = self.shared.take() else {
             return Exit::Failure;
         };
-        let dropped = |view: &View| {
-            let rows = view.outputs.iter().map(|o| o.delivery.dropped.records);
+        let dropped = |outputs: &[Health]| {
+            let rows = outputs.iter().map(|o| o.delivery.dropped.records);
             rows.sum::<u64>()
         };
-        let (before, patient) = (dropped(&pipeline.view()), pipeline.mode.patient);
-        let within = (hurry || !patient).then_some(self.config.stop_within);
-        let view = pipeline.stop(within);
+        let (brake, patient) = (pipeline.brake(), pipeline.mode.patient);
+        let before = dropped(&brake.outputs());
+        let within = self.config.stop_within;
+        self.asked |= hurry;
+        if hurry || !patient {
+            brake.pull(Some(within));
+        }
+        let mut ending = std::mem::take(&mut self.ending);
+        let stop = move || {
+            ending.wait();
+            let view = pipeline.stop(None);
+            let failed = view.inputs.iter().any(|input| input.failed);
+            (view.outputs, failed)
+        };
+        let ended = self.beside(|| brake.pull(Some(within)), stop);
+        let (outputs, failed) = ended.unwrap_or_else(|| {
+            log::warn!("ends at once; rows that wait are lost");
+            (brake.outputs(), false)
+        });
         // What was given up long ago has been said then.
-        let lost = dropped(&view) > before || (patient && before > 0);
-        let failed = view.inputs.iter().any(|input| input.failed);
-        for (output, health) in self.config.outputs.iter().zip(&view.outputs) {
+        let now = dropped(&outputs);
+        let queued: u64 = outputs.iter().map(|o| o.delivery.queued.records).sum();
+        let lost = now > before || (patient && before > 0) || queued > 0;
+        for (output, health) in self.config.outputs.iter().zip(&outputs) {
             let delivery = &health.delivery;
             let spooled = match delivery.spooled.records {
                 0 => String::new(),
@@ -258,7 +286,7 @@ impl Daemon {
                 "output {}: {} rows stored, {} dropped{spooled}",
                 output.name,
                 delivery.written.records,
-                delivery.dropped.records
+                (delivery.dropped + delivery.queued).records
             );
         }
         if lost || failed {
@@ -339,16 +367,46 @@ impl Daemon {
         }
     }
 
+    /// Does what may take long while signals are heard: the first one that asks for the end does
+    /// `hurry`, the second one ends the waiting.
+    fn beside<T: Send + 'static>(
+        &mut self,
+        hurry: impl Fn(),
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let asked = &mut self.asked;
+        let first = || {
+            let first = !std::mem::replace(asked, true);
+            if first {
+                hurry();
+            }
+            first
+        };
+        wait::beside(&mut self.signals, Some(&self.notify), first, work)
+    }
+
     fn replace(&mut self, config: Config, plan: Plan) -> bool {
+        // Two pipelines that are gone would be too much memory. Meanwhile this one goes on.
+        let mut ending = std::mem::take(&mut self.ending);
+        if self.beside(|| (), move || ending.wait()).is_none() {
+            return false;
+        }
+        if self.asked {
+            return true;
+        }
         let Some(before) = self.shared.take() else {
             return false;
         };
-        let rules = before.rules();
-        let mut kept = before.pause();
+        let (rules, brake) = (before.rules(), before.brake());
+        let within = self.config.stop_within;
+        let pause = move || before.pause();
+        let Some(mut kept) = self.beside(|| brake.pull(Some(within)), pause) else {
+            return false;
+        };
         match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
             Ok(pipeline) => {
                 self.shared.set(pipeline);
-                kept.end(config.stop_within);
+                self.ending = kept.end(config.stop_within);
                 if open_log(&config).is_err() {
                     log::error!("the log stays where it was");
                 }
@@ -375,19 +433,20 @@ impl Daemon {
             rules: &rules,
             symbols: None,
         };
+        let within = self.config.stop_within;
         let Ok(plan) = Plan::again(&self.config, Some(held)) else {
-            kept.end(self.config.stop_within);
+            kept.end(within).wait();
             return false;
         };
         let config = self.config.clone();
         match Pipeline::start(config, plan, mode(&self.config), &mut kept) {
             Ok(pipeline) => {
                 self.shared.set(pipeline);
-                kept.end(self.config.stop_within);
+                self.ending = kept.end(within);
                 true
             }
             Err(_) => {
-                kept.end(self.config.stop_within);
+                kept.end(within).wait();
                 false
             }
         }

@@ -208,6 +208,16 @@ impl Avro {
         self.schema = schema;
     }
 
+    /// What stands behind each block.
+    pub fn border(&self) -> [u8; 16] {
+        self.sync
+    }
+
+    /// Goes on with a file in which this stands behind each block.
+    pub fn border_with(&mut self, marker: [u8; 16]) {
+        self.sync = marker;
+    }
+
     /// What a file begins with.
     pub fn header(&self, out: &mut Vec<u8>) {
         container::header(&self.describe, &self.sync, out);

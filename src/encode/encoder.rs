@@ -209,6 +209,22 @@ impl Encoder {
         matches!(self.writer, Writer::Table(_)).then(|| Box::new(self.clone()))
     }
 
+    /// What the blocks of a file are marked with, where they are: what goes on with the file must
+    /// mark them with the same.
+    pub fn border(&self) -> Option<[u8; 16]> {
+        match &self.writer {
+            Writer::Avro(avro) => Some(avro.border()),
+            Writer::Csv(_) | Writer::Json(_) | Writer::Table(_) => None,
+        }
+    }
+
+    /// Goes on with a file whose blocks are marked with this.
+    pub fn border_with(&mut self, marker: [u8; 16]) {
+        if let Writer::Avro(avro) = &mut self.writer {
+            avro.border_with(marker);
+        }
+    }
+
     /// Drops what of a batch is kept, where that is nothing of the batches before.
     pub fn forget(&mut self) {
         if let Writer::Avro(avro) = &mut self.writer {

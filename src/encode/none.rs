@@ -65,6 +65,16 @@ impl Avro {
     }
 
     /// See [`header`](Self::header).
+    pub fn border(&self) -> [u8; 16] {
+        match *self {}
+    }
+
+    /// See [`header`](Self::header).
+    pub fn border_with(&mut self, _: [u8; 16]) {
+        match *self {}
+    }
+
+    /// See [`header`](Self::header).
     pub fn forget(&mut self) {
         match *self {}
     }

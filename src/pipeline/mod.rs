@@ -3,11 +3,13 @@
 pub mod backlog;
 pub mod maps;
 pub mod outlet;
+mod output;
 pub mod plan;
 pub mod reload;
 pub mod rules;
 pub mod saver;
 pub mod stage;
+mod stop;
 mod suits;
 pub mod tray;
 pub mod worker;
@@ -20,12 +22,12 @@ use crate::base::ledger::{Account, Reason};
 use crate::config::Config;
 use crate::decode;
 use crate::record::FieldSet;
-use crate::sink::{self, BatchId};
+use crate::sink::BatchId;
 use crate::source::{Loss, SourceError};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::waker::{self, Wakened, Waker};
-use backlog::Backlog;
 use outlet::{Health, Outlet};
+use output::Opened;
 pub use plan::Plan;
 use reload::Kept;
 use rules::{Rules, Seat};
@@ -36,8 +38,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use tray::{Begun, Page, Sifting};
+use std::time::Duration;
+pub use stop::Brake;
+use tray::{Draining, Page, Sifting};
 use worker::{Command, InputView, Intaker, Snapshot, Worker};
 
 /// How a pipeline is run beyond what its configuration says.
@@ -114,7 +117,7 @@ pub struct Pipeline {
     workers: Vec<Thread>,
     /// Commands given to the workers so far.
     told: Mutex<usize>,
-    drains: Vec<JoinHandle<Begun>>,
+    drains: Vec<Draining>,
     /// Of each aggregation, the identity of its first batch.
     ids: Vec<BatchId>,
     /// What became of rows before they were handed to the outputs, by aggregation.
@@ -153,13 +156,13 @@ impl Pipeline {
             },
             plan,
         };
-        kept.release(&pipeline.config);
-        let mut sources = Vec::new();
-        if let Err(exit) = pipeline.open(&mut sources, kept) {
-            pipeline.give_back(sources, kept);
+        let (mut sources, mut sinks) = (Vec::new(), Vec::new());
+        if let Err(exit) = pipeline.open(&mut sources, &mut sinks, kept) {
+            pipeline.give_back(sources, sinks, kept);
             return Err(exit);
         }
         let aggregators = pipeline.aggregators(kept)?;
+        pipeline.start_sinks(sinks)?;
         let (pages, saver) = saver::start(&pipeline.config).map_err(|e| {
             log::error!("templates: {e}");
             Exit::Failure
@@ -174,25 +177,33 @@ impl Pipeline {
     }
 
     /// Opens, or takes over, the sources of all workers and all outputs.
-    fn open(&mut self, sources: &mut Vec<(usize, Intaker)>, kept: &mut Kept) -> Result<(), Exit> {
+    fn open(
+        &mut self,
+        sources: &mut Vec<(usize, Intaker)>,
+        sinks: &mut Vec<Opened>,
+        kept: &mut Kept,
+    ) -> Result<(), Exit> {
         for (at, inputs) in self.plan.workers.iter().enumerate() {
             for input in inputs {
                 sources.push((at, self.open_source(*input, at, kept)?));
             }
         }
-        self.start_sinks(kept)
+        self.open_sinks(sinks, kept)
     }
 
-    /// After a start that failed: what it had taken over or opened goes back, for the start of the
-    /// configuration before.
-    fn give_back(self, sources: Vec<(usize, Intaker)>, kept: &mut Kept) {
+    /// After a start that failed: what it had taken over goes back, with the sources it had opened,
+    /// for the start of the configuration before.
+    fn give_back(self, sources: Vec<(usize, Intaker)>, sinks: Vec<Opened>, kept: &mut Kept) {
         for (worker, input) in sources {
             kept.add_input(&self.config, input, worker);
         }
-        let running = self.outlets.into_iter().zip(self.sinks);
-        for (output, running) in self.config.outputs.iter().zip(running) {
-            kept.add_outlet(output, running);
+        let outlets = self.outlets.into_iter().zip(sinks);
+        for (output, (outlet, opened)) in self.config.outputs.iter().zip(outlets) {
+            if let Opened::Runs(thread) = opened {
+                kept.add_outlet(output, (outlet, thread));
+            }
         }
+        kept.forget_next();
     }
 
     /// Opens the source of one input for one worker, or takes over the one from before.
@@ -202,7 +213,7 @@ impl Pipeline {
         let reopen = Box::new(move || opener.open());
         // A file that can not be opened is told of like one that can not be read to its end: the
         // other files are read all the same.
-        let source = match kept.source(input, worker).map_or_else(reopen.as_ref(), Ok) {
+        let source = match kept.source(input, worker, reopen.as_ref()) {
             Ok(source) => Some(source),
             Err(e) => {
                 log::error!("input {}: {e}", input.name);
@@ -261,45 +272,6 @@ impl Pipeline {
         })
     }
 
-    fn start_sinks(&mut self, kept: &mut Kept) -> Result<(), Exit> {
-        for output in &self.config.outputs {
-            if let Some((outlet, thread)) = kept.outlet(output) {
-                outlet.hurry(None);
-                self.outlets.push(outlet);
-                self.sinks.push(thread);
-                continue;
-            }
-            let mut options = output.options.clone();
-            let context = sink::Context {
-                zone: self.plan.zone.clone(),
-                name: output.name.clone(),
-                seed: self.mode.seed(),
-            };
-            let opener = sink::parse(&output.kind, &mut options).ok_or(Exit::Failure)?;
-            let sink = opener.open(&context).map_err(|why| {
-                log::error!("output {}: {why}", output.name);
-                Exit::Failure
-            })?;
-            let backlog = Backlog::of(output).map_err(|why| {
-                log::error!("output {}: spool: {why}", output.name);
-                Exit::Failure
-            })?;
-            let backlog = backlog.map(|backlog| match kept.run {
-                Some(run) => backlog.over_a_reload(run),
-                None => backlog,
-            });
-            let (queue, patient) = (output.queue as usize, self.mode.patient);
-            let outlet = Outlet::with(&output.name, queue, patient, backlog);
-            let thread = outlet.start(sink).map_err(|e| {
-                log::error!("output {}: {e}", output.name);
-                Exit::Failure
-            })?;
-            self.outlets.push(outlet);
-            self.sinks.push(thread);
-        }
-        Ok(())
-    }
-
     /// The aggregators of each worker, joined to their drain threads.
     fn aggregators(&mut self, kept: &mut Kept) -> Result<Vec<Vec<(usize, Aggregator)>>, Exit> {
         let mut mine: Vec<Vec<(usize, Aggregator)>> = Vec::new();
@@ -314,8 +286,9 @@ impl Pipeline {
                 .iter()
                 .map(|o| self.outlets[*o].clone())
                 .collect();
-            let (mut account, begun) = kept.aggregate(&settings.schema.name);
-            let sifting = self.sifting(at, &mut account);
+            let name = settings.schema.name.clone();
+            let (mut account, page) = kept.aggregate(&name);
+            let sifting = self.sifting(at, page);
             self.pages.push(sifting.as_ref().map(|s| s.page.clone()));
             let planned = &self.plan.aggregates[at];
             let spares = planned
@@ -323,8 +296,11 @@ impl Pipeline {
                 .iter()
                 .map(|_| Aggregator::table(&settings))
                 .collect();
-            let start = (self.ids[at], begun);
-            let (drain, trays) = tray::drain(&settings.schema, outlets, sifting, start, spares);
+            let id = self.ids[at];
+            let (mut drain, trays) = tray::drain(&settings.schema, outlets, sifting, id, spares);
+            if kept.has_drain(&name) {
+                kept.add_next(&name, drain.follow());
+            }
             for (worker, tray) in planned.workers.iter().zip(trays) {
                 let table = Aggregator::table(&settings);
                 let (settings, bins) = (settings.clone(), planned.bins.clone());
@@ -339,7 +315,7 @@ impl Pipeline {
                 mine[*worker].push((at, aggregator));
             }
             self.drains.push(drain.start().map_err(|e| {
-                log::error!("aggregate {}: {e}", settings.schema.name);
+                log::error!("aggregate {name}: {e}");
                 Exit::Failure
             })?);
         }
@@ -347,16 +323,17 @@ impl Pipeline {
     }
 
     /// What judges the rows of an aggregation; it goes on with the page of the one before.
-    fn sifting(&self, at: usize, account: &mut Account) -> Option<Sifting> {
+    fn sifting(&self, at: usize, page: Option<Page>) -> Option<Sifting> {
         let planned = &self.plan.aggregates[at];
-        let page = account.sifted.take().unwrap_or_default();
+        let page = page.unwrap_or_default();
+        let told = *page.lock().unwrap_or_else(PoisonError::into_inner);
         let (here, (rules, rejects)) = (Sieves::get()?, planned.sieve.as_ref()?);
         let schema = &planned.settings.schema;
-        let sieve = Sieve::new(here, rules.clone(), schema, self.mode.seed(), page);
+        let sieve = Sieve::new(here, rules.clone(), schema, self.mode.seed(), told);
         let rejects = rejects.iter().map(|o| self.outlets[*o].clone());
         Some(Sifting {
             sieve,
-            page: Arc::new(Mutex::new(page)),
+            page,
             rejects: rejects.collect(),
         })
     }
@@ -583,87 +560,6 @@ impl Pipeline {
             let page = page.as_ref().map(|page| page.lock());
             account.sifted = page.map(|page| *page.unwrap_or_else(PoisonError::into_inner));
         }
-    }
-
-    /// Ends all workers after they have read what the kernel holds; gives their parts.
-    fn join_workers(&mut self) -> Vec<(usize, Worker)> {
-        self.tell(|| Command::Stop);
-        let mut all = Vec::new();
-        for (at, worker) in std::mem::take(&mut self.workers).into_iter().enumerate() {
-            match worker.handle.join() {
-                Ok(mut parts) => {
-                    parts.saver = None;
-                    all.push((at, parts));
-                }
-                Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
-            }
-        }
-        // Nobody hands it anything any more.
-        if let Some(thread) = self.saver.take() {
-            drop(thread.join());
-        }
-        all
-    }
-
-    /// Stops reading, delivers everything, and waits for the outputs at the most `within`.
-    pub fn stop(mut self, within: Option<Duration>) -> View {
-        let give_up = within.map(|time| Instant::now() + time);
-        self.outlets.iter().for_each(|outlet| outlet.hurry(give_up));
-        let mut total = View {
-            inputs: vec![InputView::default(); self.config.inputs.len()],
-            aggregates: vec![Default::default(); self.config.aggregates.len()],
-            ..View::default()
-        };
-        for (at, mut worker) in self.join_workers() {
-            worker.finish();
-            saver::save(&self.config, &worker, at);
-            let snapshot = worker
-                .view
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            total.add(snapshot);
-        }
-        // The trays went with the workers, so the drain threads come to their end, and then the
-        // outlets have got all they will get.
-        self.drains.drain(..).for_each(|thread| drop(thread.join()));
-        self.add_pages(&mut total);
-        self.outlets.iter().for_each(|outlet| outlet.close());
-        let outlets = self.outlets.clone().into_iter();
-        for (outlet, thread) in outlets.zip(self.sinks.drain(..)) {
-            outlet::join(&outlet, thread, give_up);
-        }
-        total.outputs = self.outlets.iter().map(|o| o.health()).collect();
-        total.symbols = self.plan.symbols.usage();
-        total
-    }
-
-    /// Stops the data plane for a moment: tables are handed out, all else is kept for the next
-    /// pipeline. Outputs that have no room get the configured time of a stop to make some.
-    pub fn pause(mut self) -> Kept {
-        let mut kept = Kept::default();
-        let limit = Some(Instant::now() + self.config.stop_within);
-        self.outlets.iter().for_each(|outlet| outlet.press(limit));
-        for (at, mut worker) in self.join_workers() {
-            worker.hand_out();
-            kept.add_worker(&self.config, worker, at);
-        }
-        let drains = self.drains.drain(..).zip(&self.ids);
-        for (aggregate, (thread, id)) in self.config.aggregates.iter().zip(drains) {
-            kept.add_begun(&aggregate.name, *id, thread.join().ok());
-        }
-        for (aggregate, page) in self.config.aggregates.iter().zip(&self.pages) {
-            if let Some(page) = page {
-                let page = *page.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.add_sifted(&aggregate.name, page);
-            }
-        }
-        self.outlets.iter().for_each(|outlet| outlet.press(None));
-        let running = self.outlets.drain(..).zip(self.sinks.drain(..));
-        for (output, running) in self.config.outputs.iter().zip(running) {
-            kept.add_outlet(output, running);
-        }
-        kept
     }
 }
 

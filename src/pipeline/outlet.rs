@@ -8,6 +8,8 @@
 //! first and in turn with what comes new, so that neither waits for the other. Within a flush the
 //! order stays: rows never overtake earlier ones of the same aggregation and bin.
 
+mod thread;
+
 use super::backlog::{self, Backlog};
 use crate::base::ledger::{Delivery, Sum};
 use crate::base::time::{Nanos, wall};
@@ -15,15 +17,22 @@ use crate::sink::{Rows, Sink, SinkError};
 use crate::spool::{Keep, Place};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+pub use thread::{Open, join};
 
 /// How long a sink may be at one batch before its queue counts as failing: the other outputs of
 /// its aggregations must not wait for it.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long a sink may take to come back after the deadline of a stop.
-const HANG: Duration = Duration::from_millis(500);
+/// The share of the time of a stop, or of a reload, that a sink may be at one batch: whoever waits
+/// for room in its queue has rows for the others as well.
+const SHARE: u32 = 4;
+
+/// How long after the deadline of a stop a sink that works goes on; then it completes what it has.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// How long whoever pushes waits until it looks again whether the sink hangs.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is said of a sink that hangs.
 const MUTE: &str = "it does not answer";
@@ -85,6 +94,8 @@ struct State {
     /// Whoever pushes waits no longer than this; a stop has a harder limit.
     press: Option<Instant>,
     give_up: Option<Instant>,
+    /// How long the sink may be at one batch meanwhile.
+    patience: [Option<Duration>; 2],
     /// Since when the sink has been at the rows in hand.
     busy: Option<Instant>,
     finished: bool,
@@ -93,7 +104,13 @@ struct State {
 impl State {
     /// Whether the sink has been at one batch for so long that it must be hanging.
     fn hangs(&self) -> bool {
-        self.busy.is_some_and(|since| since.elapsed() >= SILENCE)
+        self.busy
+            .is_some_and(|since| since.elapsed() >= self.patience())
+    }
+
+    fn patience(&self) -> Duration {
+        let meanwhile = self.patience.iter().flatten().min();
+        meanwhile.map_or(SILENCE, |time| SILENCE.min(*time))
     }
 
     fn fails(&self) -> bool {
@@ -321,7 +338,8 @@ impl Outlet {
                 log::warn!("output {}: {MUTE}", self.name);
                 state.health.failing = Some(MUTE.into());
             }
-            let failing = state.health.failing.is_some() && !self.patient;
+            let hurries = !self.patient || state.give_up.is_some();
+            let failing = state.health.failing.is_some() && hurries;
             let press = state.press.filter(|_| !self.patient);
             let limits = [press, state.give_up];
             let late = limits.into_iter().flatten().any(|at| Instant::now() >= at);
@@ -333,7 +351,8 @@ impl Outlet {
                 }
                 break;
             }
-            state = self.wait(state, Duration::from_secs(1));
+            let pause = (state.patience() / 8).clamp(Duration::from_millis(5), PAUSE);
+            state = self.wait(state, pause);
         }
         let spool = state.backlog.is_some();
         self.release(state);
@@ -345,14 +364,33 @@ impl Outlet {
     /// From `until` on, rows that find no room are dropped even though the sink is only slow, so
     /// that one that hangs can not keep a reload from its end; none ends that.
     pub fn press(&self, until: Option<Instant>) {
-        self.lock().press = until;
+        let mut state = self.lock();
+        state.press = until;
+        state.patience[0] = until.map(share);
+        drop(state);
         self.changed.notify_all();
     }
 
     /// From `give_up` on, what can not be stored is dropped, or left to the spool.
     pub fn hurry(&self, give_up: Option<Instant>) {
-        self.lock().give_up = give_up;
+        let mut state = self.lock();
+        state.give_up = give_up;
+        state.patience[1] = give_up.map(share);
+        drop(state);
         self.changed.notify_all();
+    }
+
+    /// Waits until nothing is done with the rows any more: all are stored, or given up.
+    pub fn wait_for_end(&self) {
+        let mut state = self.lock();
+        while !state.finished {
+            state = self.wait(state, PAUSE);
+        }
+    }
+
+    /// Whether it has been told to come to its end.
+    pub fn hurries(&self) -> bool {
+        self.lock().give_up.is_some()
     }
 
     /// Nothing more will come.
@@ -371,47 +409,29 @@ impl Outlet {
         health
     }
 
-    /// Starts the thread that stores rows until the queue is closed and empty.
-    ///
-    /// # Errors
-    /// When the system has no thread left.
-    pub fn start(self: &Arc<Self>, mut sink: Box<dyn Sink>) -> std::io::Result<JoinHandle<()>> {
-        if self.lock().backlog.is_some() {
-            let outlet = self.clone();
-            std::thread::Builder::new()
-                .name(format!("spool {}", self.name))
-                .stack_size(128 << 10)
-                .spawn(move || outlet.keep())?;
-        }
-        let outlet = self.clone();
-        std::thread::Builder::new()
-            .name(format!("out {}", self.name))
-            .stack_size(512 << 10)
-            .spawn(move || {
-                // A sink that panics must not take its queue's account with it: what waits is
-                // then dropped or spooled and counted, and pushing never blocks again.
-                let run = std::panic::AssertUnwindSafe(|| outlet.run(sink.as_mut()));
-                let died = std::panic::catch_unwind(run).is_err();
-                if died {
-                    log::error!("output {}: stopped by a defect", outlet.name);
-                }
-                outlet.end(died);
-            })
-    }
-
     fn run(&self, sink: &mut dyn Sink) {
         while let Some(rows) = self.next(sink) {
             match sink.write(&rows) {
-                Ok(()) => self.done(true, None, sink.holds()),
+                Ok(()) => {
+                    let refused = sink.refused().map_or_else(Sum::default, |(sum, why)| {
+                        let rows = sum.records;
+                        log::error!("output {}: {rows} rows refused: {why}", self.name);
+                        sum
+                    });
+                    self.done(Ok(refused), sink.holds());
+                }
                 Err(SinkError::Refused(why)) => {
                     log::error!("output {}: {} rows refused: {why}", self.name, rows.len());
-                    self.done(false, Some(why), sink.holds());
+                    self.done(Err(why), sink.holds());
                 }
                 Err(SinkError::Retry { why, after }) => self.failed(&why, after),
             }
         }
         if let Err(SinkError::Retry { why, .. } | SinkError::Refused(why)) = sink.sync() {
             log::error!("output {}: {why}", self.name);
+        } else if let Some(backlog) = &mut self.lock().backlog {
+            // All that it has taken is where it was to go.
+            backlog.ack(None, sink.holds());
         }
     }
 
@@ -451,7 +471,8 @@ impl Outlet {
         }
     }
 
-    fn done(&self, stored: bool, why: Option<String>, holds: bool) {
+    /// Rows are stored but for those that were refused, or none of them ever will be.
+    fn done(&self, stored: Result<Sum, String>, holds: bool) {
         let mut state = self.lock();
         state.busy = None;
         // Nothing is in hand when the stop has not waited for the sink.
@@ -461,22 +482,21 @@ impl Outlet {
             }
             let delivery = &mut state.health.delivery;
             delivery.queued = delivery.queued - item.sum;
-            if stored {
-                delivery.written += item.sum;
-            } else {
-                delivery.dropped += item.sum;
-            }
+            let refused = stored.as_ref().map_or(item.sum, |refused| *refused);
+            delivery.written += item.sum - refused;
+            delivery.dropped += refused;
             if let Some(backlog) = &mut state.backlog {
                 backlog.ack(item.place, holds);
             }
         }
-        if stored {
-            state.health.last_success = wall();
-            if state.health.failing.take().is_some() {
-                log::info!("output {}: works again", self.name);
+        match stored {
+            Ok(_) => {
+                state.health.last_success = wall();
+                if state.health.failing.take().is_some() {
+                    log::info!("output {}: works again", self.name);
+                }
             }
-        } else {
-            state.health.failing = why;
+            Err(why) => state.health.failing = Some(why),
         }
         self.release(state);
     }
@@ -505,11 +525,12 @@ impl Outlet {
         self.kept.notify_all();
         loop {
             let now = Instant::now();
-            let end = state.give_up.map_or(until, |give_up| give_up.min(until));
-            if now >= end || stuck(&state) {
+            if now >= until || stuck(&state) {
                 self.release(state);
                 return;
             }
+            let give_up = state.give_up.filter(|at| *at > now);
+            let end = give_up.map_or(until, |at| at.min(until));
             state = self.wait(state, end - now);
         }
     }
@@ -604,30 +625,24 @@ impl State {
     }
 }
 
-/// Waits for a sink's thread, but not for one that hangs past the deadline.
-pub fn join(outlet: &Outlet, thread: JoinHandle<()>, give_up: Option<Instant>) {
-    while let Some(at) = give_up
-        && !thread.is_finished()
-    {
-        if Instant::now() > at + HANG {
-            log::error!("output {}: hangs; it is left behind", outlet.name);
-            outlet.end(false);
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // It has reported what went wrong.
-    drop(thread.join());
+/// How long a sink may be at one batch, when all must be done at `until`.
+fn share(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()) / SHARE
 }
 
 /// Past its deadline a stop gives up only what the sink can not store; what the spool keeps it
-/// need not even wait for. Without a deadline everything waits.
+/// need not even wait for. Without a deadline everything waits. Who has nothing to do waits as
+/// well, until nothing more will come: others may have held up what is on its way.
 fn stuck(state: &State) -> bool {
     let fails = state.health.failing.is_some();
-    let late = state.give_up.is_some_and(|at| Instant::now() >= at);
+    let past = |time| {
+        let at = state.give_up.map(|at| at + time);
+        at.is_some_and(|at| Instant::now() >= at)
+    };
+    let late = past(Duration::ZERO);
     match state.backlog {
-        Some(_) => late || (state.closed && fails && state.give_up.is_some()),
-        None => late && (fails || (state.rows.is_empty() && state.hand.is_none())),
+        Some(_) => state.closed && (late || (fails && state.give_up.is_some())),
+        None => (late && fails) || (state.closed && past(GRACE)),
     }
 }
 

@@ -12,7 +12,7 @@ use super::suits;
 use crate::agg::window::RecordTime;
 use crate::agg::{Settings, sieve};
 use crate::base::bins::Bins;
-use crate::base::intern::Interner;
+use crate::base::intern::{Interner, SymCache};
 use crate::base::options::Problem;
 use crate::base::text::show_size;
 use crate::base::zone::Zone;
@@ -267,10 +267,14 @@ impl Plan {
     fn fixed_parts(&self, config: &Config, sinks: &[usize]) -> Vec<Part> {
         let batch = Batch::SIZE * size_of::<FlowRecord>();
         let count = self.workers.len();
-        let each = format!("{count} × batch, stacks");
+        let each = format!("{count} × batch, recent texts, stacks");
         let symbols = usize::try_from(config.limits.symbols).unwrap_or(usize::MAX);
         let mut parts = vec![
-            Part::new("workers".into(), count * (batch + WORKER_BYTES), &each),
+            Part::new(
+                "workers".into(),
+                count * (batch + WORKER_BYTES + SymCache::BYTES),
+                &each,
+            ),
             Part::new("symbols".into(), symbols, "names, label stacks, paths"),
         ];
         for (input, plan) in config.inputs.iter().zip(&self.inputs) {

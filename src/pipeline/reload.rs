@@ -1,16 +1,18 @@
 //! What goes on over a reload: sockets with what the kernel holds for them, templates, pages of
 //! the ledger, outputs with their queues. So a reload loses no record.
 
-use super::outlet::Outlet;
+use super::outlet::{self, Outlet};
 use super::saver;
-use super::tray::Begun;
+use super::tray::{Draining, Next, Page};
 use super::worker::{Intaker, Worker};
-use crate::base::ledger::{Account, Intake, Sifted};
+use crate::base::ledger::{Account, Intake};
 use crate::config::rules::INPUT_KEYS;
 use crate::config::{Config, Input, Output};
 use crate::sink::BatchId;
-use crate::source::Source;
+use crate::source::{Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,16 +26,39 @@ pub struct Kept {
     sources: HashMap<(String, usize), (String, Box<dyn Source>)>,
     ledgers: HashMap<(String, usize), Intake>,
     decoders: HashMap<(String, usize), Vec<u8>>,
-    outlets: HashMap<String, (String, Running)>,
+    outlets: HashMap<String, (Output, Running)>,
     accounts: HashMap<String, Account>,
     /// The run that goes on; none at the first start.
     pub run: Option<u64>,
     /// Sequence of all batches that follow: behind every one before, so that the identity of none
     /// comes twice, whichever aggregation it is of now.
     sequence: u64,
-    /// Places in identities, and what was delivered in part, by aggregation.
+    /// Places in identities by aggregation.
     places: BTreeMap<String, u32>,
-    begun: HashMap<String, Begun>,
+    /// What became of rows on their way, by aggregation.
+    pages: HashMap<String, Page>,
+    /// Threads that still hand out what the tables held, and who goes on with that.
+    drains: HashMap<String, Draining>,
+    next: HashMap<String, Next>,
+    /// All outlets, which do not keep those threads for ever.
+    pressed: Vec<Arc<Outlet>>,
+}
+
+/// Sequence numbers from one reload to the next: more than there are batches.
+const STRIDE: u64 = 1 << 40;
+
+/// What is done beside the pipeline that is in force: what the one before held is handed out, and
+/// outputs that are gone are emptied.
+#[derive(Default)]
+pub struct Ending(Option<JoinHandle<()>>);
+
+impl Ending {
+    /// Waits until it is done.
+    pub fn wait(&mut self) {
+        if let Some(thread) = self.0.take() {
+            drop(thread.join());
+        }
+    }
 }
 
 /// What must be equal for a source to go on.
@@ -86,29 +111,25 @@ impl Kept {
         }
     }
 
-    /// Keeps what became of an aggregation's rows on their way to the outputs.
-    pub fn add_sifted(&mut self, aggregate: &str, page: Sifted) {
-        let account = self.accounts.entry(aggregate.into()).or_default();
-        account.sifted = Some(page);
+    /// Keeps the page of what became of an aggregation's rows on their way to the outputs.
+    pub fn add_page(&mut self, aggregate: &str, page: Page) {
+        self.pages.insert(aggregate.into(), page);
     }
 
     /// Keeps an output, or lends one that a command made itself.
     pub fn add_outlet(&mut self, output: &Output, running: Running) {
+        self.pressed.push(running.0.clone());
         self.outlets
-            .insert(output.name.clone(), (output_mark(output), running));
+            .insert(output.name.clone(), (output.clone(), running));
     }
 
-    /// Keeps the identity under which an aggregation has delivered batches, and what it has
-    /// delivered in part; when its thread died, nobody knows that, so its last batch may be any.
-    pub fn add_begun(&mut self, aggregate: &str, id: BatchId, begun: Option<Begun>) {
-        let begun = begun.unwrap_or_else(|| Begun {
-            sequence: id.sequence.saturating_add(1 << 40),
-            ..Begun::default()
-        });
+    /// Keeps the thread that hands out what an aggregation held, and the identity that its first
+    /// batch had.
+    pub fn add_drain(&mut self, aggregate: &str, id: BatchId, drain: Draining) {
         self.run = Some(id.run);
-        self.sequence = self.sequence.max(begun.sequence);
+        self.sequence = self.sequence.max(id.sequence.saturating_add(STRIDE));
         self.places.insert(aggregate.into(), id.aggregate);
-        self.begun.insert(aggregate.into(), begun);
+        self.drains.insert(aggregate.into(), drain);
     }
 
     /// Identities of the first batches of all aggregations: of the run that goes on, or else of
@@ -131,8 +152,28 @@ impl Kept {
         names().enumerate().map(id).collect()
     }
 
-    /// The source of `input` in `worker`, if it is configured as before.
-    pub fn source(&mut self, input: &Input, worker: usize) -> Option<Box<dyn Source>> {
+    /// The source of `input` in `worker`, if it is configured as before; else one that `open`
+    /// opens.
+    ///
+    /// # Errors
+    /// As for `open`.
+    pub fn source(
+        &mut self,
+        input: &Input,
+        worker: usize,
+        open: &dyn Fn() -> Result<Box<dyn Source>, SourceError>,
+    ) -> Result<Box<dyn Source>, SourceError> {
+        if let Some(source) = self.same(input, worker) {
+            return Ok(source);
+        }
+        match open() {
+            // What an input that is gone or changed listens to is free only without it.
+            Err(SourceError::Io(e)) if e.kind() == ErrorKind::AddrInUse && self.release() => open(),
+            opened => opened,
+        }
+    }
+
+    fn same(&mut self, input: &Input, worker: usize) -> Option<Box<dyn Source>> {
         let key = (input.name.clone(), worker);
         let (mark, source) = self.sources.remove(&key)?;
         (mark == input_mark(input)).then_some(source)
@@ -152,8 +193,8 @@ impl Kept {
 
     /// The running output, if it is configured as before.
     pub fn outlet(&mut self, output: &Output) -> Option<Running> {
-        let (mark, _) = self.outlets.get(&output.name)?;
-        if *mark != output_mark(output) {
+        let (before, _) = self.outlets.get(&output.name)?;
+        if output_mark(before) != output_mark(output) {
             return None;
         }
         self.outlets
@@ -161,50 +202,100 @@ impl Kept {
             .map(|(_, running)| running)
     }
 
-    /// The page of an aggregation and what it has delivered in part.
-    pub fn aggregate(&mut self, name: &str) -> (Account, Begun) {
+    /// Outputs of before that may write to the same place as one that is new or changed, and
+    /// whether they have its spool. The new one waits for their end.
+    pub fn before(&self, output: &Output) -> (Vec<Arc<Outlet>>, bool) {
+        let path = |output: &Output| {
+            let mut given = output.options.given();
+            let path = given.find(|(name, _)| *name == "path");
+            path.map(|(_, path)| path.clone())
+        };
+        let folder = |output: &Output| {
+            let spool = output.spool.as_ref();
+            spool.map(|spool| spool.settings(&output.name).folder)
+        };
+        let same = self.outlets.values().filter(|(other, _)| {
+            let place = path(other).is_some() && path(other) == path(output);
+            other.name == output.name || place || shares(folder(other), folder(output))
+        });
+        let same: Vec<_> = same.collect();
+        let spool = same
+            .iter()
+            .any(|(other, _)| shares(folder(other), folder(output)));
+        let outlets = same.iter().map(|(_, (outlet, _))| outlet.clone());
+        (outlets.collect(), spool)
+    }
+
+    /// The page of an aggregation, and the one of its rows on their way.
+    pub fn aggregate(&mut self, name: &str) -> (Account, Option<Page>) {
         (
             self.accounts.remove(name).unwrap_or_default(),
-            self.begun.remove(name).unwrap_or_default(),
+            self.pages.remove(name),
         )
     }
 
-    /// Forgets sources whose settings changed, so that their addresses are free again, and ends
-    /// outputs whose settings changed, so that their files are nobody else's.
-    pub fn release(&mut self, config: &Config) {
-        let stays = |name: &String, mark: &String| {
-            let mut outputs = config.outputs.iter();
-            outputs.any(|output| output.name == *name && output_mark(output) == *mark)
-        };
-        let changed = self
-            .outlets
-            .extract_if(|name, (mark, _)| !stays(name, mark));
-        let changed = changed.map(|(_, (_, running))| running).collect();
-        end(changed, config.stop_within);
-        self.sources.retain(|(name, _), (mark, _)| {
-            config
-                .inputs
-                .iter()
-                .any(|input| input.name == *name && input_mark(input) == *mark)
-        });
+    /// Whether an aggregation of this name still hands out what it held.
+    pub fn has_drain(&self, aggregate: &str) -> bool {
+        self.drains.contains_key(aggregate)
     }
 
-    /// Ends outputs that nobody took over, at the most `within` from now.
-    pub fn end(&mut self, within: Duration) {
-        let left: Vec<Running> = self.outlets.drain().map(|(_, (_, r))| r).collect();
-        end(left, within);
+    /// Notes who goes on with an aggregation.
+    pub fn add_next(&mut self, aggregate: &str, next: Next) {
+        self.next.insert(aggregate.into(), next);
+    }
+
+    /// Forgets who was to go on, after a start that failed.
+    pub fn forget_next(&mut self) {
+        self.next.clear();
+    }
+
+    /// Gives up sources that nobody has taken over; whether there were some.
+    fn release(&mut self) -> bool {
+        let some = !self.sources.is_empty();
+        self.sources.clear();
+        some
+    }
+
+    /// Ends what nobody took over, at the most `within` from now, beside whoever goes on.
+    pub fn end(self, within: Duration) -> Ending {
+        let give_up = Some(Instant::now() + within);
+        let Self {
+            outlets,
+            drains,
+            mut next,
+            pressed,
+            ..
+        } = self;
+        for (_, (outlet, _)) in outlets.values() {
+            outlet.hurry(give_up);
+        }
+        for (name, drain) in &drains {
+            drain.tell(next.remove(name).unwrap_or_default());
+        }
+        let work = move || {
+            drains.into_values().for_each(Draining::join);
+            pressed.iter().for_each(|outlet| outlet.press(None));
+            for (_, (outlet, _)) in outlets.values() {
+                outlet.close();
+            }
+            for (_, (outlet, thread)) in outlets.into_values() {
+                outlet::join(&outlet, thread);
+            }
+        };
+        let builder = std::thread::Builder::new().name("reload".into());
+        match builder.stack_size(128 << 10).spawn(work) {
+            Ok(thread) => Ending(Some(thread)),
+            Err(e) => {
+                log::error!("reload: {e}; what the outputs before had is lost");
+                Ending::default()
+            }
+        }
     }
 }
 
-fn end(running: Vec<Running>, within: Duration) {
-    let give_up = Some(Instant::now() + within);
-    for (outlet, _) in &running {
-        outlet.hurry(give_up);
-        outlet.close();
-    }
-    for (outlet, thread) in running {
-        super::outlet::join(&outlet, thread, give_up);
-    }
+/// Whether both have the same folder.
+fn shares(one: Option<PathBuf>, other: Option<PathBuf>) -> bool {
+    one.is_some() && one == other
 }
 
 #[cfg(test)]
@@ -225,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn no_identity_comes_twice_over_reloads_and_a_flush_keeps_its_own() {
+    fn no_identity_comes_twice_over_reloads() {
         let mut kept = Kept::default();
         let id = |run, aggregate, sequence| BatchId {
             run,
@@ -234,20 +325,10 @@ mod tests {
         };
         let first = kept.ids(&config(&["a", "b"]), 7);
         assert_eq!(first, [id(7, 0, 0), id(7, 1, 0)]);
-        for (name, id, sequence) in [("a", first[0], 5), ("b", first[1], 9)] {
-            let begun = Begun {
-                sequence,
-                ..Begun::default()
-            };
-            kept.add_begun(name, id, Some(begun));
-        }
+        (kept.run, kept.sequence) = (Some(7), STRIDE);
+        kept.places = [("a".to_string(), 0), ("b".to_string(), 1)].into();
         // In another order, with one more: a new run is drawn with each start, and not used.
         let second = kept.ids(&config(&["b", "c", "a"]), 8);
-        assert_eq!(second, [id(7, 1, 9), id(7, 2, 9), id(7, 0, 9)]);
-        // A thread that died took with it how far it had come.
-        kept.add_begun("c", second[1], None);
-        let third = kept.ids(&config(&["c"]), 8);
-        assert!(third[0].sequence > 1 << 32 && third[0].run == 7);
-        assert_eq!(third[0].aggregate, 2);
+        assert_eq!(second, [id(7, 1, STRIDE), id(7, 2, STRIDE), id(7, 0, STRIDE)]);
     }
 }

@@ -24,6 +24,10 @@ const BATCH_BYTES: usize = 64 << 10;
 /// Drained tables and row blocks that may wait for the thread, for each worker.
 const WAITING: usize = 2;
 
+/// What a worker may put beside those: evicted rows with a table, and both once more at a reload,
+/// which must not wait for an output.
+const BESIDE: usize = 3;
+
 /// Places of the lanes of rows that pass, and of those that do not.
 const PASSED: usize = 0;
 const REJECTED: usize = 1;
@@ -94,6 +98,47 @@ impl Tray for WorkerTray {
     }
 }
 
+/// What a drain thread has delivered in part, for the one that goes on with its aggregation after
+/// a reload.
+#[derive(Debug, Default)]
+pub struct Begun {
+    /// Bins of which the last rows are to come.
+    bins: BTreeSet<Nanos>,
+    /// The same where rows have no bins.
+    unbinned: Option<Nanos>,
+}
+
+/// Who goes on with an aggregation: the outlets of each lane, and where it waits for what has
+/// begun.
+#[derive(Default)]
+pub struct Next {
+    outlets: [Vec<Arc<Outlet>>; 2],
+    to: Option<Sender<Begun>>,
+}
+
+/// A running drain thread. Once no worker has a tray of it, it comes to its end; after a reload it
+/// waits there to be told who is next.
+pub struct Draining {
+    thread: JoinHandle<()>,
+    then: Sender<Next>,
+}
+
+impl Draining {
+    /// Tells it who is next.
+    pub fn tell(&self, next: Next) {
+        // Gone by a defect, it has nothing to leave.
+        let _ = self.then.send(next);
+    }
+
+    /// Waits for its end; nobody is next, if it has not been told.
+    pub fn join(self) {
+        drop(self.then);
+        if self.thread.join().is_err() {
+            log::error!("an aggregation's thread stopped by a defect; rows are lost");
+        }
+    }
+}
+
 /// What became of rows on their way to the outlets, for whoever asks.
 pub type Page = Arc<Mutex<Sifted>>;
 
@@ -127,29 +172,22 @@ pub struct Drain {
     waiting: Vec<Arc<AtomicUsize>>,
     id: BatchId,
     begun: Begun,
-}
-
-/// What a drain thread has delivered in part, and the identity of batches that follow.
-#[derive(Clone, Debug, Default)]
-pub struct Begun {
-    /// Sequence of the next batch.
-    pub sequence: u64,
-    /// Bins of which the last rows are to come.
-    pub bins: BTreeSet<Nanos>,
-    /// The same where rows have no bins.
-    pub unbinned: Option<Nanos>,
+    /// Where the thread before leaves what it has.
+    before: Option<Receiver<Begun>>,
+    /// Time of the last flush.
+    now: Nanos,
 }
 
 /// A drain thread's parts: itself, and a tray for each worker, filled with that worker's spare.
-/// `start` is the identity of the first batch and what was delivered in part before.
+/// `id` is the identity of the first batch.
 pub fn drain(
     schema: &Arc<Schema>,
     outlets: Vec<Arc<Outlet>>,
     sifting: Option<Sifting>,
-    start: (BatchId, Begun),
+    id: BatchId,
     spares: Vec<Table>,
 ) -> (Drain, Vec<WorkerTray>) {
-    let (to, from) = sync_channel(spares.len() * (WAITING + 1));
+    let (to, from) = sync_channel(spares.len() * (WAITING + BESIDE));
     let (mut back, mut trays, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     for (worker, spare) in spares.into_iter().enumerate() {
         let (give, take) = channel();
@@ -172,7 +210,7 @@ pub fn drain(
     let lane = |outlets| Lane {
         outlets,
         words: Vec::new(),
-        sequence: start.0.sequence,
+        sequence: id.sequence,
     };
     let drain = Drain {
         schema: schema.clone(),
@@ -181,36 +219,84 @@ pub fn drain(
         from,
         back,
         waiting,
-        id: start.0,
-        begun: start.1,
+        id,
+        begun: Begun::default(),
+        before: None,
+        now: Nanos(0),
     };
     (drain, trays)
 }
 
 impl Drain {
-    /// Starts the thread; it ends when every worker's tray is gone, and gives what it has delivered
-    /// in part.
-    ///
-    /// # Errors
-    /// When the system has no thread left.
-    pub fn start(self) -> std::io::Result<JoinHandle<Begun>> {
-        let name = format!("agg {}", self.schema.name);
-        std::thread::Builder::new()
-            .name(name)
-            .stack_size(256 << 10)
-            .spawn(move || self.run())
-    }
-
-    /// What is left when nothing more comes.
-    fn rest(self) -> Begun {
-        let next = self.lanes.iter().map(|lane| lane.sequence).max();
-        Begun {
-            sequence: next.unwrap_or_default(),
-            ..self.begun
+    /// Lets it go on, once it runs, with what the thread before leaves; gives what that must be
+    /// told.
+    pub fn follow(&mut self) -> Next {
+        let (to, before) = channel();
+        self.before = Some(before);
+        Next {
+            outlets: self.lanes.each_ref().map(|lane| lane.outlets.clone()),
+            to: Some(to),
         }
     }
 
-    fn run(mut self) -> Begun {
+    /// Starts the thread; it ends when every worker's tray is gone.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(mut self) -> std::io::Result<Draining> {
+        let name = format!("agg {}", self.schema.name);
+        let (then, next) = channel();
+        let run = move || {
+            self.take_over();
+            self.run();
+            if let Ok(next) = next.recv() {
+                self.leave(next);
+            }
+        };
+        let builder = std::thread::Builder::new().name(name);
+        let thread = builder.stack_size(256 << 10).spawn(run)?;
+        Ok(Draining { thread, then })
+    }
+
+    /// Waits until the thread before has handed out all it has, so that rows keep their order, and
+    /// goes on where it ended.
+    fn take_over(&mut self) {
+        let Some(before) = self.before.take() else {
+            return;
+        };
+        self.begun = before.recv().unwrap_or_default();
+        if let Some((sieve, page)) = &mut self.sieve {
+            sieve.page = *page.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Leaves what there is to whoever is next. Outlets that get nothing more of this aggregation
+    /// are told so: what collects rows (a file) is complete then.
+    fn leave(mut self, next: Next) {
+        for (lane, outlets) in self.lanes.iter_mut().zip(&next.outlets) {
+            let stays = |outlet: &Arc<Outlet>| outlets.iter().any(|o| Arc::ptr_eq(o, outlet));
+            // One that is gone itself completes what it has.
+            (lane.outlets).retain(|outlet| !stays(outlet) && !outlet.hurries());
+        }
+        let bins: Vec<Nanos> = self.begun.bins.iter().copied().collect();
+        let bins = bins.into_iter().chain(self.begun.unbinned);
+        bins.for_each(|bin| self.end(bin));
+        if let Some(to) = next.to {
+            // Whoever was next is gone if its start failed.
+            let _ = to.send(self.begun);
+        }
+    }
+
+    /// Ends a bin of which all rows are handed out.
+    fn end(&mut self, bin: Nanos) {
+        for lane in [PASSED, REJECTED] {
+            if !self.lanes[lane].outlets.is_empty() {
+                self.send(lane, bin, Vec::new(), true, self.now);
+            }
+        }
+    }
+
+    fn run(&mut self) {
         let workers = self.back.len();
         let mut met: Vec<Option<Table>> = (0..workers).map(|_| None).collect();
         let mut when = When::default();
@@ -221,14 +307,13 @@ impl Drain {
                     Ok(message) => Some(message),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => {
-                        self.deliver(&mut met, Cause::Bin, when);
-                        return self.rest();
+                        return self.deliver(&mut met, Cause::Bin, when);
                     }
                 }
             } else {
                 match self.from.recv() {
                     Ok(message) => Some(message),
-                    Err(_) => return self.rest(),
+                    Err(_) => return,
                 }
             };
             let Some(message) = message else {
@@ -301,6 +386,7 @@ impl Drain {
         cause: Cause,
         When { now, began }: When,
     ) {
+        self.now = now;
         let schema = self.schema.clone();
         let column = schema
             .column(What::Field(Field::Bin))
@@ -311,8 +397,16 @@ impl Drain {
                 began => began,
             };
             self.bin(bin, all, cause, now);
-            if cause == Cause::Bin {
-                self.begun.unbinned = None;
+            let left = std::mem::take(&mut self.begun);
+            if cause == Cause::Early {
+                self.begun = Begun {
+                    unbinned: Some(bin),
+                    ..left
+                };
+            } else {
+                // There are others only where a reload has changed the bins.
+                let others = left.bins.into_iter().chain(left.unbinned);
+                others.filter(|b| *b != bin).for_each(|b| self.end(b));
             }
             return;
         };
@@ -323,6 +417,7 @@ impl Drain {
         let mut bins: BTreeSet<Nanos> = all().map(&bin_of).collect();
         if cause == Cause::Bin {
             bins.append(&mut self.begun.bins);
+            bins.extend(self.begun.unbinned.take());
         } else {
             self.begun.bins.extend(bins.iter().copied());
         }
@@ -411,41 +506,5 @@ impl Drain {
         for outlet in &self.lanes[lane].outlets {
             outlet.push(rows.clone());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::intern::Interner;
-    use crate::record::schema::Options;
-
-    #[test]
-    fn what_is_begun_goes_on_in_the_next_pipeline() {
-        let symbols = Arc::new(Interner::new(0));
-        let fields = [Field::SrcPort];
-        let schema = Arc::new(Schema::new("a", &fields, Options::default(), symbols));
-        let row = vec![0; schema.row_words()];
-        let id = BatchId {
-            run: 7,
-            aggregate: 2,
-            sequence: 40,
-        };
-        let made = |begun| drain(&schema, Vec::new(), None, (id, begun), Vec::new()).0;
-        let at = |now| When {
-            now: Nanos(now),
-            began: Nanos(0),
-        };
-        let mut before = made(Begun::default());
-        before.rows(&row, at(5));
-        before.rows(&row, at(6));
-        let begun = before.rest();
-        assert_eq!((begun.sequence, begun.unbinned), (42, Some(Nanos(5))));
-        // The flush is still that of its first rows, until it has come to its end.
-        let mut behind = made(begun);
-        behind.rows(&row, at(9));
-        assert_eq!(behind.begun.unbinned, Some(Nanos(5)));
-        behind.cut(&|| row.chunks_exact(row.len()), Cause::Bin, at(10));
-        assert_eq!(behind.rest().unbinned, None);
     }
 }

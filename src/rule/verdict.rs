@@ -131,8 +131,12 @@ impl Lists {
     }
 }
 
-/// Verdicts on labels that are remembered.
-const VERDICTS: usize = 1024;
+/// Verdicts in one byte: whether a label has been judged, and what became of it.
+const IN_BYTE: usize = 4;
+
+/// A verdict: it has been judged, and it is taken.
+const JUDGED: u8 = 1;
+const TAKEN: u8 = 2;
 
 /// Takes or refuses records; one for each worker.
 pub struct Verdict {
@@ -142,8 +146,9 @@ pub struct Verdict {
     /// Whether nobody else has judged by that bit.
     alone: bool,
     symbols: Arc<Interner>,
-    /// Symbols and what became of them; a label is taken apart once.
-    known: Box<[(Sym, bool)]>,
+    /// What became of each symbol that there can be, so that a label is taken apart once; none
+    /// where nobody asks for labels.
+    known: Box<[u8]>,
     text: Vec<u8>,
 }
 
@@ -160,15 +165,15 @@ impl Verdict {
             lists,
         };
         if !verdict.lists.label.0.is_empty() {
-            let empty = (Sym::EMPTY, verdict.lists.label.takes(""));
-            verdict.known = vec![empty; VERDICTS].into();
+            let most = verdict.symbols.most();
+            verdict.known = vec![0; most / IN_BYTE + 1].into();
         }
         verdict
     }
 
     /// Bytes it takes.
     pub fn bytes(&self) -> usize {
-        self.known.len() * size_of::<(Sym, bool)>() + self.text.capacity()
+        self.known.len() + self.text.capacity()
     }
 
     /// Judges every record.
@@ -191,15 +196,23 @@ impl Verdict {
     }
 
     fn label(&mut self, label: Sym) -> bool {
-        let at = label.0.wrapping_mul(0x9e37_79b1) as usize >> 8;
-        let slot = &mut self.known[at % VERDICTS];
-        if slot.0 == label {
-            return slot.1;
+        let (at, shift) = (label.0 as usize / IN_BYTE, label.0 as usize % IN_BYTE * 2);
+        let known = self.known.get(at).map_or(0, |byte| byte >> shift);
+        if known & JUDGED != 0 {
+            return known & TAKEN != 0;
         }
+        self.judge(label, at, shift)
+    }
+
+    /// The first record with this label.
+    #[cold]
+    fn judge(&mut self, label: Sym, at: usize, shift: usize) -> bool {
         self.text.clear();
         self.symbols.read(label, &mut self.text);
         let takes = self.lists.label.takes(&String::from_utf8_lossy(&self.text));
-        *slot = (label, takes);
+        if let Some(byte) = self.known.get_mut(at) {
+            *byte |= (JUDGED | if takes { TAKEN } else { 0 }) << shift;
+        }
         takes
     }
 }
@@ -268,6 +281,32 @@ mod tests {
         assert!(Labels::default().push("-").is_err());
         assert_eq!(labels(&["a", "nul"]).doubtful(), Some("nul"));
         assert_eq!(labels(&["a", "null"]).doubtful(), None);
+    }
+
+    #[test]
+    fn every_label_is_taken_apart_once_however_many_there_are() {
+        let symbols = Arc::new(Interner::new(256 << 10));
+        let mut all = vec![Sym::EMPTY];
+        while all.last() != Some(&Sym::OVERFLOW) {
+            all.push(symbols.intern(format!("{}", all.len() % 7 + 10 * all.len()).as_bytes()));
+        }
+        assert!(
+            all.len() > 5000 && all.len() <= symbols.most(),
+            "{}",
+            all.len()
+        );
+        let lists = Lists {
+            label: labels(&["101", "null"]),
+            ..Lists::default()
+        };
+        let mut verdict = Verdict::new(lists, 1, true, symbols.clone());
+        let takes = |verdict: &mut Verdict| all.iter().filter(|s| verdict.label(**s)).count();
+        let taken = takes(&mut verdict);
+        // Whatever the store would say now, nobody asks it.
+        verdict.symbols = Arc::new(Interner::new(0));
+        verdict.lists.label = labels(&["x"]);
+        assert_eq!(takes(&mut verdict), taken);
+        assert!(taken > 0 && taken < 10, "{taken}");
     }
 
     #[test]

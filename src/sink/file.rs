@@ -31,25 +31,61 @@ use super::access::{self, Access};
 use super::child::Trigger;
 use super::format::{self, SchemaFile, Shape};
 use super::name::{self, Variables};
-use super::part::{Mode, Part, Whose};
+use super::part::{Manner, Mode, Part, Whose};
 use super::{BatchId, Context, Opener, Rows, Sink, SinkError};
+use crate::base::ledger::Sum;
 use crate::base::offset::Wall;
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
 use crate::base::time::Nanos;
 use crate::base::{Triggers, without};
+use crate::encode::Format;
 use crate::encode::value::Show;
-use crate::encode::{Encoder, Format, Style};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
 
-/// Paths of this run that are remembered, so that `replace` spares them.
-const OURS_MAX: usize = 65_536;
+/// Paths that are remembered: those of this run, so that `replace` spares them, and those that
+/// links lead to.
+const OURS_MAX: usize = 16_384;
+
+/// Memory of one file of many: its names, values and length, and what is remembered of it.
+const PART: usize = 1 << 10;
+
+/// Memory of one that is open, beside that: what writes its rows.
+const OPEN: usize = 8 << 10;
+
+/// What this run has written, whichever of its outputs it was: after a reload the next one goes on
+/// with it. Hashes of paths: a path that looks like another is gone on with, too.
+struct Ours {
+    seed: foldhash::fast::RandomState,
+    /// Files that `replace` spares.
+    whole: BTreeSet<u64>,
+    /// Files that were completed in the middle of a flush: they are gone on with.
+    parts: BTreeSet<u64>,
+}
+
+impl Ours {
+    /// Does something with what this run has written.
+    fn with<T>(path: &Path, what: impl FnOnce(&mut Self, u64) -> T) -> T {
+        static OURS: LazyLock<Mutex<Ours>> = LazyLock::new(|| {
+            Mutex::new(Ours {
+                seed: Default::default(),
+                whole: BTreeSet::new(),
+                parts: BTreeSet::new(),
+            })
+        });
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = ours.seed.hash_one(path);
+        what(&mut ours, hash)
+    }
+}
 
 /// How long until commands that run are looked after again.
 const REAP: Duration = Duration::from_secs(1);
@@ -95,21 +131,40 @@ impl Opener for Settings {
         let plain = matches!(self.shape.format, Format::Json | Format::AvroJson);
         (!plain && !name::tells_apart(&self.path)).then_some("path")
     }
+
+    fn memory(&self) -> usize {
+        let files = match self.by_value() {
+            true => self.files_max,
+            false => self.files_max.min(FEW),
+        };
+        files * PART + self.open_max.min(files) * OPEN
+    }
+}
+
+/// Files that are written at a time where names have no values of rows.
+const FEW: usize = 32;
+
+impl Settings {
+    /// Whether rows of one flush may go to several files.
+    fn by_value(&self) -> bool {
+        self.path.variables().any(|v| v != name::AGGREGATE)
+    }
 }
 
 /// Writes rows to files.
 pub struct FileSink {
     settings: Settings,
-    style: Style,
+    manner: Arc<Manner>,
     wall: Wall,
     show: Show,
     trigger: Option<Trigger>,
     parts: BTreeMap<PathBuf, Part>,
-    ours: BTreeSet<PathBuf>,
     written: Option<BatchId>,
+    /// Rows of the batch that can never be stored, and why.
+    refused: Option<(Sum, String)>,
     clock: u64,
     /// Bin of the file that each link leads to.
-    newest: BTreeMap<PathBuf, Nanos>,
+    newest: BTreeMap<u64, Nanos>,
     schema: SchemaFile,
 }
 
@@ -186,11 +241,16 @@ impl FileSink {
             trigger: (settings.trigger.clone().zip(Triggers::get()))
                 .map(|(command, here)| Trigger::new(here, command, most)),
             schema: SchemaFile::new(&settings.shape),
+            manner: Arc::new(Manner {
+                format: settings.shape.format,
+                style,
+                access: settings.access,
+                again: context.again,
+            }),
             settings,
-            style,
             parts: BTreeMap::new(),
-            ours: BTreeSet::new(),
             written: None,
+            refused: None,
             clock: 0,
             newest: BTreeMap::new(),
         }
@@ -199,7 +259,8 @@ impl FileSink {
     /// Puts rows into their files; on an error the caller rolls all files back.
     fn store(&mut self, rows: &Rows) -> io::Result<()> {
         let size = rows.schema.row_words().max(1);
-        let variables = Variables::new(&self.settings.path, &rows.schema, &self.style);
+        self.refused = None;
+        let variables = Variables::new(&self.settings.path, &rows.schema, &self.manner.style);
         // Rows whose values are equal lie together often enough: one look-up for a run of them.
         let (mut start, mut current) = (0, None::<Vec<Vec<u8>>>);
         let by_row = variables.by_row();
@@ -235,8 +296,8 @@ impl FileSink {
 
     /// Files that the last rows of a flush make complete.
     fn done(&self, rows: &Rows) -> impl Iterator<Item = &Part> {
-        let (aggregate, bin) = (rows.id.aggregate, rows.bin);
-        (self.parts.values()).filter(move |p| p.whose.aggregate == aggregate && p.bin == bin)
+        let (name, bin) = (&rows.schema.name, rows.bin);
+        (self.parts.values()).filter(move |p| p.whose.schema.name == *name && p.bin == bin)
     }
 
     fn run(
@@ -257,19 +318,80 @@ impl FileSink {
         }
         let same = (self.parts.get_mut(&path)).map(|p| p.goes_on(rows));
         if same != Some(true) {
-            if same.is_some() {
+            match same {
                 // Two aggregations write to one file, or one has changed with a reload: the
                 // columns change in the middle.
-                self.complete(&path)?;
+                Some(_) => self.complete(&path)?,
+                None => self.make_room()?,
             }
             self.begin(&path, rows, values, same.is_some());
         }
         let words = rows.words.get(range).unwrap_or_default();
         let (bin, flushed) = (rows.bin, rows.flushed);
-        self.use_of(&path, |part| {
+        let put = self.use_of(&path, |part| {
             part.bin = bin;
             part.put(words, flushed)
-        })
+        });
+        match put {
+            Err(e) if self.is_for_ever(&path, &e) => {
+                self.refuse(&path, rows, words, &e);
+                Ok(())
+            }
+            put => put,
+        }
+    }
+
+    /// Whether a file can never be: its name has values of rows that no file can have.
+    fn is_for_ever(&self, path: &Path, e: &io::Error) -> bool {
+        use io::ErrorKind::{InvalidFilename, IsADirectory};
+        let new = self.parts.get(path).is_some_and(|p| !p.is_committed());
+        new && self.settings.by_value() && matches!(e.kind(), InvalidFilename | IsADirectory)
+    }
+
+    /// Counts rows that can never be stored, so that those beside them are.
+    fn refuse(&mut self, path: &Path, rows: &Rows, words: &[u64], e: &io::Error) {
+        if let Some(mut part) = self.parts.remove(path) {
+            part.abandon();
+        }
+        let sum = rows.sum_of(words);
+        let (all, _) = self
+            .refused
+            .get_or_insert_with(|| (Sum::default(), e.to_string()));
+        *all += sum;
+    }
+
+    /// Before one more file is begun: where there are as many as there may be, the one that rests
+    /// longest is completed. It is gone on with when more rows come.
+    fn make_room(&mut self) -> io::Result<()> {
+        while self.parts.len() >= self.most() {
+            let idle = self.parts.values().filter(|p| !p.is_touched());
+            let Some(path) = idle.min_by_key(|p| p.used).map(|p| p.path.clone()) else {
+                return Ok(());
+            };
+            self.interrupt(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Most files that are written at a time: each flush may have one more, for what its other
+    /// files have no room for.
+    fn most(&self) -> usize {
+        match self.settings.by_value() {
+            true => self.settings.files_max.max(FEW) + 1,
+            false => FEW + 1,
+        }
+    }
+
+    /// Completes a file in the middle of a flush.
+    fn interrupt(&mut self, path: &Path) -> io::Result<()> {
+        self.complete(path)?;
+        Ours::with(path, |ours, hash| {
+            if ours.parts.len() >= OURS_MAX {
+                ours.parts.pop_first();
+            }
+            ours.parts.insert(hash);
+        });
+        Ok(())
     }
 
     fn name(&mut self, bin: Nanos, values: &[Vec<u8>]) -> PathBuf {
@@ -280,21 +402,22 @@ impl FileSink {
 
     /// Begins a file, or goes on with the one that was just ended.
     fn begin(&mut self, path: &Path, rows: &Rows, values: Vec<Vec<u8>>, again: bool) {
-        let settings = &self.settings;
-        let foreign = self.ours.len() < OURS_MAX && !self.ours.contains(path);
-        let mode = match settings.existing {
-            _ if settings.append => Mode::Append,
+        let (foreign, again) = Ours::with(path, |ours, hash| {
+            let foreign = ours.whole.len() < OURS_MAX && !ours.whole.contains(&hash);
+            (foreign, ours.parts.remove(&hash) || again)
+        });
+        let mode = match self.settings.existing {
+            _ if self.settings.append => Mode::Append,
+            _ if again => Mode::Continue,
             Existing::Replace if foreign => Mode::Replace,
-            Existing::Overwrite if !again => Mode::Replace,
+            Existing::Overwrite => Mode::Replace,
             _ => Mode::Continue,
         };
-        let encoder = Encoder::new(settings.shape.format, rows.schema.clone(), &self.style);
         let whose = Whose {
-            aggregate: rows.id.aggregate,
             schema: rows.schema.clone(),
             values,
         };
-        let part = Part::new(path.into(), whose, mode, encoder, settings.access);
+        let part = Part::new(path.into(), whose, mode, self.manner.clone());
         self.parts.insert(path.into(), part);
     }
 
@@ -310,14 +433,14 @@ impl FileSink {
         if !here && open >= self.settings.open_max {
             let oldest = self.parts.values_mut().filter(|p| p.is_open());
             if let Some(oldest) = oldest.min_by_key(|p| p.used) {
-                oldest.close()?;
+                oldest.close().map_err(|e| named(&oldest.path, &e))?;
             }
         }
         let clock = self.clock;
         match self.parts.get_mut(path) {
             Some(part) => {
                 part.used = clock;
-                what(part)
+                what(part).map_err(|e| named(path, &e))
             }
             None => Ok(()),
         }
@@ -338,8 +461,12 @@ impl FileSink {
         let Some(part) = self.parts.remove(path).filter(|_| is_there) else {
             return Ok(());
         };
-        if self.ours.len() < OURS_MAX && self.settings.existing == Existing::Replace {
-            self.ours.insert(path.into());
+        if self.settings.existing == Existing::Replace {
+            Ours::with(path, |ours, hash| {
+                if ours.whole.len() < OURS_MAX {
+                    ours.whole.insert(hash);
+                }
+            });
         }
         if let Err(e) = self.link(&part) {
             log::warn!("link to {}: {e}", part.path.display());
@@ -362,36 +489,54 @@ impl FileSink {
             value.map_or(&[][..], Vec::as_slice)
         });
         let link = PathBuf::from(latest.expand(part.bin, &civil, values));
-        if self.newest.get(&link).is_some_and(|bin| *bin > part.bin) {
+        let hash = Ours::with(&link, |_, hash| hash);
+        if self.newest.get(&hash).is_some_and(|bin| *bin > part.bin) {
             return Ok(());
         }
         if self.newest.len() >= OURS_MAX {
             self.newest.clear();
         }
-        self.newest.insert(link.clone(), part.bin);
+        self.newest.insert(hash, part.bin);
         let beside = link.parent() == part.path.parent();
         let target = match part.path.file_name() {
             Some(name) if beside => PathBuf::from(name),
             _ => std::path::absolute(&part.path)?,
         };
-        if std::fs::symlink_metadata(&link).is_ok_and(|m| !m.is_symlink()) {
-            return Err(io::Error::other(format!(
-                "{} is there and no link",
-                link.display()
-            )));
-        }
-        if let Some(folder) = link.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)?;
-        }
-        let name = link.file_name().unwrap_or_default().to_string_lossy();
-        let work = link.with_file_name(format!(".{name}.link"));
-        match std::fs::remove_file(&work) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        std::os::unix::fs::symlink(target, &work)?;
-        std::fs::rename(&work, &link)
+        lead(&link, &target).map_err(|e| named(&link, &e))
     }
+}
+
+/// Makes a symbolic link, in place of one before it.
+fn lead(link: &Path, target: &Path) -> io::Result<()> {
+    if std::fs::symlink_metadata(link).is_ok_and(|m| !m.is_symlink()) {
+        return Err(io::Error::other("it is there and no link"));
+    }
+    if let Some(folder) = link.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let work = link.with_file_name(format!(".{name}.link"));
+    match std::fs::remove_file(&work) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(target, &work)?;
+    std::fs::rename(&work, link)
+}
+
+/// What the system says, with the file it speaks of, and what to do about it.
+fn named(path: &Path, e: &io::Error) -> io::Error {
+    use io::ErrorKind::*;
+    let advice = match e.kind() {
+        PermissionDenied => "; let the user that runs weir write there",
+        NotADirectory => "; a part of its path is a file: move that, or change `path`",
+        IsADirectory => "; a folder has this name: move it, or change `path`",
+        StorageFull | QuotaExceeded => "; make room, or write elsewhere",
+        ReadOnlyFilesystem => "; make it writable, or write elsewhere",
+        InvalidFilename => "; shorten `path`, or use fewer values in it",
+        _ => "",
+    };
+    io::Error::new(e.kind(), format!("{}: {e}{advice}", path.display()))
 }
 
 fn retry(e: &io::Error) -> SinkError {
@@ -403,7 +548,7 @@ fn retry(e: &io::Error) -> SinkError {
 
 impl Sink for FileSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
-        (self.schema).note(rows, self.settings.shape.format, &self.style);
+        (self.schema).note(rows, self.manner.format, &self.manner.style);
         if self.written != Some(rows.id) {
             match self.store(rows) {
                 Ok(()) => self.touched().for_each(Part::commit),
@@ -417,16 +562,36 @@ impl Sink for FileSink {
         if rows.last {
             let done: Vec<PathBuf> = self.done(rows).map(|p| p.path.clone()).collect();
             for path in done {
-                self.complete(&path).map_err(|e| retry(&e))?;
+                match self.complete(&path) {
+                    // It came while the file was written. What is written stays beside it.
+                    Err(e)
+                        if e.kind() == io::ErrorKind::IsADirectory && self.settings.by_value() =>
+                    {
+                        log::error!("{e}; what is written stays beside it");
+                        self.parts.remove(&path);
+                    }
+                    done => done.map_err(|e| retry(&e))?,
+                }
             }
         }
         self.idle().map(|_| ())
     }
 
     fn sync(&mut self) -> Result<(), SinkError> {
-        (self.parts.values_mut())
-            .try_for_each(Part::sync)
-            .map_err(|e| retry(&e))
+        let mut result = Ok(());
+        // Whoever comes next knows nothing of them: they are completed in the middle of their
+        // flush, each for itself.
+        for path in self.parts.keys().cloned().collect::<Vec<_>>() {
+            let forced = self.use_of(&path, Part::sync);
+            if let Err(e) = forced.and_then(|()| self.interrupt(&path)) {
+                result = Err(retry(&e));
+            }
+        }
+        result
+    }
+
+    fn refused(&mut self) -> Option<(Sum, String)> {
+        self.refused.take()
     }
 
     fn holds(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::base::offset::Wall;
 use crate::base::pattern::Pattern;
 use crate::encode::Style;
 use crate::encode::value::Show;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of rows.
 pub struct Names {
@@ -35,7 +35,7 @@ impl Names {
     pub fn of<'a>(
         &mut self,
         rows: &'a Rows,
-        taken: &mut Vec<String>,
+        taken: &mut BTreeSet<String>,
     ) -> BTreeMap<String, Vec<&'a [u64]>> {
         let variables = Variables::new(&self.pattern, &rows.schema, &self.style);
         let mut groups: BTreeMap<String, Vec<&[u64]>> = BTreeMap::new();
@@ -51,7 +51,7 @@ impl Names {
                 if taken.len() >= self.most {
                     name = self.name(rows, &variables, row, true);
                 } else {
-                    taken.push(name.clone());
+                    taken.insert(name.clone());
                 }
             }
             groups.entry(name).or_default().push(row);

@@ -98,9 +98,15 @@ impl Rows {
 
     /// Rows, packets and bytes.
     pub fn sum(&self) -> Sum {
+        self.sum_of(&self.words)
+    }
+
+    /// Of some of the rows.
+    pub fn sum_of(&self, words: &[u64]) -> Sum {
         let keys = self.schema.key.len();
         let count = |row: &[u64], at| row.get(keys + at).copied().unwrap_or(0);
-        self.iter().fold(Sum::default(), |sum, row| {
+        let rows = words.chunks_exact(self.schema.row_words().max(1));
+        rows.fold(Sum::default(), |sum, row| {
             sum + Sum::one(count(row, counter::PACKETS), count(row, counter::BYTES))
         })
     }
@@ -130,7 +136,14 @@ pub trait Sink: Send {
     /// Why the rows are not stored, and whether to try again.
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError>;
 
-    /// Everything written so far must survive a crash from here on.
+    /// Asked once, after [`write`](Self::write) has stored a batch: what of it can never be stored
+    /// (say, in a file whose name is a folder's), and why. That is dropped and counted.
+    fn refused(&mut self) -> Option<(Sum, String)> {
+        None
+    }
+
+    /// Nothing more will come: everything written so far must survive a crash from here on, and
+    /// be where whoever comes next looks for it.
     ///
     /// # Errors
     /// As for [`write`](Self::write).

@@ -5,11 +5,12 @@
 use super::Rows;
 use super::access::Access;
 use crate::base::time::Nanos;
-use crate::encode::Encoder;
+use crate::base::time::wall;
+use crate::encode::{Encoder, Format, Style};
 use crate::record::Schema;
 use crate::sys::fifo;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,12 +39,30 @@ impl Mode {
     }
 }
 
+/// How the files of an output are written, the same for all of them.
+#[derive(Debug)]
+pub struct Manner {
+    /// Their format.
+    pub format: Format,
+    /// How values are shown.
+    pub style: Style,
+    /// Whose they are.
+    pub access: Access,
+    /// Whether rows that an earlier run left in a file that it did not complete come again, out of
+    /// a spool that has all of them: then that file is not gone on with.
+    pub again: bool,
+}
+
+impl Manner {
+    fn encoder(&self, schema: &Arc<Schema>) -> Box<Encoder> {
+        Box::new(Encoder::new(self.format, schema.clone(), &self.style))
+    }
+}
+
 /// What a file is for.
 #[derive(Clone, Debug)]
 pub struct Whose {
-    /// Whose rows it holds, as [`BatchId::aggregate`](super::BatchId).
-    pub aggregate: u32,
-    /// What they contain.
+    /// What its rows contain, and whose they are: the name of the aggregation is in it.
     pub schema: Arc<Schema>,
     /// Values of the variables of its name.
     pub values: Vec<Vec<u8>>,
@@ -70,12 +89,15 @@ pub struct Part {
     pub used: u64,
     work: PathBuf,
     mode: Mode,
-    access: Access,
+    manner: Arc<Manner>,
     file: Option<File>,
     begun: bool,
     /// Length up to which the file holds what it should.
     len: u64,
-    encoder: Encoder,
+    /// None while the file is closed: only few of many files are open, and only those cost much.
+    encoder: Option<Box<Encoder>>,
+    /// What its blocks are marked with, where they are.
+    border: Option<[u8; 16]>,
     pending: Vec<u8>,
     /// What stands before the first row that is added: a heading, or the end of a torn line.
     lead: Vec<u8>,
@@ -91,7 +113,7 @@ pub struct Part {
 
 impl Part {
     /// Opens nothing yet.
-    pub fn new(path: PathBuf, whose: Whose, mode: Mode, encoder: Encoder, access: Access) -> Self {
+    pub fn new(path: PathBuf, whose: Whose, mode: Mode, manner: Arc<Manner>) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let mode = if fifo::is(&path) { Mode::Pipe } else { mode };
         let work = if mode.in_place() {
@@ -106,11 +128,12 @@ impl Part {
             used: 0,
             work,
             mode,
-            access,
+            manner,
             file: None,
             begun: false,
             len: 0,
-            encoder,
+            encoder: None,
+            border: None,
             pending: Vec::new(),
             lead: Vec::new(),
             committed: false,
@@ -126,22 +149,46 @@ impl Part {
     /// spool, their texts are in another store: then the encoder goes on with that.
     pub fn goes_on(&mut self, rows: &Rows) -> bool {
         let schema = &self.whose.schema;
-        if self.whose.aggregate != rows.id.aggregate || !schema.is_like(&rows.schema) {
+        if schema.name != rows.schema.name || !schema.is_like(&rows.schema) {
             return false;
         }
         if !schema.is_same(&rows.schema) {
             self.mark();
             let schema = rows.schema.clone();
-            self.encoder.adopt(schema.clone(), &mut self.pending);
+            if let Some(encoder) = &mut self.encoder {
+                encoder.adopt(schema.clone(), &mut self.pending);
+            }
             self.whose.schema = schema;
         }
         true
     }
 
+    /// What writes its rows, made anew where it was given back with the file.
+    fn encoder(&mut self) -> &mut Encoder {
+        let (manner, schema, border) = (&self.manner, &self.whose.schema, self.border);
+        self.encoder.get_or_insert_with(|| {
+            let mut encoder = manner.encoder(schema);
+            if let Some(border) = border {
+                encoder.border_with(border);
+            }
+            encoder
+        })
+    }
+
+    /// Gives back what costs memory and is made anew when rows come; rows of a table stay.
+    fn rest(&mut self) {
+        self.pending = Vec::new();
+        if self.manner.format != Format::Table
+            && let Some(encoder) = self.encoder.take()
+        {
+            self.border = encoder.border();
+        }
+    }
+
     /// Remembers what a failure leads back to, at the first rows of a batch.
     fn mark(&mut self) {
         if self.mark.is_none() {
-            let kept = self.encoder.copy();
+            let kept = self.encoder.as_ref().and_then(|encoder| encoder.copy());
             self.mark = Some(Mark {
                 len: self.len,
                 kept: kept.map(|encoder| (encoder, self.whose.schema.clone())),
@@ -151,7 +198,8 @@ impl Part {
 
     /// Whether a crash would take away what is in it.
     pub fn is_lost_by_a_crash(&self) -> bool {
-        self.committed && (!self.mode.in_place() || self.encoder.keeps())
+        let keeps = self.encoder.as_ref().is_some_and(|encoder| encoder.keeps());
+        self.committed && (!self.mode.in_place() || keeps)
     }
 
     /// Whether a file descriptor is in use.
@@ -164,6 +212,11 @@ impl Part {
         self.mark.is_some()
     }
 
+    /// Whether it holds rows that are stored.
+    pub fn is_committed(&self) -> bool {
+        self.committed
+    }
+
     /// Adds rows of a batch; none are enough to have a file.
     ///
     /// # Errors
@@ -174,7 +227,9 @@ impl Part {
         }
         self.mark();
         self.fresh += (words.len() / self.whose.schema.row_words().max(1)) as u64;
-        self.encoder.rows(words, flushed, &mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        self.encoder().rows(words, flushed, &mut pending);
+        self.pending = pending;
         if self.pending.len() >= PENDING {
             self.write()?;
         }
@@ -186,7 +241,9 @@ impl Part {
     /// # Errors
     /// What the system says.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.encoder.settle(&mut self.pending);
+        if let Some(encoder) = &mut self.encoder {
+            encoder.settle(&mut self.pending);
+        }
         self.write()
     }
 
@@ -213,6 +270,11 @@ impl Part {
     pub fn commit(&mut self) {
         self.committed |= self.mark.take().is_some();
         self.rows += std::mem::take(&mut self.fresh);
+        // With many files what each keeps for the next batch adds up.
+        self.pending = Vec::new();
+        if self.mode != Mode::Pipe {
+            self.lead = Vec::new();
+        }
     }
 
     /// Forgets the batch that is not committed.
@@ -228,10 +290,14 @@ impl Part {
         self.len = len;
         match kept {
             Some((encoder, schema)) => {
-                self.encoder = *encoder;
+                self.encoder = Some(encoder);
                 self.whose.schema = schema;
             }
-            None => self.encoder.forget(),
+            None => {
+                if let Some(encoder) = &mut self.encoder {
+                    encoder.forget();
+                }
+            }
         }
         // The next to open the file cuts it, if this does not succeed now.
         if let Some(file) = self.file.take() {
@@ -246,7 +312,16 @@ impl Part {
     pub fn close(&mut self) -> io::Result<()> {
         self.flush()?;
         self.file = None;
+        self.rest();
         Ok(())
+    }
+
+    /// Takes away what was begun and holds nothing that is stored.
+    pub fn abandon(&mut self) {
+        if self.begun && !self.committed && !self.mode.in_place() {
+            // What stays is gone on with, or set aside, by whoever writes there next.
+            let _ = fs::remove_file(&self.work);
+        }
     }
 
     /// Writes what belongs at the end and gives the file its name. May be called again after an
@@ -263,9 +338,12 @@ impl Part {
         }
         if !self.ended {
             self.ended = true;
-            self.encoder.finish(&mut self.pending);
-            let seconds = self.since.elapsed().as_secs();
-            self.encoder.end(self.rows, seconds, &mut self.pending);
+            let (rows, seconds) = (self.rows, self.since.elapsed().as_secs());
+            let mut pending = std::mem::take(&mut self.pending);
+            let encoder = self.encoder();
+            encoder.finish(&mut pending);
+            encoder.end(rows, seconds, &mut pending);
+            self.pending = pending;
         }
         self.write()?;
         if sync {
@@ -308,49 +386,92 @@ impl Part {
         if self.begun && self.reopen()? {
             return Ok(());
         }
-        if let Some(folder) = parent(&self.path) {
-            self.access.folder(folder)?;
-        }
-        let held = fs::metadata(&self.path).is_ok_and(|m| m.is_file() && m.len() > 0);
-        if self.mode == Mode::Continue && held {
-            fs::copy(&self.path, &self.work)?;
-        }
-        let keep = self.mode == Mode::Append || (self.mode == Mode::Continue && held);
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(!keep);
-        options.mode(self.access.mode.unwrap_or(0o666));
-        let mut file = options.open(&self.work)?;
-        if regular(&file) {
-            self.access.apply(&file, &self.work);
-        }
         self.lead.clear();
-        self.len = if keep && regular(&file) {
-            file.seek(SeekFrom::End(0))?
-        } else {
-            0
-        };
-        let new = self.len == 0;
-        if !new {
-            let mut held = File::open(&self.work)?;
-            let whole = self.encoder.join(&mut held, self.len, &mut self.lead)?;
-            if whole < self.len {
-                log::warn!("{} was not whole at its end", self.path.display());
-                file.set_len(whole)?;
-                self.len = file.seek(SeekFrom::End(0))?;
-            }
-        }
-        self.encoder.begin(new, &mut self.lead);
-        self.pending.splice(0..0, self.lead.iter().copied());
+        let (file, keep, left) = self.create()?;
         self.file = Some(file);
+        let stood = self.stand(keep);
+        if left && stood.is_err() {
+            // Say, it has other columns. The next attempt begins anew.
+            set_aside(&self.work)?;
+        }
+        let len = stood?;
+        self.len = len;
+        self.begin(len == 0);
         self.begun = true;
         Ok(())
+    }
+
+    /// Opens the file for the first time; whether what it holds stays, and whether that is what an
+    /// earlier run left.
+    fn create(&mut self) -> io::Result<(File, bool, bool)> {
+        // It could not take the name when it is complete.
+        if fs::metadata(&self.path).is_ok_and(|m| m.is_dir()) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let access = self.manner.access;
+        if let Some(folder) = parent(&self.path) {
+            access.folder(folder)?;
+        }
+        let (mut keep, mut left) = (self.mode == Mode::Append, false);
+        if self.mode == Mode::Continue {
+            let held = fs::metadata(&self.path).is_ok_and(|m| m.is_file() && m.len() > 0);
+            left = !self.manner.again && goes_on(&self.path, &self.work, held)?;
+            if left {
+                log::info!("{} goes on: it was not complete", self.path.display());
+            } else if held {
+                fs::copy(&self.path, &self.work)?;
+            }
+            keep = held || left;
+        }
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(!keep);
+        options.mode(access.mode.unwrap_or(0o666));
+        let file = options.open(&self.work)?;
+        if regular(&file) {
+            access.apply(&file, &self.work);
+        }
+        Ok((file, keep, left))
+    }
+
+    /// Goes to the end of what the file holds, if that stays; gives its length.
+    fn stand(&mut self, keep: bool) -> io::Result<u64> {
+        let Some(mut file) = self.file.take() else {
+            return Ok(0);
+        };
+        let mut len = match keep && regular(&file) {
+            true => file.seek(SeekFrom::End(0))?,
+            false => 0,
+        };
+        if len > 0 {
+            let mut held = File::open(&self.work)?;
+            let mut lead = std::mem::take(&mut self.lead);
+            let whole = self.encoder().join(&mut held, len, &mut lead)?;
+            self.lead = lead;
+            if whole < len {
+                log::warn!("{} was not whole at its end", self.path.display());
+                file.set_len(whole)?;
+                len = file.seek(SeekFrom::End(0))?;
+            }
+        }
+        self.file = Some(file);
+        Ok(len)
+    }
+
+    /// What stands before the first row.
+    fn begin(&mut self, new: bool) {
+        let mut lead = std::mem::take(&mut self.lead);
+        self.encoder().begin(new, &mut lead);
+        self.lead = lead;
+        self.pending.splice(0..0, self.lead.iter().copied());
     }
 
     /// Opens a named pipe. Whoever reads it gets a heading, also when another read it before.
     fn open_pipe(&mut self) -> io::Result<()> {
         self.file = Some(fifo::open(&self.work)?);
         if !self.begun {
-            self.encoder.begin(true, &mut self.lead);
+            let mut lead = std::mem::take(&mut self.lead);
+            self.encoder().begin(true, &mut lead);
+            self.lead = lead;
         }
         if !self.pending.starts_with(&self.lead) {
             self.pending.splice(0..0, self.lead.iter().copied());
@@ -375,6 +496,66 @@ impl Part {
         }
         self.file = Some(file);
         Ok(true)
+    }
+}
+
+/// Whether an earlier run left rows in `work` that are to be gone on with. It may have begun with
+/// a copy of the file that it was to take the place of, if `held`; a part of that copy is worth
+/// nothing, and what is neither is put beside: nobody can tell what it is.
+fn goes_on(path: &Path, work: &Path, held: bool) -> io::Result<bool> {
+    let Ok(left) = fs::symlink_metadata(work) else {
+        return Ok(false);
+    };
+    if !left.is_file() || left.len() == 0 {
+        return Ok(false);
+    }
+    if !held {
+        return Ok(true);
+    }
+    let len = fs::metadata(path)?.len();
+    if begins_alike(path, work)? {
+        return Ok(left.len() >= len);
+    }
+    set_aside(work)?;
+    Ok(false)
+}
+
+/// Keeps what an earlier run left and nobody can go on with.
+fn set_aside(work: &Path) -> io::Result<()> {
+    let mut name = work.as_os_str().to_owned();
+    name.push(format!(".{}", wall().0));
+    fs::rename(work, &name)?;
+    let aside = Path::new(&name).display();
+    log::warn!("{aside} holds rows that an earlier run did not complete");
+    Ok(())
+}
+
+/// Whether the shorter of two files is the beginning of the longer one.
+fn begins_alike(a: &Path, b: &Path) -> io::Result<bool> {
+    let (mut a, mut b) = (File::open(a)?, File::open(b)?);
+    let mut blocks = (vec![0; PENDING], vec![0; PENDING]);
+    loop {
+        let (some, others) = (fill(&mut a, &mut blocks.0)?, fill(&mut b, &mut blocks.1)?);
+        let both = some.len().min(others.len());
+        if some.get(..both) != others.get(..both) {
+            return Ok(false);
+        }
+        if both < PENDING {
+            return Ok(true);
+        }
+    }
+}
+
+/// As many bytes as there are room and file.
+fn fill<'a>(file: &mut File, into: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    let mut read = 0;
+    loop {
+        match file.read(into.get_mut(read..).unwrap_or_default()) {
+            Ok(0) => return Ok(into.get(..read).unwrap_or_default()),
+            Ok(n) => read += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 

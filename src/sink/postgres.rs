@@ -160,7 +160,7 @@ impl Opener for Settings {
     }
 
     fn memory(&self) -> usize {
-        MEMORY
+        MEMORY + self.target.memory()
     }
 
     fn columns(&self) -> Option<&'static str> {

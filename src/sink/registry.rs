@@ -14,6 +14,9 @@ pub struct Context {
     /// What nobody can guess, drawn at each start; zero where the same input must give the same
     /// bytes.
     pub seed: u64,
+    /// Whether rows that an earlier run left in a file that was not complete come again, out of
+    /// a spool that has all of them.
+    pub again: bool,
 }
 
 /// A sink whose settings have been read, to be opened by its own thread.

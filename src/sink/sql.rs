@@ -13,7 +13,7 @@ use crate::base::time::wall;
 use crate::encode::Style;
 use crate::encode::sql::{Dialect, Table};
 use crate::record::Schema;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The table of batches that are stored.
@@ -29,6 +29,17 @@ pub struct Target {
     pub table: Pattern,
     /// Most tables of one bin.
     pub most: usize,
+}
+
+/// Memory of one table of many: its name, and what the database's library knows of it.
+const TABLE: usize = 4 << 10;
+
+impl Target {
+    /// Bytes that it takes where rows go to tables by their values.
+    pub fn memory(&self) -> usize {
+        let by_value = self.table.variables().any(|v| v != name::AGGREGATE);
+        if by_value { self.most * TABLE } else { 0 }
+    }
 }
 
 /// Takes the settings that say where rows go:
@@ -75,7 +86,7 @@ pub struct Tables {
     /// Statements for the rows of each aggregation.
     known: Vec<(u32, Arc<Schema>, Table)>,
     /// Tables of the present bin.
-    taken: (u64, Vec<String>),
+    taken: (u64, BTreeSet<String>),
 }
 
 /// Rows by the name of their table.
@@ -89,7 +100,7 @@ impl Tables {
             style,
             dialect,
             known: Vec::new(),
-            taken: (0, Vec::new()),
+            taken: (0, BTreeSet::new()),
         }
     }
 
@@ -99,7 +110,7 @@ impl Tables {
     /// Why no table can hold them.
     pub fn sort<'a>(&mut self, rows: &'a Rows) -> Result<(&mut Table, Sorted<'a>), String> {
         if self.taken.0 != rows.bin.0 {
-            self.taken = (rows.bin.0, Vec::new());
+            self.taken = (rows.bin.0, BTreeSet::new());
         }
         let mut groups: Sorted<'a> = BTreeMap::new();
         for (name, rows_of_it) in self.names.of(rows, &mut self.taken.1) {

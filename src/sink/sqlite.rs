@@ -69,7 +69,9 @@ impl Opener for Settings {
     }
 
     fn memory(&self) -> usize {
-        usize::try_from(self.cache).map_or(usize::MAX / 4, |cache| cache + BESIDE)
+        usize::try_from(self.cache).map_or(usize::MAX / 4, |cache| {
+            cache.saturating_add(BESIDE + self.target.memory())
+        })
     }
 
     fn columns(&self) -> Option<&'static str> {

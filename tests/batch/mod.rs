@@ -23,6 +23,7 @@ pub fn open(kind: &str, name: &str, settings: &[(&str, Raw)]) -> Box<dyn Sink> {
         name: name.into(),
         zone: Zone::UTC,
         seed: 0,
+        again: false,
     };
     opener.open(&context).expect("open")
 }

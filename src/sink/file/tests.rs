@@ -62,6 +62,7 @@ fn sink(folder: &Path, path: &str, more: &[(&str, Raw)]) -> Box<dyn Sink> {
         name: "x".into(),
         zone: Zone::UTC,
         seed: 0,
+        again: false,
     };
     opener.unwrap().open(&context).unwrap()
 }
@@ -356,6 +357,21 @@ fn files_have_the_mode_that_is_asked_for() {
 }
 
 #[test]
+fn what_the_system_refuses_is_said_with_the_file() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("held"), "no folder").unwrap();
+    let path = dir.path().join("held/t-300");
+    let mut sink = sink(dir.path(), "held/t-%s", &[]);
+    match sink.write(&rows(0, 300, &[(1, 80)], true)) {
+        Err(SinkError::Retry { why, .. }) => {
+            let name = format!("{}: ", path.display());
+            assert!(why.starts_with(&name) && why.contains("move that"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_named_pipe_gets_each_flush_when_somebody_reads() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("pipe.csv");
@@ -364,7 +380,9 @@ fn a_named_pipe_gets_each_flush_when_somebody_reads() {
     let mut sink = sink(dir.path(), "pipe.csv", &[("append", Raw::Bool(false))]);
     let batch = rows(0, 300, &[(1, 80)], true);
     match sink.write(&batch) {
-        Err(SinkError::Retry { why, .. }) => assert!(why.contains("nobody reads"), "{why}"),
+        Err(SinkError::Retry { why, .. }) => {
+            assert_eq!(why, format!("{}: nobody reads it", path.display()));
+        }
         other => panic!("{other:?}"),
     }
     for n in 0..2 {
@@ -501,4 +519,151 @@ fn texts_of_several_stores_are_one_file() {
             assert_eq!(got, want, "{format}");
         }
     }
+}
+
+#[test]
+fn what_is_stored_is_a_whole_file_at_the_end_and_goes_on_in_the_next_sink() {
+    let row = |host: u8| format!("192.0.2.{host},80,80,8000\n");
+    for existing in ["continue", "replace", "overwrite"] {
+        let dir = TempDir::new().unwrap();
+        let more = [("existing", text(existing))];
+        let mut first = sink(dir.path(), "t-%s", &more);
+        first.write(&rows(0, 300, &[(1, 80)], false)).unwrap();
+        first.sync().unwrap();
+        let want = files([("t-300", format!("{HEAD}{}", row(1)))]);
+        assert_eq!(tree(dir.path()), want, "{existing}");
+        assert!(!first.holds());
+        drop(first);
+        // As after a reload: the flush goes on with another sink.
+        let mut second = sink(dir.path(), "t-%s", &more);
+        second.write(&rows(1, 300, &[(2, 80)], true)).unwrap();
+        let want = files([("t-300", format!("{HEAD}{}{}", row(1), row(2)))]);
+        assert_eq!(tree(dir.path()), want, "{existing}");
+    }
+}
+
+#[test]
+fn what_a_crash_left_is_gone_on_with() {
+    let row = |host: u8| format!("192.0.2.{host},80,80,8000\n");
+    let (one, two) = (row(1), row(2));
+    for (held, left, want) in [
+        ("", format!("{HEAD}{one}"), format!("{HEAD}{one}{two}")),
+        // It began as a copy of what was there,
+        ("old\n", format!("old\n{one}"), format!("old\n{one}{two}")),
+        // but did not come far.
+        ("old\n", "ol".into(), format!("old\n{two}")),
+    ] {
+        let dir = TempDir::new().unwrap();
+        if !held.is_empty() {
+            fs::write(dir.path().join("t-300"), held).unwrap();
+        }
+        fs::write(dir.path().join(".t-300.part"), left).unwrap();
+        let mut sink = sink(dir.path(), "t-%s", &[]);
+        sink.write(&rows(0, 300, &[(2, 80)], true)).unwrap();
+        assert_eq!(tree(dir.path()), files([("t-300", want)]));
+    }
+    // What is something else is kept aside.
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("t-300"), "new\n").unwrap();
+    fs::write(dir.path().join(".t-300.part"), "old\n").unwrap();
+    let mut sink = sink(dir.path(), "t-%s", &[]);
+    sink.write(&rows(0, 300, &[(2, 80)], true)).unwrap();
+    let texts: Vec<String> = tree(dir.path()).into_values().collect();
+    assert_eq!(texts, ["old\n".to_string(), format!("new\n{two}")]);
+    // As is what rows like these can not follow.
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join(".t-300.part"), "no container").unwrap();
+    let mut sink = self::sink(dir.path(), "t-%s", &[("format", text("avro"))]);
+    let batch = rows(0, 300, &[(2, 80)], true);
+    assert!(matches!(sink.write(&batch), Err(SinkError::Retry { .. })));
+    sink.write(&batch).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_value_whose_file_can_not_be_costs_its_own_rows_alone() {
+    for (append, existing) in [
+        (true, None),
+        (false, Some("continue")),
+        (false, Some("replace")),
+    ] {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir(dir.path().join("192.0.2.2")).unwrap();
+        let mut more = vec![("append", Raw::Bool(append))];
+        more.extend(existing.map(|existing| ("existing", text(existing))));
+        let mut sink = sink(dir.path(), "$src_host", &more);
+        let hosts = [(1, 80), (2, 443), (3, 80)];
+        sink.write(&rows(0, 300, &hosts, true)).unwrap();
+        let (sum, why) = sink.refused().unwrap();
+        assert_eq!((sum.records, sum.packets, sum.bytes), (1, 443, 44_300));
+        let name = dir.path().join("192.0.2.2");
+        assert!(why.starts_with(&format!("{}: ", name.display())), "{why}");
+        assert!(sink.refused().is_none());
+        let names: Vec<String> = tree(dir.path()).into_keys().collect();
+        assert_eq!(names, ["192.0.2.1", "192.0.2.3"]);
+        sink.write(&rows(1, 300, &[(1, 80)], true)).unwrap();
+        assert!(sink.refused().is_none());
+    }
+    // Where the name has no values it is a matter of the configuration, and rows wait.
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("all")).unwrap();
+    let mut sink = sink(dir.path(), "all", &[]);
+    match sink.write(&rows(0, 300, &[(1, 80)], true)) {
+        Err(SinkError::Retry { why, .. }) => assert!(why.contains("a folder has this name")),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Rows of another aggregation with the same place in the configuration, or the other way round.
+fn named(name: &str, aggregate: u32, sequence: u64, bin: u64, last: bool) -> Rows {
+    let symbols = Arc::new(Interner::new(0));
+    let fields = [Field::SrcHost, Field::DstPort];
+    let schema = Schema::new(name, &fields, schema::Options::default(), symbols);
+    let mut rows = of(Arc::new(schema), sequence, bin, &[(1, 80)], last);
+    rows.id.aggregate = aggregate;
+    rows
+}
+
+#[test]
+fn a_file_belongs_to_an_aggregation_wherever_that_stands() {
+    let dir = TempDir::new().unwrap();
+    let mut sink = sink(dir.path(), "$aggregate-%s", &[]);
+    sink.write(&named("a", 0, 0, 300, false)).unwrap();
+    sink.write(&named("b", 1, 0, 300, false)).unwrap();
+    // A reload takes another one in before them.
+    sink.write(&named("a", 1, 1, 300, true)).unwrap();
+    let names: Vec<String> = tree(dir.path()).into_keys().collect();
+    assert_eq!(names, [".b-300.part", "a-300"]);
+}
+
+#[test]
+fn files_whose_flush_never_ends_are_bounded() {
+    let dir = TempDir::new().unwrap();
+    let mut sink = sink(dir.path(), "t-%s", &[("files", Raw::Number(1))]);
+    for n in 0..100 {
+        sink.write(&rows(n, 300 * n, &[(1, 80)], false)).unwrap();
+    }
+    let parts =
+        |tree: &BTreeMap<String, String>| tree.keys().filter(|n| n.starts_with('.')).count();
+    let now = tree(dir.path());
+    assert_eq!((now.len(), parts(&now)), (100, FEW + 1));
+    sink.write(&rows(100, 0, &[(2, 80)], true)).unwrap();
+    let text = &tree(dir.path())["t-0"];
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[test]
+fn many_files_cost_no_more_memory_than_planned() {
+    let mut options = Options::new("output.x", Place::default());
+    options.set("path", text("/x/$src_host"));
+    let by_value = parse(&mut options).unwrap().memory();
+    assert_eq!(by_value, 1024 * PART + 32 * OPEN);
+    options.set("files", Raw::Number(65_536));
+    assert_eq!(
+        parse(&mut options).unwrap().memory(),
+        65_536 * PART + 32 * OPEN
+    );
+    let mut options = Options::new("output.x", Place::default());
+    options.set("path", text("/x/%H"));
+    assert_eq!(parse(&mut options).unwrap().memory(), FEW * (PART + OPEN));
 }

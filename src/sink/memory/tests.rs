@@ -56,6 +56,7 @@ fn open(name: &str, settings: &[(&str, Raw)]) -> (Box<dyn Sink>, Arc<dyn Live>) 
         name: name.into(),
         zone: crate::base::zone::Zone::UTC,
         seed: 0,
+        again: false,
     };
     (opener.open(&context).unwrap(), live::find(name).unwrap())
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::spool::{Log, Settings};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 /// Takes rows as long as the switch is on; what it has taken is in the list.
@@ -199,7 +200,7 @@ fn a_sink_that_hangs_at_the_stop_loses_nothing_to_the_spool() {
     let give_up = Some(Instant::now());
     outlet.hurry(give_up);
     outlet.close();
-    join(&outlet, thread, give_up);
+    join(&outlet, thread);
     assert_eq!(balanced(&outlet).spooled.records, 10);
     // Should it come back after all, nothing is counted twice.
     drop(release);
