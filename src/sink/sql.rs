@@ -63,6 +63,13 @@ fn free(name: &str, dialect: Dialect) -> Option<String> {
             }
             small.starts_with("pg_") || small == BATCHES
         }
+        Dialect::Mysql => {
+            let fitting = dialect.table(name);
+            if fitting != name {
+                return Some(free(&fitting, dialect).unwrap_or(fitting));
+            }
+            small == BATCHES
+        }
     };
     taken.then(|| format!("_{name}"))
 }
@@ -130,6 +137,9 @@ pub trait Store {
     /// What goes wrong.
     type Error;
 
+    /// Whose SQL it takes.
+    const DIALECT: Dialect;
+
     /// Two numbers, where a row is found.
     ///
     /// # Errors
@@ -150,23 +160,26 @@ pub trait Store {
 
 /// The statement that makes the account.
 pub fn account(dialect: Dialect) -> String {
-    let (number, end) = match dialect {
-        Dialect::Sqlite => ("INTEGER", " WITHOUT ROWID"),
-        Dialect::Postgres => ("BIGINT", ""),
+    let (number, text, end) = match dialect {
+        Dialect::Sqlite => ("INTEGER", "TEXT", " WITHOUT ROWID"),
+        Dialect::Postgres => ("BIGINT", "TEXT", ""),
+        Dialect::Mysql => ("BIGINT", "VARCHAR(255)", Dialect::MYSQL_TABLE),
     };
+    let stored = dialect.quoted("stored");
     format!(
         "CREATE TABLE IF NOT EXISTS {BATCHES} (
-           output TEXT NOT NULL, run {number} NOT NULL, aggregate {number} NOT NULL,
-           first {number} NOT NULL, last {number} NOT NULL, stored {number} NOT NULL,
+           output {text} NOT NULL, run {number} NOT NULL, aggregate {number} NOT NULL,
+           first {number} NOT NULL, last {number} NOT NULL, {stored} {number} NOT NULL,
            PRIMARY KEY (output, run, aggregate, first)
          ){end}"
     )
 }
 
 /// The statement that forgets batches that can not come again.
-pub fn forget() -> String {
+pub fn forget(dialect: Dialect) -> String {
     let old = wall().seconds() as i64 - REMEMBER;
-    format!("DELETE FROM {BATCHES} WHERE stored < {old}")
+    let stored = dialect.quoted("stored");
+    format!("DELETE FROM {BATCHES} WHERE {stored} < {old}")
 }
 
 /// The stretch of sequence numbers that begins at `at` or before, if there is one.
@@ -178,9 +191,11 @@ fn stretch<S: Store>(
 ) -> Result<Option<(i64, i64)>, S::Error> {
     let sql = format!(
         "SELECT first, last FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 \
-         AND first <= ?4 ORDER BY first DESC LIMIT 1"
+         AND first <= ?4 ORDER BY first DESC LIMIT 1{}",
+        S::DIALECT.locking()
     );
     let (run, aggregate) = (rows.id.run as i64, i64::from(rows.id.aggregate));
+    let sql = S::DIALECT.statement(&sql);
     to.pair(&sql, output, &[run, aggregate, at])
 }
 
@@ -218,13 +233,18 @@ pub fn remember<S: Store>(to: &mut S, output: &str, rows: &Rows) -> Result<(), S
         let sql = format!(
             "DELETE FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 AND first = ?4"
         );
+        let sql = S::DIALECT.statement(&sql);
         to.run(&sql, output, &[run, aggregate, behind])?;
     }
+    let stored = S::DIALECT.quoted("stored");
+    let sets = ["last", &stored].map(|name| format!("{name} = {}", S::DIALECT.new(name)));
+    let meets = S::DIALECT.meets("output, run, aggregate, first");
     let sql = format!(
-        "INSERT INTO {BATCHES} (output, run, aggregate, first, last, stored) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (output, run, aggregate, first) \
-         DO UPDATE SET last = excluded.last, stored = excluded.stored"
+        "INSERT INTO {BATCHES} (output, run, aggregate, first, last, {stored}) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) {meets} {}",
+        sets.join(", ")
     );
+    let sql = S::DIALECT.statement(&sql);
     let now = wall().seconds() as i64;
     to.run(&sql, output, &[run, aggregate, first, last, now])
 }

@@ -42,7 +42,6 @@ fn statements_of_a_binned_table() {
     ] {
         assert!(upsert.contains(set), "{upsert}");
     }
-    assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
 }
 
 #[test]
@@ -132,6 +131,7 @@ fn values_of_a_row_follow_the_columns() {
     let mut bind = |n: usize, cell: Cell<'_>| {
         let text = match cell {
             Cell::Integer(i) => i.to_string(),
+            Cell::Natural(n) => n.to_string(),
             Cell::Text(t) => format!("'{t}'"),
             Cell::Real(r) => format!("{r:?}"),
         };
@@ -164,6 +164,7 @@ fn primitives_of_the_configuration_are_columns() {
     let mut bind = |_, cell: Cell<'_>| {
         got.push(match cell {
             Cell::Integer(n) => n.to_string(),
+            Cell::Natural(n) => n.to_string(),
             Cell::Text(text) => text.into(),
             Cell::Real(real) => real.to_string(),
         });

@@ -7,7 +7,7 @@ fn settings(given: &[(&str, Raw)]) -> (bool, String) {
     let mut options = Options::new("output.x", Place::default());
     options.set("database", Raw::Text("flows".into()));
     given.iter().for_each(|(k, v)| options.set(k, v.clone()));
-    let fine = parse(&mut options).is_some();
+    let fine = super::settings(&mut options, Dialect::Postgres, 5432).is_some();
     let problems = options.finish().into_iter().map(|p| p.message);
     (fine, problems.collect::<Vec<_>>().join("; "))
 }
@@ -59,6 +59,7 @@ fn with_table(given: &str, space: Option<&str>) -> Settings {
     let mut options = Options::new("output.x", Place::default());
     let target = sql::target(&mut options, given, Dialect::Postgres).unwrap();
     Settings {
+        dialect: Dialect::Postgres,
         hosts: Vec::new(),
         database: "flows".into(),
         user: "weir".into(),
