@@ -7,7 +7,7 @@
 use super::dialect::Type;
 use super::order::{JSON_ORDER, Out, arrange};
 use super::pen::Pen;
-use super::value::{Entry, Show, Style, Times};
+use super::value::{Entry, Show, Style};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Column, Kind, Merge, Schema, Value};
@@ -48,9 +48,6 @@ pub struct Table {
     dialect: Dialect,
     schema: Arc<Schema>,
     columns: Vec<SqlColumn>,
-    times: Times,
-    numbers: bool,
-    dscp: bool,
     /// A time that nobody stated, as the text that it is here.
     zero: String,
     /// Most characters of a text of the key, where the database wants to know.
@@ -93,27 +90,31 @@ impl Table {
             };
             columns.insert(0, total);
         }
-        for (n, column) in columns.iter().enumerate() {
-            if columns.iter().take(n).any(|c| c.name == column.name) {
-                return Err(format!(
-                    "two fields of `{}` have the SQL column `{}`",
-                    schema.name, column.name
-                ));
-            }
-        }
+        twins(&schema, &columns)?;
         let room = room(&columns);
         Ok(Self {
             dialect,
             schema,
             columns,
             room,
-            times: style.times,
-            numbers: style.proto_numbers,
-            dscp: style.dscp,
             zero: zero(style, dialect),
             show: Show::new(style),
             text: Vec::new(),
         })
+    }
+
+    /// The same with other names for some columns.
+    ///
+    /// # Errors
+    /// A sentence when two columns would have one name.
+    pub fn renamed(mut self, names: &[(String, String)]) -> Result<Self, String> {
+        for column in &mut self.columns {
+            if let Some((_, new)) = names.iter().find(|(name, _)| *name == column.name) {
+                column.name.clone_from(new);
+            }
+        }
+        twins(&self.schema, &self.columns)?;
+        Ok(self)
     }
 
     /// Names of the columns, in the order in which values are bound.
@@ -375,20 +376,18 @@ impl Table {
         }
         Ok(())
     }
+}
 
-    /// Whether this table suits another schema's rows as well, so that it need not be made anew.
-    pub fn suits(&self, schema: &Schema, style: &Style) -> bool {
-        let name = |of: &Schema, column: &Column| of.sql_name(column.what).to_string();
-        let same = |(a, b): (&Column, &Column)| {
-            (a.what, a.form) == (b.what, b.form) && name(schema, a) == name(&self.schema, b)
-        };
-        style.times == self.times
-            && style.proto_numbers == self.numbers
-            && style.dscp == self.dscp
-            && schema.binned == self.schema.binned
-            && schema.columns.len() == self.schema.columns.len()
-            && schema.columns.iter().zip(&self.schema.columns).all(same)
+fn twins(schema: &Schema, columns: &[SqlColumn]) -> Result<(), String> {
+    for (n, column) in columns.iter().enumerate() {
+        if columns.iter().take(n).any(|c| c.name == column.name) {
+            return Err(format!(
+                "two fields of `{}` have the SQL column `{}`",
+                schema.name, column.name
+            ));
+        }
     }
+    Ok(())
 }
 
 fn whole(value: Option<(Entry, Value)>, row: &[u64], flushed: Nanos) -> u64 {

@@ -9,15 +9,27 @@ use super::group::Names;
 use super::{Rows, name};
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
+use crate::base::text::nearest;
 use crate::base::time::wall;
 use crate::encode::Style;
 use crate::encode::sql::{Dialect, Table};
-use crate::record::Schema;
+use crate::record::{FIELDS, Schema};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The table of batches that are stored.
 pub const BATCHES: &str = "weir_batch";
+
+/// Columns that are no fields of their own.
+const BESIDE: [&str; 7] = [
+    "packets",
+    "bytes",
+    "flows",
+    "stamp_updated",
+    "total",
+    "lon_ip_src",
+    "lon_ip_dst",
+];
 
 /// How long the batch of a run that is over is remembered, in seconds: 30 days.
 const REMEMBER: i64 = 30 * 86_400;
@@ -29,6 +41,8 @@ pub struct Target {
     pub table: Pattern,
     /// Most tables of one bin.
     pub most: usize,
+    /// Columns that have other names there.
+    columns: Vec<(String, String)>,
 }
 
 /// Takes the settings that say where rows go:
@@ -37,6 +51,7 @@ pub struct Target {
 ///   `$peer_src_ip`-like values of primitives of the rows, or `$aggregate`, which is the default.
 /// - `tables`: most tables of one bin; rows with further values go to one where every value is
 ///   `other`; default 256.
+/// - `columns`: columns that are called otherwise: `["port_src=src_port"]`.
 pub fn target(options: &mut Options, text: &str, dialect: Dialect) -> Option<Target> {
     if free(text, dialect).is_some() {
         let message = format!("`table` is {text:?}; that name is taken");
@@ -44,10 +59,40 @@ pub fn target(options: &mut Options, text: &str, dialect: Dialect) -> Option<Tar
     }
     let table = name::pattern(options, "table", text);
     let most = options.number("tables", 1, 65_536).unwrap_or(256) as usize;
+    let columns = columns(options);
     Some(Target {
         table: table?,
         most,
+        columns,
     })
+}
+
+/// Columns of rows, each with the name that it has in tables.
+fn columns(options: &mut Options) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (pair, place) in options.list("columns").unwrap_or_default() {
+        let parts = pair.split_once('=').map(|(a, b)| (a.trim(), b.trim()));
+        let Some((name, new)) = parts.filter(|(_, new)| !new.is_empty()) else {
+            let message =
+                format!("`columns` holds {pair:?}; it takes \"port_src=src_port\" and the like");
+            options.problem(place, message);
+            continue;
+        };
+        let fields = FIELDS.iter().map(|field| field.sql);
+        let known = fields.filter(|name| !name.is_empty()).chain(BESIDE);
+        let known: Vec<_> = known.collect();
+        if known.contains(&name.strip_suffix("_residual").unwrap_or(name)) {
+            all.push((name.into(), new.into()));
+            continue;
+        }
+        let near = nearest(name, known);
+        let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        options.problem(
+            place,
+            format!("`columns` holds {pair:?}: no rows have a column {name:?}{near}"),
+        );
+    }
+    all
 }
 
 /// What a table is called that can not have this name, because it is the database's or ours: a
@@ -77,6 +122,7 @@ fn free(name: &str, dialect: Dialect) -> Option<String> {
 /// Tables that rows go to, and their statements.
 pub struct Tables {
     names: Names,
+    columns: Vec<(String, String)>,
     style: Style,
     dialect: Dialect,
     /// Statements for the rows of each aggregation.
@@ -93,6 +139,7 @@ impl Tables {
     pub fn new(target: Target, style: Style, dialect: Dialect) -> Self {
         Self {
             names: Names::new(target.table, &style, target.most),
+            columns: target.columns,
             style,
             dialect,
             known: Vec::new(),
@@ -121,6 +168,7 @@ impl Tables {
             Some(at) => at,
             None => {
                 let table = Table::new(rows.schema.clone(), &self.style, self.dialect)?;
+                let table = table.renamed(&self.columns)?;
                 self.known.retain(|(known, ..)| *known != aggregate);
                 self.known.push((aggregate, rows.schema.clone(), table));
                 self.known.len() - 1

@@ -38,7 +38,7 @@ pub fn compile(compiler: &mut Compiler<'_>, at: usize) {
     match plugin.kind {
         "memory" => live(options, &plugin.values),
         "sqlite3" => database::lite(compiler, options, &plugin, &by),
-        "pgsql" => database::server(compiler, options, &plugin, &by),
+        "pgsql" | "mysql" => database::server(compiler, options, &plugin, &by),
         _ => print(compiler, options, &plugin, &by),
     }
     compiler.file.outputs.push(output);

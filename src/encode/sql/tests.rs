@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::addr::Ip;
 use crate::base::intern::Interner;
+use crate::encode::Times;
 use crate::record::{Field, FlowRecord, schema};
 
 fn table(fields: &[Field], binned: bool, style: &Style) -> Table {
