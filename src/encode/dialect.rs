@@ -235,7 +235,7 @@ impl Dialect {
     }
 
     /// The value of a column, quoted already, of a row that meets one.
-    pub fn new(self, name: &str) -> String {
+    pub fn fresh(self, name: &str) -> String {
         match self {
             Self::Mysql => format!("VALUES({name})"),
             _ => format!("excluded.{name}"),

@@ -253,7 +253,7 @@ impl Table {
     /// How a column's old and new values become one.
     fn meet(&self, column: &SqlColumn) -> String {
         let name = self.quoted(&column.name);
-        let (old, new) = (self.old(&name), self.dialect.new(&name));
+        let (old, new) = (self.old(&name), self.dialect.fresh(&name));
         let most = match self.dialect {
             Dialect::Mysql => u64::MAX,
             _ => i64::MAX as u64,
@@ -275,7 +275,7 @@ impl Table {
         let source = match column.from {
             From::Row(entry) => entry.column,
             From::Residual(source) => source,
-            _ => return format!("{name} = {}", self.dialect.new(name)),
+            _ => return format!("{name} = {}", self.dialect.fresh(name)),
         };
         // A time and its microseconds are compared, and move, together.
         let parts: Vec<_> = (self.columns.iter())
@@ -287,7 +287,7 @@ impl Table {
             .map(|c| self.quoted(&c.name))
             .collect();
         let before = join(parts.iter().map(|p| self.old(p)));
-        let after = join(parts.iter().map(|p| self.dialect.new(p)));
+        let after = join(parts.iter().map(|p| self.dialect.fresh(p)));
         let head = parts.first().map_or(name, String::as_str);
         let zero = if column_is_text(&self.columns, &source) {
             format!("'{}'", self.zero)
@@ -300,8 +300,8 @@ impl Table {
             Dialect::Mysql => (">", "<="),
             _ => ("<>", "="),
         };
-        let (first, second) = (self.old(head), self.dialect.new(head));
-        let (old, new) = (self.old(name), self.dialect.new(name));
+        let (first, second) = (self.old(head), self.dialect.fresh(head));
+        let (old, new) = (self.old(name), self.dialect.fresh(name));
         format!(
             "{name} = CASE WHEN {second} {stated} {zero} AND ({first} {unstated} {zero} OR \
              ({after}) {sign} ({before})) THEN {new} ELSE {old} END"

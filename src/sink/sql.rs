@@ -285,7 +285,7 @@ pub fn remember<S: Store>(to: &mut S, output: &str, rows: &Rows) -> Result<(), S
         to.run(&sql, output, &[run, aggregate, behind])?;
     }
     let stored = S::DIALECT.quoted("stored");
-    let sets = ["last", &stored].map(|name| format!("{name} = {}", S::DIALECT.new(name)));
+    let sets = ["last", &stored].map(|name| format!("{name} = {}", S::DIALECT.fresh(name)));
     let meets = S::DIALECT.meets("output, run, aggregate, first");
     let sql = format!(
         "INSERT INTO {BATCHES} (output, run, aggregate, first, last, {stored}) \

@@ -1,5 +1,7 @@
 //! What tests with real servers share: a user that is not root, free ports, a way that is cut.
 
+#![allow(dead_code)] // Every test file uses a part of it.
+
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -1,8 +1,10 @@
 //! A real MariaDB server in a folder of its own, on its socket and a port of loopback.
 
+#![allow(dead_code)] // Every test file uses a part of it.
+
 use crate::host;
 use mysql::prelude::Queryable;
-use mysql::{Conn, OptsBuilder};
+use mysql::{Conn, OptsBuilder, Row, Value};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -168,4 +170,28 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop("TERM");
     }
+}
+
+/// A statement.
+pub fn run(db: &mut Conn, sql: &str) {
+    db.query_drop(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+}
+
+/// What a query finds, in lines.
+pub fn shown(db: &mut Conn, sql: &str) -> String {
+    let rows: Vec<Row> = db.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let cell = |value: Value| match value {
+        Value::NULL => "NULL".to_string(),
+        Value::Bytes(bytes) => String::from_utf8(bytes).unwrap(),
+        other => other.as_sql(true),
+    };
+    let line = |row: Row| row.unwrap().into_iter().map(cell).collect::<Vec<_>>();
+    let lines = rows.into_iter().map(|row| line(row).join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The one number that a query finds.
+pub fn number(db: &mut Conn, sql: &str) -> u64 {
+    let text = shown(db, sql);
+    text.parse().unwrap_or_else(|_| panic!("{sql}: {text}"))
 }
