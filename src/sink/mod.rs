@@ -21,7 +21,7 @@ pub mod name;
 mod part;
 pub mod registry;
 #[cfg(any(feature = "sink-postgres", feature = "sink-mysql"))]
-mod server;
+pub mod server;
 #[cfg(any(
     feature = "sink-sqlite",
     feature = "sink-postgres",

@@ -21,6 +21,7 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder, Row, Value};
 use shape::Known;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 type Trouble = server::Trouble<mysql::Error>;
 
@@ -60,6 +61,7 @@ impl Opener for To {
             zone: self.0.shape.style(context).zone,
             output: context.name.clone(),
             connection: None,
+            used: false,
             settings: self.0,
         }))
     }
@@ -76,6 +78,8 @@ struct MysqlSink {
     zone: Zone,
     tables: Tables,
     connection: Option<Connection>,
+    /// Whether rows came since it was asked whether it has anything to do.
+    used: bool,
 }
 
 /// A connection, and what is known of its database.
@@ -91,7 +95,7 @@ struct Connection {
 
 /// A connection to the first host that takes writes.
 fn connect(settings: &Settings) -> Result<Connection, Trouble> {
-    let (client, most) = settings.first(|host, port, password| {
+    let (mut client, most) = settings.first(|host, port, password| {
         let patience = settings.timeout * ANSWER;
         let mut options = OptsBuilder::new()
             .user(Some(&settings.user))
@@ -109,6 +113,10 @@ fn connect(settings: &Settings) -> Result<Connection, Trouble> {
         };
         prepared(settings, Conn::new(options.tcp_port(port))?)
     })?;
+    // An account that could not be taken back is none.
+    if let Some((engine, false)) = shape::engine(&mut client, None, BATCHES)? {
+        return Err(Trouble::Setting(shape::without(BATCHES, &engine)));
+    }
     if most < PACKET {
         return Err(Trouble::Setting(format!(
             "the server takes statements of {most} bytes at the most; SET GLOBAL \
@@ -324,8 +332,18 @@ impl Store for Conn {
 
 impl Sink for MysqlSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+        self.used = true;
         let stored = self.store(rows);
         let settings = &self.settings;
         stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
+    }
+
+    /// A server that ends a silent connection itself says in its log that something is wrong.
+    fn idle(&mut self) -> Result<Option<Duration>, SinkError> {
+        if std::mem::take(&mut self.used) {
+            return Ok(Some(self.settings.timeout * ANSWER));
+        }
+        self.connection = None;
+        Ok(None)
     }
 }

@@ -18,8 +18,7 @@ pub fn lite(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin,
         Some(line) => named(compiler, options, ("table", &line), values, by),
         None => options.set("table", Raw::Text(table(values, false))),
     }
-    let section = options.section.clone();
-    for (key, text) in [
+    let without = [
         (
             "sql_table_schema",
             "weir makes its tables itself: `weir fields` names the columns",
@@ -28,12 +27,32 @@ pub fn lite(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin,
             "sql_dont_try_update",
             "rows of one key are added up by one statement",
         ),
-    ] {
+    ];
+    notes(compiler, options, values, &without);
+    notes(compiler, options, values, UNHEARD);
+    shown(options, values);
+}
+
+/// Keys that no database has a use for.
+const UNHEARD: &[(&str, &str)] = &[
+    (
+        "print_trigger_exec",
+        "commands are run for files, not for databases",
+    ),
+    ("tcpflags_encode_as_array", LIST),
+    ("mpls_label_stack_encode_as_array", LIST),
+    ("bgp_comms_encode_as_array", LIST),
+    ("as_path_encode_as_array", LIST),
+    ("fwd_status_encode_as_string", "it is a number in databases"),
+];
+const LIST: &str = "a column of a database holds no list";
+
+fn notes(compiler: &mut Compiler<'_>, options: &Options, values: &Values, keys: &[(&str, &str)]) {
+    for (key, text) in keys {
         if let Some(line) = values.line(key).cloned() {
-            compiler.note(&line, &section, text);
+            compiler.note(&line, &options.section, *text);
         }
     }
-    shown(options, values);
 }
 
 /// The table of a configuration that names none.
@@ -98,6 +117,7 @@ pub fn server(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugi
         None => options.set("table", Raw::Text(table(values, postgres))),
     }
     columns(options, values, postgres);
+    notes(compiler, options, values, UNHEARD);
     shown(options, values);
     // There it is a name, unless somebody wants a number.
     if !postgres && !options.has("protocols") {

@@ -181,7 +181,8 @@ fn same(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
-fn without(full: &str, engine: &str) -> String {
+/// What is said of a table that can take nothing back.
+pub fn without(full: &str, engine: &str) -> String {
     format!(
         "{full} is of engine {engine}, which has no transactions: of a batch that fails half way, a \
          part would stay and count twice; ALTER TABLE {full} ENGINE=InnoDB"
