@@ -7,6 +7,7 @@ mod maria;
 
 use batch::{of, refused, retried, rows, schema, text, usual};
 use maria::{Server, number, run, shown};
+use std::time::Duration;
 use weir::base::addr::{Ip, Mac};
 use weir::base::options::Raw;
 use weir::base::time::Nanos;
@@ -63,6 +64,14 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
         ),
         "db 0 0 2"
     );
+    // One that has nothing to do for long is closed, and comes back.
+    let mine = "SELECT count(*) FROM information_schema.processlist WHERE command = 'Sleep'";
+    assert_eq!(again.idle().unwrap(), Some(Duration::from_secs(12)));
+    let before = number(&mut db, mine);
+    assert_eq!(again.idle().unwrap(), None);
+    daemon::wait_for(|| number(&mut db, mine) < before);
+    assert!(number(&mut db, mine) < before);
+    again.write(&first).unwrap();
     // Another output has its own account; and rows that are inserted stay as they are.
     let insert = [("mode", text("insert")), ("table", text("flows.copy"))];
     let mut other = open("other", &server, &insert);
@@ -379,6 +388,10 @@ fn a_table_of_another_shape_is_left_alone_and_what_it_forbids_is_refused() {
     );
     assert!(why.contains("ALTER TABLE `talkers` ENGINE=InnoDB"), "{why}");
     run(&mut db, "ALTER TABLE talkers ENGINE=InnoDB");
+    run(&mut db, "ALTER TABLE weir_batch ENGINE=Aria");
+    let why = retried(sink.write(&batch));
+    assert!(why.contains("weir_batch is of engine Aria"), "{why}");
+    run(&mut db, "ALTER TABLE weir_batch ENGINE=InnoDB");
     sink.write(&batch).unwrap();
     run(&mut db, "DROP TABLE talkers");
     // A table that goes while weir runs comes back.

@@ -128,11 +128,22 @@ fn a_configuration_of_pmacct_writes_to_the_tables_that_are_there() {
     };
     let mut db = server.ask("flows");
     run(&mut db, ACCT);
+    // Before versions 8 and 9, some columns had other names.
+    let mut old = ACCT.replace("acct_v9", "acct_v6");
+    for (new, name) in [
+        ("port_src", "src_port"),
+        ("port_dst", "dst_port"),
+        ("(tag", "(agent_id"),
+    ] {
+        old = old.replace(new, name);
+    }
+    run(&mut db, &old);
     let at = tempfile::tempdir().unwrap();
     let schema = at.path().join("schema.sql");
     std::fs::write(&schema, ACCT.replace("acct_v9", "Acct_%Y")).unwrap();
     let text = format!(
-        "plugins: mysql[a], mysql[b], print[c]\naggregate: src_host, dst_host, proto, tcpflags, flows\n\
+        "plugins: mysql[a], mysql[b], print[c], mysql[d]\naggregate[d]: src_port, dst_port, tag\n\
+         sql_table_version[d]: 6\npost_tag[d]: 7\naggregate: src_host, dst_host, proto, tcpflags, flows\n\
          sql_host: unix:{}\nsql_db: flows\nsql_user: weir\nsql_passwd: {PASSWORD}\n\
          sql_table_version: 9\nsql_table[b]: Acct_%Y\nsql_table_schema[b]: {}\nsql_history: 1h\n\
          sql_num_protos[b]: true\nsql_dont_try_update[b]: true\nsql_multi_values: 1000000\n\
@@ -171,11 +182,17 @@ fn a_configuration_of_pmacct_writes_to_the_tables_that_are_there() {
         let found = format!("SELECT count(*) > 0 FROM {table} WHERE ip_proto = '{proto}'");
         assert_eq!(number(&mut db, &found), 1, "{table}");
     }
+    let sum = "SELECT sum(packets) FROM acct_v6 WHERE agent_id = 7 AND src_port > 0";
+    assert_eq!(number(&mut db, sum), want.0);
     // Another run is other rows, and they are added up.
     let count = number(&mut db, "SELECT count(*) FROM acct_v9");
     std::fs::write(
         &file,
-        text.replace("mysql[a], mysql[b], print[c]", "mysql[a]"),
+        text.replace(
+            "mysql[a], mysql[b], print[c], mysql[d]\naggregate[d]: src_port, dst_port, tag\n\
+             sql_table_version[d]: 6\npost_tag[d]: 7\n",
+            "mysql[a]\n",
+        ),
     )
     .unwrap();
     let output = start();
