@@ -2,6 +2,7 @@
 
 mod batch;
 mod daemon;
+mod host;
 mod server;
 
 use batch::{of, refused, retried, rows, schema, text, usual};
@@ -396,7 +397,7 @@ fn a_commit_whose_answer_is_lost_counts_once() {
     };
     let schema = usual();
     let mut db = server.ask("flows");
-    let port = server::cut_at_commit(server.port);
+    let port = host::cut_at(server.port, b"COMMIT\0");
     let mut sink = open("db", &server, &[("port", Raw::Number(port.into()))]);
     let batch = rows(&schema, 0, 300, &[(1, 2)]);
     let why = retried(sink.write(&batch));

@@ -72,6 +72,7 @@ features! {
     "sink-trigger": "collector, full",
     "sink-sqlite": "collector, full",
     "sink-postgres": "collector, full",
+    "sink-mysql": "collector, full",
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",

@@ -169,7 +169,7 @@ impl Aggregate {
 pub struct Output {
     /// Its name in the configuration.
     pub name: String,
-    /// Which sink: a name of the sink registry (`print`, `file`, `memory`, `sqlite`).
+    /// Which sink: a name of the sink registry (`print`, `file`, `memory`, `sqlite` …).
     pub kind: String,
     /// Memory for rows waiting, in bytes.
     pub queue: u64,

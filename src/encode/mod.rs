@@ -14,6 +14,7 @@ mod encoder;
 pub mod forwarding;
 pub mod json;
 pub mod list;
+mod literal;
 pub mod order;
 pub mod pen;
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use super::dialect::Type;
 use super::order::{JSON_ORDER, Out, arrange};
 use super::pen::Pen;
-use super::value::{Entry, Show, Style, Times};
+use super::value::{Entry, Show, Style};
 use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Column, Kind, Merge, Schema, Value};
@@ -15,12 +15,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 pub use super::dialect::{Cell, Dialect, copied};
+pub use super::literal::{Fit, Set, literal};
 
 /// What a row that is there is called, where it needs a name.
 const OLD: &str = "old";
 
-/// The largest number that fits.
-const MOST: i64 = i64::MAX;
+/// Bytes of the keys of MySQL, less some for what it adds itself, and of one character there.
+const KEY: usize = 3000;
+const CHARACTER: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 enum From {
@@ -46,11 +48,10 @@ pub struct Table {
     dialect: Dialect,
     schema: Arc<Schema>,
     columns: Vec<SqlColumn>,
-    times: Times,
-    numbers: bool,
-    dscp: bool,
     /// A time that nobody stated, as the text that it is here.
     zero: String,
+    /// Most characters of a text of the key, where the database wants to know.
+    room: usize,
     show: Show,
     text: Vec<u8>,
 }
@@ -89,30 +90,41 @@ impl Table {
             };
             columns.insert(0, total);
         }
-        for (n, column) in columns.iter().enumerate() {
-            if columns.iter().take(n).any(|c| c.name == column.name) {
-                return Err(format!(
-                    "two fields of `{}` have the SQL column `{}`",
-                    schema.name, column.name
-                ));
-            }
-        }
+        twins(&schema, &columns)?;
+        let room = room(&columns);
         Ok(Self {
             dialect,
             schema,
             columns,
-            times: style.times,
-            numbers: style.proto_numbers,
-            dscp: style.dscp,
+            room,
             zero: zero(style, dialect),
             show: Show::new(style),
             text: Vec::new(),
         })
     }
 
+    /// The same with other names for some columns.
+    ///
+    /// # Errors
+    /// A sentence when two columns would have one name.
+    pub fn renamed(mut self, names: &[(String, String)]) -> Result<Self, String> {
+        for column in &mut self.columns {
+            if let Some((_, new)) = names.iter().find(|(name, _)| *name == column.name) {
+                column.name.clone_from(new);
+            }
+        }
+        twins(&self.schema, &self.columns)?;
+        Ok(self)
+    }
+
     /// Names of the columns, in the order in which values are bound.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|c| c.name.as_str())
+    }
+
+    /// The same with their types.
+    pub fn kinds(&self) -> impl Iterator<Item = (&str, Type)> {
+        self.columns.iter().map(|c| (c.name.as_str(), c.kind))
     }
 
     /// Names of the columns of the key.
@@ -122,12 +134,16 @@ impl Table {
     }
 
     fn keys(&self) -> String {
-        join(self.key().map(quoted))
+        join(self.key().map(|name| self.quoted(name)))
+    }
+
+    fn quoted(&self, name: &str) -> String {
+        self.dialect.quoted(name)
     }
 
     /// The names of all columns, quoted.
     fn columns(&self) -> String {
-        join(self.columns.iter().map(|c| quoted(&c.name)))
+        join(self.columns.iter().map(|c| self.quoted(&c.name)))
     }
 
     /// The statement that creates the table, quoted already, if it is not there; `unique` is
@@ -136,7 +152,12 @@ impl Table {
         let mut sql = format!("CREATE TABLE IF NOT EXISTS {table} (");
         for (n, column) in self.columns.iter().enumerate() {
             let (kind, zero) = column.kind.words(self.dialect);
-            let (comma, name) = (if n > 0 { "," } else { "" }, quoted(&column.name));
+            let (comma, name) = (if n > 0 { "," } else { "" }, self.quoted(&column.name));
+            let short = unique && column.merge == Merge::Key && column.kind == Type::Text;
+            let kind = match self.dialect {
+                Dialect::Mysql if short => &format!("VARCHAR({})", self.room),
+                _ => kind,
+            };
             // Writing to a string can not fail.
             let _ = write!(sql, "{comma}\n  {name} {kind} NOT NULL DEFAULT {zero}");
         }
@@ -144,10 +165,11 @@ impl Table {
             let _ = write!(sql, ",\n  PRIMARY KEY ({})", self.keys());
         }
         let end = match self.dialect {
-            Dialect::Sqlite if unique => "\n) WITHOUT ROWID",
-            _ => "\n)",
+            Dialect::Sqlite if unique => " WITHOUT ROWID",
+            Dialect::Mysql => Dialect::MYSQL_TABLE,
+            _ => "",
         };
-        sql + end
+        sql + "\n)" + end
     }
 
     /// The statement that inserts a row into a table, or adds it to the row that has its key.
@@ -174,16 +196,35 @@ impl Table {
     }
 
     fn adding(&self, table: &str, rows: &str, keys: &str) -> String {
-        let others = self.columns.iter().filter(|c| c.merge != Merge::Key);
-        let sets = join(others.map(|c| self.meet(c)));
-        let columns = self.columns();
         let called = match self.dialect {
-            Dialect::Sqlite => String::new(),
             Dialect::Postgres => format!(" AS {OLD}"),
+            _ => String::new(),
         };
-        format!(
-            "INSERT INTO {table}{called} ({columns}) {rows} ON CONFLICT ({keys}) DO UPDATE SET {sets}"
-        )
+        let columns = self.columns();
+        let end = self.adds(keys);
+        format!("INSERT INTO {table}{called} ({columns}) {rows} {end}")
+    }
+
+    /// The end of such a statement.
+    fn adds(&self, keys: &str) -> String {
+        let others = self.columns.iter().filter(|c| c.merge != Merge::Key);
+        // MySQL looks at columns that it has set already: microseconds go before their second.
+        let sets = join(others.rev().map(|c| self.meet(c)));
+        format!("{} {sets}", self.dialect.meets(keys))
+    }
+
+    /// The two ends of a statement that inserts rows, written by [`literal`] in brackets and with
+    /// commas between, and adds them to those with their keys if `unique`. `more` are columns
+    /// behind those of the rows.
+    pub fn insert(&self, table: &str, more: &[String], unique: bool) -> (String, String) {
+        let more = more.iter().map(|name| format!(", {}", self.quoted(name)));
+        let more = more.collect::<String>();
+        let head = format!("INSERT INTO {table} ({}{more}) VALUES ", self.columns());
+        let tail = match unique {
+            true => format!(" {}", self.adds(&self.keys())),
+            false => String::new(),
+        };
+        (head, tail)
     }
 
     /// The statement that makes a table for rows on their way to `table`, with its types; it is
@@ -204,59 +245,72 @@ impl Table {
     /// The value of a column, quoted already, of the row that is there.
     fn old(&self, name: &str) -> String {
         match self.dialect {
-            Dialect::Sqlite => name.into(),
             Dialect::Postgres => format!("{OLD}.{name}"),
+            _ => name.into(),
         }
     }
 
     /// How a column's old and new values become one.
     fn meet(&self, column: &SqlColumn) -> String {
-        let name = quoted(&column.name);
-        let old = self.old(&name);
+        let name = self.quoted(&column.name);
+        let (old, new) = (self.old(&name), self.dialect.fresh(&name));
+        let most = match self.dialect {
+            Dialect::Mysql => u64::MAX,
+            _ => i64::MAX as u64,
+        };
         match column.merge {
+            Merge::Add if self.dialect == Dialect::Sqlite => format!("{name} = {old} + {new}"),
             // A sum that does not fit is an error there, which would cost all rows of the batch.
-            Merge::Add if self.dialect == Dialect::Postgres => format!(
-                "{name} = CASE WHEN {old} > {MOST} - excluded.{name} THEN {MOST} \
-                 ELSE {old} + excluded.{name} END"
+            Merge::Add => format!(
+                "{name} = CASE WHEN {old} > {most} - {new} THEN {most} ELSE {old} + {new} END"
             ),
-            Merge::Add => format!("{name} = {old} + excluded.{name}"),
-            Merge::Or => format!("{name} = {old} | excluded.{name}"),
-            Merge::Key | Merge::Last => format!("{name} = excluded.{name}"),
-            Merge::Min | Merge::Max => {
-                let source = match column.from {
-                    From::Row(entry) => entry.column,
-                    From::Residual(source) => source,
-                    _ => return format!("{name} = excluded.{name}"),
-                };
-                // A time and its microseconds are compared, and move, together.
-                let parts: Vec<_> = (self.columns.iter())
-                    .filter(|c| match c.from {
-                        From::Row(s) => s.column.what == source.what,
-                        From::Residual(s) => s.what == source.what,
-                        _ => false,
-                    })
-                    .map(|c| quoted(&c.name))
-                    .collect();
-                let before = join(parts.iter().map(|p| self.old(p)));
-                let new = join(parts.iter().map(|p| format!("excluded.{p}")));
-                let head = parts.first().map_or(name.as_str(), String::as_str);
-                let zero = if column_is_text(&self.columns, &source) {
-                    format!("'{}'", self.zero)
-                } else {
-                    "0".into()
-                };
-                let sign = if column.merge == Merge::Min { '<' } else { '>' };
-                let first = self.old(head);
-                format!(
-                    "{name} = CASE WHEN excluded.{head} <> {zero} AND ({first} = {zero} OR \
-                     ({new}) {sign} ({before})) THEN excluded.{name} ELSE {old} END"
-                )
-            }
+            Merge::Or => format!("{name} = {old} | {new}"),
+            Merge::Key | Merge::Last => format!("{name} = {new}"),
+            Merge::Min | Merge::Max => self.extreme(column, &name),
         }
     }
 
+    /// How the smallest or largest becomes one.
+    fn extreme(&self, column: &SqlColumn, name: &str) -> String {
+        let source = match column.from {
+            From::Row(entry) => entry.column,
+            From::Residual(source) => source,
+            _ => return format!("{name} = {}", self.dialect.fresh(name)),
+        };
+        // A time and its microseconds are compared, and move, together.
+        let parts: Vec<_> = (self.columns.iter())
+            .filter(|c| match c.from {
+                From::Row(s) => s.column.what == source.what,
+                From::Residual(s) => s.what == source.what,
+                _ => false,
+            })
+            .map(|c| self.quoted(&c.name))
+            .collect();
+        let before = join(parts.iter().map(|p| self.old(p)));
+        let after = join(parts.iter().map(|p| self.dialect.fresh(p)));
+        let head = parts.first().map_or(name, String::as_str);
+        let zero = if column_is_text(&self.columns, &source) {
+            format!("'{}'", self.zero)
+        } else {
+            "0".into()
+        };
+        let sign = if column.merge == Merge::Min { '<' } else { '>' };
+        // A column that is there may have a zero of its own, below ours.
+        let (stated, unstated) = match self.dialect {
+            Dialect::Mysql => (">", "<="),
+            _ => ("<>", "="),
+        };
+        let (first, second) = (self.old(head), self.dialect.fresh(head));
+        let (old, new) = (self.old(name), self.dialect.fresh(name));
+        format!(
+            "{name} = CASE WHEN {second} {stated} {zero} AND ({first} {unstated} {zero} OR \
+             ({after}) {sign} ({before})) THEN {new} ELSE {old} END"
+        )
+    }
+
     /// Hands the values of a row to `bind`, with the number of the column from 0.
-    /// Keys above 2^63 become negative, which keeps them distinct; counters stop at 2^63 − 1.
+    /// Where numbers have a sign, keys above 2^63 become negative, which keeps them distinct, and
+    /// counters stop at 2^63 − 1.
     ///
     /// # Errors
     /// The first error of `bind`.
@@ -290,8 +344,13 @@ impl Table {
                 }
             };
             if column.kind.is_whole() {
-                let integer = integer(value, row, flushed, column.merge);
-                bind(n, Cell::Integer(integer))?;
+                let number = whole(value, row, flushed);
+                let cell = match (self.dialect, column.merge) {
+                    (Dialect::Mysql, _) => Cell::Natural(number),
+                    (_, Merge::Key) => Cell::Integer(number as i64),
+                    _ => Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX)),
+                };
+                bind(n, cell)?;
                 continue;
             }
             self.text.clear();
@@ -317,35 +376,40 @@ impl Table {
         }
         Ok(())
     }
+}
 
-    /// Whether this table suits another schema's rows as well, so that it need not be made anew.
-    pub fn suits(&self, schema: &Schema, style: &Style) -> bool {
-        let name = |of: &Schema, column: &Column| of.sql_name(column.what).to_string();
-        let same = |(a, b): (&Column, &Column)| {
-            (a.what, a.form) == (b.what, b.form) && name(schema, a) == name(&self.schema, b)
-        };
-        style.times == self.times
-            && style.proto_numbers == self.numbers
-            && style.dscp == self.dscp
-            && schema.binned == self.schema.binned
-            && schema.columns.len() == self.schema.columns.len()
-            && schema.columns.iter().zip(&self.schema.columns).all(same)
+fn twins(schema: &Schema, columns: &[SqlColumn]) -> Result<(), String> {
+    for (n, column) in columns.iter().enumerate() {
+        if columns.iter().take(n).any(|c| c.name == column.name) {
+            return Err(format!(
+                "two fields of `{}` have the SQL column `{}`",
+                schema.name, column.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn whole(value: Option<(Entry, Value)>, row: &[u64], flushed: Nanos) -> u64 {
+    match value {
+        Some((entry, Value::Number(_))) => entry.number(row),
+        Some((_, Value::Time(time))) => time.seconds(),
+        Some(_) => 0,
+        None => flushed.seconds(),
     }
 }
 
-fn integer(value: Option<(Entry, Value)>, row: &[u64], flushed: Nanos, merge: Merge) -> i64 {
-    match value {
-        Some((entry, Value::Number(_))) => {
-            let number = entry.number(row);
-            match merge {
-                Merge::Key => number as i64,
-                _ => i64::try_from(number).unwrap_or(i64::MAX),
-            }
+/// Most characters of each text of a key, so that MySQL takes it.
+fn room(columns: &[SqlColumn]) -> usize {
+    let keys = columns.iter().filter(|c| c.merge == Merge::Key);
+    let (mut texts, mut taken) = (0, 0);
+    for column in keys {
+        match column.kind.room() {
+            Some(bytes) => taken += bytes,
+            None => texts += 1,
         }
-        Some((_, Value::Time(time))) => time.seconds() as i64,
-        Some(_) => 0,
-        None => flushed.seconds() as i64,
     }
+    (KEY.saturating_sub(taken) / CHARACTER / texts.max(1)).clamp(1, 255)
 }
 
 fn column_is_text(columns: &[SqlColumn], source: &Column) -> bool {
@@ -356,7 +420,7 @@ fn column_is_text(columns: &[SqlColumn], source: &Column) -> bool {
     found.is_some_and(|c| !c.kind.is_whole())
 }
 
-/// A time that nobody stated; PostgreSQL has no year 0.
+/// A time that nobody stated; servers have no year 0.
 fn zero(style: &Style, dialect: Dialect) -> String {
     match dialect.time(style) {
         Type::Time | Type::ZonedTime => {
@@ -403,7 +467,7 @@ fn push(
             name: format!("{name}_residual"),
             kind: match dialect {
                 Dialect::Sqlite => Type::Integer,
-                Dialect::Postgres => Type::Middle,
+                _ => Type::Middle,
             },
             merge,
             from: From::Residual(column),
@@ -413,11 +477,6 @@ fn push(
 
 fn join(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
-}
-
-/// An identifier of SQL, quoted.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\"").replace('\0', "_"))
 }
 
 #[cfg(test)]

@@ -9,14 +9,24 @@ mod access;
 mod child;
 pub mod condition;
 pub mod format;
-#[cfg(any(feature = "sink-sqlite", feature = "sink-postgres"))]
+#[cfg(any(
+    feature = "sink-sqlite",
+    feature = "sink-postgres",
+    feature = "sink-mysql"
+))]
 mod group;
 pub mod live;
 pub mod name;
 #[cfg(feature = "sink-file")]
 mod part;
 pub mod registry;
-#[cfg(any(feature = "sink-sqlite", feature = "sink-postgres"))]
+#[cfg(any(feature = "sink-postgres", feature = "sink-mysql"))]
+pub mod server;
+#[cfg(any(
+    feature = "sink-sqlite",
+    feature = "sink-postgres",
+    feature = "sink-mysql"
+))]
 pub mod sql;
 
 use crate::base::ledger::Sum;
@@ -49,6 +59,7 @@ registry! {
     "memory": memory if "sink-memory";
     "sqlite": sqlite if "sink-sqlite";
     "postgres": postgres if "sink-postgres";
+    "mysql": mysql if "sink-mysql";
 }
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.

@@ -6,32 +6,23 @@
 //! have their keys. A lock for each output keeps a second transaction from looking at the account
 //! while an earlier one, whose connection was lost, may still be stored.
 //!
-//! Settings, beside those of [`format::values`] and [`sql::target`]:
-//!
-//! - `host`: one or several, each a name, an address, either with `:port`, or the folder of a
-//!   socket; the first that takes writes is used; default `"localhost"`. `port`: default 5432.
-//! - `database`; `user`: default `"weir"`; `password`, or `password_file` with it in its first
-//!   line.
-//! - `mode`: `"add"` (default) or `"insert"`.
-//! - `schema`: a file with SQL that makes a table, in place of weir's own.
-//! - `timeout`: for connections, locks, and what a peer does not acknowledge; default 10 s.
+//! Its settings are those of [`server`]; `port` is 5432 if nobody says, a socket is its folder.
 
 mod trouble;
 
-use super::format::{self, Shape};
-use super::sql::{self, BATCHES, Store, Tables, Target};
-use super::{Context, Opener, Rows, Sink, SinkError, name};
-use crate::base::options::{Options, Place};
-use crate::encode::sql::{Dialect, Table, copied, quoted};
+use super::server::{self, Maker, Settings};
+use super::sql::{self, BATCHES, Store, Tables};
+use super::{Context, Opener, Rows, Sink, SinkError};
+use crate::base::options::Options;
+use crate::encode::sql::{Dialect, Table, copied};
 use postgres::config::{SslMode, TargetSessionAttrs};
 use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Config, CopyInWriter, IsolationLevel, NoTls, Transaction};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::time::Duration;
-use trouble::Trouble;
+use std::io::Write;
+
+type Trouble = server::Trouble<postgres::Error>;
 
 /// Bytes of rows that are handed over at a time.
 const PIECE: usize = 64 << 10;
@@ -42,129 +33,34 @@ const MEMORY: usize = 1 << 20;
 /// Tables for rows on their way, in one connection.
 const STAGES: usize = 64;
 
-/// Most bytes of a password file, or a file with a schema.
-const FILE: u64 = 1 << 20;
-
 /// First half of the number of weir's locks, `WEIR`.
 const LOCK: i32 = 0x5745_4952;
 
-struct Settings {
-    hosts: Vec<(String, u16)>,
-    database: String,
-    user: String,
-    password: Option<String>,
-    password_file: Option<PathBuf>,
-    /// Name of the schema in the database that tables are in.
-    space: Option<String>,
-    /// `table`, as it was given.
-    given: String,
-    target: Target,
-    add: bool,
-    schema: Option<PathBuf>,
-    timeout: Duration,
-    shape: Shape,
-}
-
 /// Reads the settings of an output of kind `postgres`.
 pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
-    // The protocol is a number of pmacct's tables, and of ours where nobody wants a name.
-    let numbers = !options.has("protocols");
-    let shape = format::values(options);
-    let port = options.number("port", 1, 65_535).unwrap_or(5432) as u16;
-    let hosts = hosts(options, port);
-    let database = options.required("database", "flows");
-    let user = options.text("user").unwrap_or("weir".into());
-    let password = options.text("password");
-    let password_file = options.text("password_file");
-    if password.is_some() && password_file.is_some() {
-        options.wrong("password", "`password` or `password_file`, not both");
-    }
-    let given = options.text("table").unwrap_or("$aggregate".into());
-    let (space, given) = match given.split_once('.') {
-        Some((space, table)) if !space.is_empty() && !space.contains(['$', '%']) => {
-            (Some(space.to_string()), table.to_string())
-        }
-        _ => (None, given),
-    };
-    let target = sql::target(options, &given, Dialect::Postgres);
-    let add = options.choice("mode", &[("add", true), ("insert", false)]);
-    let schema = options.text("schema").map(PathBuf::from);
-    let timeout = options.duration("timeout");
-    Some(Box::new(Settings {
-        hosts,
-        database: database?,
-        user,
-        password,
-        password_file: password_file.map(PathBuf::from),
-        space,
-        given,
-        target: target?,
-        add: add.unwrap_or(true),
-        schema,
-        timeout: timeout.unwrap_or(Duration::from_secs(10)),
-        shape: if numbers { shape.numbers() } else { shape },
-    }))
+    let settings = server::settings(options, Dialect::Postgres, 5432)?;
+    Some(Box::new(To(settings)))
 }
 
-/// The hosts, each with its port.
-fn hosts(options: &mut Options, port: u16) -> Vec<(String, u16)> {
-    let given = options.list("host");
-    let given = given.unwrap_or_else(|| vec![("localhost".into(), Place::default())]);
-    if given.is_empty() {
-        options.wrong("host", "`host` is empty; it takes one host or more");
-    }
-    let mut hosts = Vec::new();
-    for (host, place) in given {
-        match host_port(&host, port) {
-            Some(pair) => hosts.push(pair),
-            None => options.problem(
-                place,
-                format!(
-                    "`host` holds {host:?}; it takes \"db.example\", \"192.0.2.1:5433\", \
-                     \"[2001:db8::1]:5433\", or the folder of a socket"
-                ),
-            ),
-        }
-    }
-    hosts
-}
+struct To(Settings);
 
-fn host_port(host: &str, port: u16) -> Option<(String, u16)> {
-    if host.starts_with('/') {
-        return Some((host.into(), port));
-    }
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']')? {
-            (name, "") => (name, port),
-            (name, rest) => (name, rest.strip_prefix(':')?.parse().ok()?),
-        },
-        None => match host.split_once(':') {
-            // Several colons are an address of IPv6.
-            Some((name, rest)) if !rest.contains(':') => (name, rest.parse().ok()?),
-            _ => (host, port),
-        },
-    };
-    let fine = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '\0');
-    (fine && port > 0).then(|| (name.into(), port))
-}
-
-impl Opener for Settings {
+impl Opener for To {
     fn open(self: Box<Self>, context: &Context) -> Result<Box<dyn Sink>, String> {
-        let style = self.shape.style(context);
+        self.0.warn(&context.name);
         Ok(Box::new(PostgresSink {
-            tables: Tables::new(self.target.clone(), style, Dialect::Postgres),
+            tables: self.0.tables(context),
             output: context.name.clone(),
             connection: None,
-            settings: *self,
+            settings: self.0,
         }))
     }
 
     fn memory(&self) -> usize {
-        MEMORY + self.target.memory()
+        MEMORY + self.0.target.memory()
     }
 
     fn columns(&self) -> Option<&'static str> {
-        (!name::tells_apart(&self.target.table)).then_some("table")
+        self.0.target.columns()
     }
 }
 
@@ -191,165 +87,57 @@ struct Stage {
     primary: Option<String>,
 }
 
-impl Settings {
-    /// A connection to the first host that takes writes.
-    fn connect(&self) -> Result<Connection, Trouble> {
-        let password = self.password()?;
-        let mut troubles = Vec::new();
-        for (host, port) in &self.hosts {
-            let mut config = Config::new();
-            config
-                .host(host)
-                .port(*port)
-                .dbname(&self.database)
-                .user(&self.user)
-                .application_name("weir")
-                .connect_timeout(self.timeout)
-                .tcp_user_timeout(self.timeout)
-                .ssl_mode(SslMode::Disable)
-                .target_session_attrs(TargetSessionAttrs::ReadWrite);
-            if let Some(password) = &password {
-                config.password(password);
-            }
-            match config.connect(NoTls).and_then(|c| self.prepared(c)) {
-                Ok(client) => {
-                    if !troubles.is_empty() {
-                        log::warn!("{}; {host}:{port} is used", trouble::joined(&troubles));
-                    }
-                    let stages = BTreeMap::new();
-                    return Ok(Connection { client, stages });
-                }
-                Err(error) => troubles.push((format!("{host}:{port}"), error)),
-            }
+/// A connection to the first host that takes writes.
+fn connect(settings: &Settings) -> Result<Connection, Trouble> {
+    let client = settings.first(|host, port, password| {
+        let mut config = Config::new();
+        config
+            .host(host)
+            .port(port)
+            .dbname(&settings.database)
+            .user(&settings.user)
+            .application_name("weir")
+            .connect_timeout(settings.timeout)
+            .tcp_user_timeout(settings.timeout)
+            .ssl_mode(SslMode::Disable)
+            .target_session_attrs(TargetSessionAttrs::ReadWrite);
+        if let Some(password) = password {
+            config.password(password);
         }
-        Err(Trouble::Away(troubles))
+        config.connect(NoTls).and_then(|c| prepared(settings, c))
+    })?;
+    let stages = BTreeMap::new();
+    Ok(Connection { client, stages })
+}
+
+/// A fresh connection, with the account of batches.
+fn prepared(settings: &Settings, mut client: Client) -> Result<Client, postgres::Error> {
+    let wait = settings.timeout.as_millis();
+    // A transaction whose connection is lost must not hold its lock for hours.
+    client.batch_execute(&format!(
+        "SET client_min_messages = warning; SET lock_timeout = {wait}; \
+         SET idle_in_transaction_session_timeout = {wait}"
+    ))?;
+    if !there(&mut client, BATCHES)? {
+        client.batch_execute(&sql::account(Dialect::Postgres))?;
+    }
+    client.batch_execute(&sql::forget(Dialect::Postgres))?;
+    Ok(client)
+}
+
+impl Maker for Client {
+    type Error = postgres::Error;
+
+    fn there(&mut self, settings: &Settings, name: &str) -> Result<bool, postgres::Error> {
+        there(self, &settings.named(name))
     }
 
-    fn password(&self) -> Result<Option<String>, Trouble> {
-        let Some(path) = &self.password_file else {
-            return Ok(self.password.clone());
-        };
-        let text = read(path).map_err(Trouble::Setting)?;
-        Ok(Some(text.lines().next().unwrap_or_default().into()))
-    }
-
-    /// A fresh connection, with the account of batches.
-    fn prepared(&self, mut client: Client) -> Result<Client, postgres::Error> {
-        let wait = self.timeout.as_millis();
-        // A transaction whose connection is lost must not hold its lock for hours.
-        client.batch_execute(&format!(
-            "SET client_min_messages = warning; SET lock_timeout = {wait}; \
-             SET idle_in_transaction_session_timeout = {wait}"
-        ))?;
-        if !there(&mut client, BATCHES)? {
-            client.batch_execute(&sql::account(Dialect::Postgres))?;
-        }
-        client.batch_execute(&sql::forget())?;
-        Ok(client)
-    }
-
-    /// A table as statements name it.
-    fn named(&self, name: &str) -> String {
-        match &self.space {
-            Some(space) => format!("{}.{}", quoted(space), quoted(name)),
-            None => quoted(name),
-        }
-    }
-
-    /// Makes a table that is not there.
-    fn create(&self, client: &mut Client, table: &Table, name: &str) -> Result<(), Trouble> {
-        let full = self.named(name);
-        let failed = |error| Trouble::Create(name.into(), error);
-        if there(client, &full).map_err(failed)? {
-            return Ok(());
-        }
-        let Some(path) = &self.schema else {
-            let sql = table.create(&full, self.add);
-            return client.batch_execute(&sql).map_err(failed);
-        };
-        let text = read(path).map_err(Trouble::Setting)?;
-        let sql = self.filled(&text, name);
-        client.batch_execute(&sql).map_err(failed)?;
-        if there(client, &full).map_err(failed)? {
-            return Ok(());
-        }
-        Err(Trouble::Setting(format!(
-            "{} makes no table {full}; write `$table` where its name belongs",
-            path.display()
-        )))
-    }
-
-    /// The SQL of a schema file with the table's name where it says `$table`, or what `table` says.
-    fn filled(&self, text: &str, name: &str) -> String {
-        let plain = |name: &str| {
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-            let number = name.starts_with(|c: char| c.is_ascii_digit());
-            !name.is_empty() && !number && name.bytes().all(plain)
-        };
-        // A name with values of rows in it may hold anything.
-        let shown = if plain(name) {
-            name.into()
-        } else {
-            quoted(name)
-        };
-        let whole = match &self.space {
-            Some(space) => format!("{}.{shown}", quoted(space)),
-            None => shown.clone(),
-        };
-        let text = text.replace("$table", &whole);
-        if !self.given.contains(['$', '%']) {
-            return text;
-        }
-        let bare = self.given.replace("${", "$").replace('}', "");
-        let mut text = text;
-        for given in [&self.given, &bare] {
-            text = replaced(&text, &quoted(given), &quoted(name));
-            text = replaced(&text, given, &shown);
-        }
-        text
+    fn batch(&mut self, sql: &str) -> Result<(), postgres::Error> {
+        self.batch_execute(sql)
     }
 }
 
-/// `text` with `new` wherever it says `old`. The case of letters is no matter, as it is none to the
-/// server, but for those of times.
-fn replaced(mut text: &str, old: &str, new: &str) -> String {
-    let folded = |text: &str| {
-        let mut time = false;
-        let fold = |byte: u8| {
-            let letter = std::mem::replace(&mut time, byte == b'%');
-            if letter {
-                byte
-            } else {
-                byte.to_ascii_lowercase()
-            }
-        };
-        text.bytes().map(fold).collect::<Vec<_>>()
-    };
-    let wanted = folded(old);
-    let mut out = String::with_capacity(text.len());
-    while let Some(first) = text.chars().next() {
-        let part = text.get(..old.len());
-        if part.is_some_and(|part| !part.is_empty() && folded(part) == wanted) {
-            out.push_str(new);
-            text = text.get(old.len()..).unwrap_or_default();
-        } else {
-            out.push(first);
-            text = text.get(first.len_utf8()..).unwrap_or_default();
-        }
-    }
-    out
-}
-
-/// A file of the administrator's, which must be a short one.
-fn read(path: &PathBuf) -> Result<String, String> {
-    let told = |e: std::io::Error| format!("{}: {e}", path.display());
-    let file = std::fs::File::open(path).map_err(told)?;
-    let mut text = String::new();
-    file.take(FILE).read_to_string(&mut text).map_err(told)?;
-    Ok(text)
-}
-
-/// Whether a table is there. To ask takes no right to make one.
+/// Whether a table is there.
 fn there(client: &mut Client, name: &str) -> Result<bool, postgres::Error> {
     let sql = "SELECT to_regclass($1) IS NOT NULL";
     let row = client.query_typed_one(sql, &[(&name, Type::TEXT)])?;
@@ -372,7 +160,10 @@ fn primary(
         .map(|row| row.try_get(0))
         .collect::<Result<_, _>>()?;
     let all = table.key().all(|key| columns.iter().any(|c| c == key));
-    let columns: Vec<_> = columns.iter().map(|c| quoted(c)).collect();
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|c| Dialect::Postgres.quoted(c))
+        .collect();
     Ok(all.then(|| columns.join(", ")))
 }
 
@@ -422,7 +213,7 @@ impl PostgresSink {
     fn store(&mut self, rows: &Rows) -> Result<(), Trouble> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.settings.connect()?,
+            None => connect(&self.settings)?,
         };
         let (table, groups) = self.tables.sort(rows).map_err(Trouble::Rows)?;
         connection.prepare(&self.settings, table, groups.keys())?;
@@ -526,6 +317,7 @@ fn values<'a>(output: &'a &str, numbers: &'a [i64]) -> Vec<(&'a (dyn ToSql + Syn
 
 impl Store for Transaction<'_> {
     type Error = postgres::Error;
+    const DIALECT: Dialect = Dialect::Postgres;
 
     fn pair(
         &mut self,
@@ -533,27 +325,20 @@ impl Store for Transaction<'_> {
         output: &str,
         numbers: &[i64],
     ) -> Result<Option<(i64, i64)>, postgres::Error> {
-        let sql = Dialect::Postgres.statement(sql);
-        let row = self.query_typed_opt(&sql, &values(&output, numbers))?;
+        let row = self.query_typed_opt(sql, &values(&output, numbers))?;
         row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .transpose()
     }
 
     fn run(&mut self, sql: &str, output: &str, numbers: &[i64]) -> Result<(), postgres::Error> {
-        let sql = Dialect::Postgres.statement(sql);
-        self.execute_typed(&sql, &values(&output, numbers))
-            .map(drop)
+        self.execute_typed(sql, &values(&output, numbers)).map(drop)
     }
 }
 
 impl Sink for PostgresSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+        let stored = self.store(rows);
         let settings = &self.settings;
-        let (user, database) = (settings.user.clone(), settings.database.clone());
-        self.store(rows)
-            .map_err(|trouble| trouble.judge(&database, &user))
+        stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
     }
 }
-
-#[cfg(test)]
-mod tests;

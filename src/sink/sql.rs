@@ -9,15 +9,27 @@ use super::group::Names;
 use super::{Rows, name};
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
+use crate::base::text::nearest;
 use crate::base::time::wall;
 use crate::encode::Style;
 use crate::encode::sql::{Dialect, Table};
-use crate::record::Schema;
+use crate::record::{FIELDS, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The table of batches that are stored.
 pub const BATCHES: &str = "weir_batch";
+
+/// Columns that are no fields of their own.
+const BESIDE: [&str; 7] = [
+    "packets",
+    "bytes",
+    "flows",
+    "stamp_updated",
+    "total",
+    "lon_ip_src",
+    "lon_ip_dst",
+];
 
 /// How long the batch of a run that is over is remembered, in seconds: 30 days.
 const REMEMBER: i64 = 30 * 86_400;
@@ -29,6 +41,8 @@ pub struct Target {
     pub table: Pattern,
     /// Most tables of one bin.
     pub most: usize,
+    /// Columns that have other names there.
+    columns: Vec<(String, String)>,
 }
 
 /// Memory of one table of many: its name, and what the database's library knows of it.
@@ -40,6 +54,11 @@ impl Target {
         let by_value = self.table.variables().any(|v| v != name::AGGREGATE);
         if by_value { self.most * TABLE } else { 0 }
     }
+
+    /// The setting that says where rows go, if all go to one table.
+    pub fn columns(&self) -> Option<&'static str> {
+        (!name::tells_apart(&self.table)).then_some("table")
+    }
 }
 
 /// Takes the settings that say where rows go:
@@ -48,6 +67,7 @@ impl Target {
 ///   `$peer_src_ip`-like values of primitives of the rows, or `$aggregate`, which is the default.
 /// - `tables`: most tables of one bin; rows with further values go to one where every value is
 ///   `other`; default 256.
+/// - `columns`: columns that are called otherwise: `["port_src=src_port"]`.
 pub fn target(options: &mut Options, text: &str, dialect: Dialect) -> Option<Target> {
     if free(text, dialect).is_some() {
         let message = format!("`table` is {text:?}; that name is taken");
@@ -55,10 +75,40 @@ pub fn target(options: &mut Options, text: &str, dialect: Dialect) -> Option<Tar
     }
     let table = name::pattern(options, "table", text);
     let most = options.number("tables", 1, 65_536).unwrap_or(256) as usize;
+    let columns = columns(options);
     Some(Target {
         table: table?,
         most,
+        columns,
     })
+}
+
+/// Columns of rows, each with the name that it has in tables.
+fn columns(options: &mut Options) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (pair, place) in options.list("columns").unwrap_or_default() {
+        let parts = pair.split_once('=').map(|(a, b)| (a.trim(), b.trim()));
+        let Some((name, new)) = parts.filter(|(_, new)| !new.is_empty()) else {
+            let message =
+                format!("`columns` holds {pair:?}; it takes \"port_src=src_port\" and the like");
+            options.problem(place, message);
+            continue;
+        };
+        let fields = FIELDS.iter().map(|field| field.sql);
+        let known = fields.filter(|name| !name.is_empty()).chain(BESIDE);
+        let known: Vec<_> = known.collect();
+        if known.contains(&name.strip_suffix("_residual").unwrap_or(name)) {
+            all.push((name.into(), new.into()));
+            continue;
+        }
+        let near = nearest(name, known);
+        let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        options.problem(
+            place,
+            format!("`columns` holds {pair:?}: no rows have a column {name:?}{near}"),
+        );
+    }
+    all
 }
 
 /// What a table is called that can not have this name, because it is the database's or ours: a
@@ -74,6 +124,13 @@ fn free(name: &str, dialect: Dialect) -> Option<String> {
             }
             small.starts_with("pg_") || small == BATCHES
         }
+        Dialect::Mysql => {
+            let fitting = dialect.table(name);
+            if fitting != name {
+                return Some(free(&fitting, dialect).unwrap_or(fitting));
+            }
+            small == BATCHES
+        }
     };
     taken.then(|| format!("_{name}"))
 }
@@ -81,6 +138,7 @@ fn free(name: &str, dialect: Dialect) -> Option<String> {
 /// Tables that rows go to, and their statements.
 pub struct Tables {
     names: Names,
+    columns: Vec<(String, String)>,
     style: Style,
     dialect: Dialect,
     /// Statements for the rows of each aggregation.
@@ -97,6 +155,7 @@ impl Tables {
     pub fn new(target: Target, style: Style, dialect: Dialect) -> Self {
         Self {
             names: Names::new(target.table, &style, target.most),
+            columns: target.columns,
             style,
             dialect,
             known: Vec::new(),
@@ -125,6 +184,7 @@ impl Tables {
             Some(at) => at,
             None => {
                 let table = Table::new(rows.schema.clone(), &self.style, self.dialect)?;
+                let table = table.renamed(&self.columns)?;
                 self.known.retain(|(known, ..)| *known != aggregate);
                 self.known.push((aggregate, rows.schema.clone(), table));
                 self.known.len() - 1
@@ -140,6 +200,9 @@ impl Tables {
 pub trait Store {
     /// What goes wrong.
     type Error;
+
+    /// Whose SQL it takes.
+    const DIALECT: Dialect;
 
     /// Two numbers, where a row is found.
     ///
@@ -161,23 +224,26 @@ pub trait Store {
 
 /// The statement that makes the account.
 pub fn account(dialect: Dialect) -> String {
-    let (number, end) = match dialect {
-        Dialect::Sqlite => ("INTEGER", " WITHOUT ROWID"),
-        Dialect::Postgres => ("BIGINT", ""),
+    let (number, text, end) = match dialect {
+        Dialect::Sqlite => ("INTEGER", "TEXT", " WITHOUT ROWID"),
+        Dialect::Postgres => ("BIGINT", "TEXT", ""),
+        Dialect::Mysql => ("BIGINT", "VARCHAR(255)", Dialect::MYSQL_TABLE),
     };
+    let stored = dialect.quoted("stored");
     format!(
         "CREATE TABLE IF NOT EXISTS {BATCHES} (
-           output TEXT NOT NULL, run {number} NOT NULL, aggregate {number} NOT NULL,
-           first {number} NOT NULL, last {number} NOT NULL, stored {number} NOT NULL,
+           output {text} NOT NULL, run {number} NOT NULL, aggregate {number} NOT NULL,
+           first {number} NOT NULL, last {number} NOT NULL, {stored} {number} NOT NULL,
            PRIMARY KEY (output, run, aggregate, first)
          ){end}"
     )
 }
 
 /// The statement that forgets batches that can not come again.
-pub fn forget() -> String {
+pub fn forget(dialect: Dialect) -> String {
     let old = wall().seconds() as i64 - REMEMBER;
-    format!("DELETE FROM {BATCHES} WHERE stored < {old}")
+    let stored = dialect.quoted("stored");
+    format!("DELETE FROM {BATCHES} WHERE {stored} < {old}")
 }
 
 /// The stretch of sequence numbers that begins at `at` or before, if there is one.
@@ -189,9 +255,11 @@ fn stretch<S: Store>(
 ) -> Result<Option<(i64, i64)>, S::Error> {
     let sql = format!(
         "SELECT first, last FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 \
-         AND first <= ?4 ORDER BY first DESC LIMIT 1"
+         AND first <= ?4 ORDER BY first DESC LIMIT 1{}",
+        S::DIALECT.locking()
     );
     let (run, aggregate) = (rows.id.run as i64, i64::from(rows.id.aggregate));
+    let sql = S::DIALECT.statement(&sql);
     to.pair(&sql, output, &[run, aggregate, at])
 }
 
@@ -229,13 +297,18 @@ pub fn remember<S: Store>(to: &mut S, output: &str, rows: &Rows) -> Result<(), S
         let sql = format!(
             "DELETE FROM {BATCHES} WHERE output = ?1 AND run = ?2 AND aggregate = ?3 AND first = ?4"
         );
+        let sql = S::DIALECT.statement(&sql);
         to.run(&sql, output, &[run, aggregate, behind])?;
     }
+    let stored = S::DIALECT.quoted("stored");
+    let sets = ["last", &stored].map(|name| format!("{name} = {}", S::DIALECT.fresh(name)));
+    let meets = S::DIALECT.meets("output, run, aggregate, first");
     let sql = format!(
-        "INSERT INTO {BATCHES} (output, run, aggregate, first, last, stored) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (output, run, aggregate, first) \
-         DO UPDATE SET last = excluded.last, stored = excluded.stored"
+        "INSERT INTO {BATCHES} (output, run, aggregate, first, last, {stored}) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) {meets} {}",
+        sets.join(", ")
     );
+    let sql = S::DIALECT.statement(&sql);
     let now = wall().seconds() as i64;
     to.run(&sql, output, &[run, aggregate, first, last, now])
 }

@@ -16,9 +16,9 @@
 
 use super::format::{self, Shape};
 use super::sql::{self, BATCHES, Store, Tables, Target};
-use super::{Context, Opener, Rows, Sink, SinkError, name};
+use super::{Context, Opener, Rows, Sink, SinkError};
 use crate::base::options::Options;
-use crate::encode::sql::{Cell, Dialect, Table, quoted};
+use crate::encode::sql::{Cell, Dialect, Table};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 use rusqlite::{TransactionBehavior, params_from_iter};
@@ -75,7 +75,7 @@ impl Opener for Settings {
     }
 
     fn columns(&self) -> Option<&'static str> {
-        (!name::tells_apart(&self.target.table)).then_some("table")
+        self.target.columns()
     }
 }
 
@@ -127,7 +127,7 @@ impl SqliteSink {
         connection.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA cache_size = -{kibibytes}; {}; {}",
             sql::account(Dialect::Sqlite),
-            sql::forget()
+            sql::forget(Dialect::Sqlite)
         ))?;
         Ok(connection)
     }
@@ -196,6 +196,7 @@ fn values(output: &str, numbers: &[i64]) -> impl Iterator<Item = Value> {
 
 impl Store for Transaction<'_> {
     type Error = rusqlite::Error;
+    const DIALECT: Dialect = Dialect::Sqlite;
 
     fn pair(
         &mut self,
@@ -229,13 +230,15 @@ fn add(
         )),
         _ => Trouble::Sql(error),
     };
-    let quoted = quoted(name);
+    let quoted = Dialect::Sqlite.quoted(name);
     to.execute_batch(&table.create(&quoted, true))
         .map_err(unfit)?;
     let mut statement = to.prepare(&table.upsert(&quoted)).map_err(unfit)?;
     for row in rows_of_it {
         table.row(row, rows.flushed, |n, cell| match cell {
             Cell::Integer(number) => statement.raw_bind_parameter(n + 1, number),
+            // Such are for databases that have them.
+            Cell::Natural(number) => statement.raw_bind_parameter(n + 1, number as i64),
             Cell::Text(text) => statement.raw_bind_parameter(n + 1, text),
             Cell::Real(real) => statement.raw_bind_parameter(n + 1, real),
         })?;

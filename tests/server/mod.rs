@@ -1,8 +1,7 @@
 //! A real PostgreSQL server in a folder of its own, on a port of loopback.
 
+use crate::host;
 use postgres::{Client, NoTls};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,9 @@ use weir::base::options::Raw;
 
 /// The password of its administrator, `weir`.
 pub const PASSWORD: &str = "se cret";
+
+/// Who it runs as, where that can not be root.
+const USER: &str = "postgres";
 
 /// A running server, or one that is stopped for now.
 pub struct Server {
@@ -27,28 +29,6 @@ fn programs() -> Option<PathBuf> {
     bins.filter(|bin| bin.join("initdb").exists()).max()
 }
 
-/// Somebody that root can be for a server that does not run as root.
-fn nobody() -> Option<(u32, u32)> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let user = |name: &str| {
-        let line = users.lines().find(|l| l.split(':').next() == Some(name))?;
-        let mut parts = line.split(':').skip(2);
-        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-    };
-    user("postgres").or_else(|| user("nobody"))
-}
-
-fn command(program: &Path) -> Option<Command> {
-    let mut command = Command::new(program);
-    command.stdin(Stdio::null()).current_dir("/");
-    // SAFETY: a system call without arguments.
-    if unsafe { libc::geteuid() } == 0 {
-        let (user, group) = nobody()?;
-        command.uid(user).gid(group);
-    }
-    Some(command)
-}
-
 impl Server {
     /// A fresh server with the database `flows`; or what `test` says that it is skipped for.
     pub fn start(test: &str) -> Option<Self> {
@@ -62,15 +42,11 @@ impl Server {
     fn set_up() -> Result<Self, String> {
         let bin = programs().ok_or("needs a PostgreSQL server, package postgresql")?;
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-        // SAFETY: a system call without arguments.
-        if unsafe { libc::geteuid() } == 0 {
-            let (user, group) = nobody().ok_or("needs a user that is not root")?;
-            std::os::unix::fs::chown(dir.path(), Some(user), Some(group))
-                .map_err(|e| e.to_string())?;
-        }
+        host::give(dir.path(), USER)?;
         let secret = dir.path().join("secret");
         std::fs::write(&secret, PASSWORD).unwrap();
-        let mut initdb = command(&bin.join("initdb")).ok_or("needs a user that is not root")?;
+        let mut initdb =
+            host::command(&bin.join("initdb"), USER).ok_or("needs a user that is not root")?;
         let made = initdb
             .args([
                 "-U",
@@ -86,13 +62,10 @@ impl Server {
             .output()
             .map_err(|e| e.to_string())?;
         assert!(made.status.success(), "{made:?}");
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
         let mut server = Self {
             child: None,
             dir,
-            port,
+            port: host::free_port(),
         };
         server.resume();
         server
@@ -105,7 +78,7 @@ impl Server {
     /// Starts it, again.
     pub fn resume(&mut self) {
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
-        let mut command = command(&programs().unwrap().join("postgres")).unwrap();
+        let mut command = host::command(&programs().unwrap().join("postgres"), USER).unwrap();
         let child = command
             .arg("-D")
             .arg(self.dir.path().join("data"))
@@ -173,39 +146,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop("INT");
     }
-}
-
-/// A port between weir and a server that passes everything on, but for the answer to the first
-/// `COMMIT`: there the connection is cut.
-pub fn cut_at_commit(to: u16) -> u16 {
-    use std::io::{Read, Write};
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let mut cut = false;
-        for client in listener.incoming() {
-            let (mut client, mut server) = (
-                client.unwrap(),
-                TcpStream::connect(("127.0.0.1", to)).unwrap(),
-            );
-            let mut back = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut back.0, &mut back.1));
-            let mut buffer = [0; 65_536];
-            while let Ok(n @ 1..) = client.read(&mut buffer) {
-                let commits = buffer[..n].windows(7).any(|w| w == b"COMMIT\0");
-                if commits && !cut {
-                    cut = true;
-                    client.shutdown(std::net::Shutdown::Both).unwrap();
-                    server.write_all(&buffer[..n]).unwrap();
-                    std::thread::sleep(Duration::from_millis(200));
-                    break;
-                }
-                if server.write_all(&buffer[..n]).is_err() {
-                    break;
-                }
-            }
-            let _ = server.shutdown(std::net::Shutdown::Both);
-        }
-    });
-    port
 }

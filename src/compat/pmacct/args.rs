@@ -95,7 +95,7 @@ static LETTERS: &[Letter] = &[
         FLOW,
         Does::Key("plugins"),
         "LIST",
-        "plugins: memory, print, sqlite3, pgsql",
+        "plugins: memory, print, sqlite3, pgsql, mysql",
     ),
     (
         'c',

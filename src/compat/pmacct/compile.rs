@@ -436,7 +436,6 @@ fn built(kind: &str) -> bool {
 fn without(kind: &str) -> &'static str {
     use super::key::Part;
     match kind {
-        "mysql" => Part::Sql.why(),
         "nfprobe" => Part::Nfprobe.why(),
         "sfprobe" => Part::Sfprobe.why(),
         "tee" => Part::Tee.why(),

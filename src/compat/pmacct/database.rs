@@ -2,6 +2,7 @@
 
 use super::compile::{Compiler, copy, push, raw};
 use super::output::{named, shown};
+use super::parse::Line;
 use super::settings::{Plugin, Values};
 use crate::base::options::{Options, Raw};
 
@@ -17,8 +18,7 @@ pub fn lite(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin,
         Some(line) => named(compiler, options, ("table", &line), values, by),
         None => options.set("table", Raw::Text(table(values, false))),
     }
-    let section = options.section.clone();
-    for (key, text) in [
+    let without = [
         (
             "sql_table_schema",
             "weir makes its tables itself: `weir fields` names the columns",
@@ -27,12 +27,32 @@ pub fn lite(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin,
             "sql_dont_try_update",
             "rows of one key are added up by one statement",
         ),
-    ] {
+    ];
+    notes(compiler, options, values, &without);
+    notes(compiler, options, values, UNHEARD);
+    shown(options, values);
+}
+
+/// Keys that no database has a use for.
+const UNHEARD: &[(&str, &str)] = &[
+    (
+        "print_trigger_exec",
+        "commands are run for files, not for databases",
+    ),
+    ("tcpflags_encode_as_array", LIST),
+    ("mpls_label_stack_encode_as_array", LIST),
+    ("bgp_comms_encode_as_array", LIST),
+    ("as_path_encode_as_array", LIST),
+    ("fwd_status_encode_as_string", "it is a number in databases"),
+];
+const LIST: &str = "a column of a database holds no list";
+
+fn notes(compiler: &mut Compiler<'_>, options: &Options, values: &Values, keys: &[(&str, &str)]) {
+    for (key, text) in keys {
         if let Some(line) = values.line(key).cloned() {
-            compiler.note(&line, &section, text);
+            compiler.note(&line, &options.section, *text);
         }
     }
-    shown(options, values);
 }
 
 /// The table of a configuration that names none.
@@ -48,10 +68,15 @@ fn table(values: &Values, server: bool) -> String {
     }
 }
 
-/// An output to PostgreSQL.
+/// An output to a server.
 pub fn server(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin, by: &[String]) {
     let values = &plugin.values;
-    options.set("kind", Raw::Text("postgres".into()));
+    let postgres = plugin.kind == "pgsql";
+    let (kind, product) = match postgres {
+        true => ("postgres", "PostgreSQL"),
+        false => ("mysql", "MySQL"),
+    };
+    options.set("kind", Raw::Text(kind.into()));
     hosts(options, values);
     for (name, key, default) in [
         ("database", "sql_db", "pmacct"),
@@ -76,31 +101,64 @@ pub fn server(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugi
     }
     // Whoever asks for a server that proves who it is must not get one that does not.
     if let Some(line) = values.line("sql_conn_ca_file") {
-        let message = "`sql_conn_ca_file`: connections to PostgreSQL are not encrypted yet; take the \
-                       line out, or use a socket or a tunnel";
+        let message = format!(
+            "`sql_conn_ca_file`: connections to {product} are not encrypted yet; take the line out, \
+             or use a socket or a tunnel"
+        );
         compiler.wrong(line.value_at, message);
     }
     match values.line("sql_table").cloned() {
         Some(mut line) => {
-            if let super::key::Value::Text(given) = &line.value {
+            if let (true, super::key::Value::Text(given)) = (postgres, &line.value) {
                 line.value = super::key::Value::Text(folded(given));
             }
             named(compiler, options, ("table", &line), values, by);
         }
-        None => options.set("table", Raw::Text(table(values, true))),
+        None => options.set("table", Raw::Text(table(values, postgres))),
     }
+    columns(options, values, postgres);
+    notes(compiler, options, values, UNHEARD);
     shown(options, values);
+    // There it is a name, unless somebody wants a number.
+    if !postgres && !options.has("protocols") {
+        options.set("protocols", Raw::Text("names".into()));
+    }
+}
+
+/// Columns that earlier versions of tables have under other names.
+fn columns(options: &mut Options, values: &Values, postgres: bool) {
+    let version = values.number("sql_table_version").unwrap_or(1);
+    let mut renamed = Vec::new();
+    if version < 8 && !postgres {
+        renamed.extend(["port_src=src_port", "port_dst=dst_port"]);
+    }
+    if version < 9 {
+        renamed.push("tag=agent_id");
+    }
+    if !renamed.is_empty() {
+        let renamed = renamed.into_iter().map(|pair| Raw::Text(pair.into()));
+        let place = values.line("sql_table_version").map(|line| line.value_at);
+        let renamed = renamed.map(|pair| (pair, place.unwrap_or_default()));
+        options.set("columns", Raw::List(renamed.collect()));
+    }
 }
 
 fn hosts(options: &mut Options, values: &Values) {
+    let host = |line: &Line| match raw(&line.value) {
+        Raw::Text(text) => match text.strip_prefix("unix:") {
+            Some(path) => Raw::Text(path.into()),
+            None => Raw::Text(text),
+        },
+        other => other,
+    };
     let (first, second) = (values.line("sql_host"), values.line("sql_backup_host"));
     match (first, second) {
-        (Some(line), None) => push(options, "host", line, raw(&line.value)),
+        (Some(line), None) => push(options, "host", line, host(line)),
         (None, None) => {}
         (first, Some(second)) => {
             let line = first.unwrap_or(second);
-            let host = first.map_or(Raw::Text("localhost".into()), |line| raw(&line.value));
-            let both = [(host, line.value_at), (raw(&second.value), second.value_at)];
+            let at = first.map_or(Raw::Text("localhost".into()), host);
+            let both = [(at, line.value_at), (host(second), second.value_at)];
             push(options, "host", line, Raw::List(both.into()));
         }
     }

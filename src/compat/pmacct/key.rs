@@ -103,8 +103,6 @@ pub enum Part {
     Rpki,
     /// Export by sFlow.
     Sfprobe,
-    /// Other servers of SQL.
-    Sql,
     /// Commands beside a database.
     SqlTrigger,
     /// Replication.
@@ -142,13 +140,12 @@ impl Part {
             Self::Redis => "weir does not register anywhere: each instance stands for itself",
             Self::Rpki => "this build does not validate origins yet: their fields are empty",
             Self::Sfprobe => "this build exports no sFlow yet",
-            Self::Sql => "this build has no output to MySQL yet; `pgsql` and `sqlite3` are there",
             Self::SqlTrigger => "commands are run for files, not for databases",
             Self::Tee => "this build does not replicate datagrams yet",
             Self::Telemetry => "this build takes no streaming telemetry yet",
             Self::Templates => "templates are not passed on between instances",
             Self::Tls => {
-                "connections to databases are not encrypted yet; `pgsql` does not run with it"
+                "connections to databases are not encrypted yet; `pgsql` and `mysql` do not run with it"
             }
             Self::Trailer => "trailers of mirrors are not read",
         }

@@ -38,7 +38,7 @@ pub fn compile(compiler: &mut Compiler<'_>, at: usize) {
     match plugin.kind {
         "memory" => live(options, &plugin.values),
         "sqlite3" => database::lite(compiler, options, &plugin, &by),
-        "pgsql" => database::server(compiler, options, &plugin, &by),
+        "pgsql" | "mysql" => database::server(compiler, options, &plugin, &by),
         _ => print(compiler, options, &plugin, &by),
     }
     compiler.file.outputs.push(output);
@@ -400,6 +400,7 @@ pub fn shown(options: &mut Options, values: &Values) {
     {
         push(options, "protocols", line, Raw::Text("numbers".into()));
     }
+    copy_flags(options, values, &[("dscp", "tos_encode_as_dscp")]);
 }
 
 fn print(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin, by: &[String]) {
@@ -410,8 +411,7 @@ fn print(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin, by
     format(compiler, options, values);
     shown(options, values);
     encoded(options, values);
-    let flags = [("dscp", "tos_encode_as_dscp"), ("markers", "print_markers")];
-    copy_flags(options, values, &flags);
+    copy_flags(options, values, &[("markers", "print_markers")]);
     match path {
         Some(line) => file(compiler, options, plugin, by, &line),
         None if compiler.settings.core.on("daemonize") => {

@@ -17,7 +17,7 @@ pub const TYPES: &[(&str, bool)] = &[
     ("memory", true),
     ("print", true),
     ("sqlite3", true),
-    ("mysql", false),
+    ("mysql", true),
     ("pgsql", true),
     ("nfprobe", false),
     ("sfprobe", false),

@@ -3,16 +3,21 @@
 use super::*;
 use crate::base::addr::Ip;
 use crate::base::intern::Interner;
+use crate::encode::Times;
 use crate::record::{Field, FlowRecord, schema};
 
 fn table(fields: &[Field], binned: bool, style: &Style) -> Table {
+    of(fields, binned, style, Dialect::Sqlite)
+}
+
+fn of(fields: &[Field], binned: bool, style: &Style, dialect: Dialect) -> Table {
     let options = schema::Options {
         flows: true,
         binned,
         ..schema::Options::default()
     };
     let schema = Schema::new("t", fields, options, Arc::new(Interner::new(4096)));
-    Table::new(Arc::new(schema), style, Dialect::Sqlite).unwrap()
+    Table::new(Arc::new(schema), style, dialect).unwrap()
 }
 
 #[test]
@@ -42,7 +47,78 @@ fn statements_of_a_binned_table() {
     ] {
         assert!(upsert.contains(set), "{upsert}");
     }
-    assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+}
+
+#[test]
+fn statements_of_mysql_have_lengths_and_set_microseconds_before_seconds() {
+    let fields = [
+        Field::SrcHost,
+        Field::Label,
+        Field::AsPath,
+        Field::TcpFlags,
+        Field::TimestampMin,
+    ];
+    let table = of(&fields, true, &Style::default(), Dialect::Mysql);
+    let create = table.create("`a`", true);
+    for part in [
+        "`ip_src` VARCHAR(45) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '0.0.0.0',",
+        "`label` VARCHAR(255) NOT NULL DEFAULT '',",
+        "`stamp_inserted` DATETIME NOT NULL DEFAULT '1000-01-01 00:00:00',",
+        "`packets` BIGINT UNSIGNED NOT NULL DEFAULT 0,",
+        "PRIMARY KEY (`label`, `as_path`, `ip_src`, `stamp_inserted`)\n) ENGINE=InnoDB",
+    ] {
+        assert!(create.contains(part), "{part}: {create}");
+    }
+    let (head, tail) = table.insert("`a`", &["more".into()], true);
+    assert!(head.starts_with("INSERT INTO `a` (`label`, `as_path`, `ip_src`, `tcp_flags`, "));
+    assert!(head.ends_with(", `bytes`, `more`) VALUES "), "{head}");
+    let old = "(VALUES(`timestamp_min`), VALUES(`timestamp_min_residual`)) < (`timestamp_min`, \
+               `timestamp_min_residual`)";
+    for part in [
+        " ON DUPLICATE KEY UPDATE ",
+        "`tcp_flags` = `tcp_flags` | VALUES(`tcp_flags`)",
+        "`bytes` = CASE WHEN `bytes` > 18446744073709551615 - VALUES(`bytes`) THEN \
+         18446744073709551615 ELSE `bytes` + VALUES(`bytes`) END",
+        "`timestamp_min` = CASE WHEN VALUES(`timestamp_min`) > '1000-01-01 00:00:00' AND \
+         (`timestamp_min` <= '1000-01-01 00:00:00' OR ",
+        old,
+    ] {
+        assert!(tail.contains(part), "{part}: {tail}");
+    }
+    let at = |part| tail.find(part).unwrap();
+    assert!(
+        at("`timestamp_min_residual` = ") < at("`timestamp_min` = "),
+        "{tail}"
+    );
+    assert_eq!(table.insert("`a`", &[], false).1, "");
+    // Many texts share the room that a key has, and those of tables without one need not.
+    let texts = [
+        Field::Label,
+        Field::StdComm,
+        Field::ExtComm,
+        Field::LrgComm,
+        Field::AsPath,
+        Field::SrcAsPath,
+    ];
+    let table = of(&texts, false, &Style::default(), Dialect::Mysql);
+    assert!(table.create("`a`", true).contains("`label` VARCHAR(125) "));
+    assert!(table.create("`a`", false).contains("`label` VARCHAR(255) "));
+}
+
+#[test]
+fn columns_have_the_names_that_somebody_wants() {
+    let names = [("port_src", "src_port"), ("tag", "ip_src")];
+    let names = names.map(|(name, new)| (name.to_string(), new.to_string()));
+    let fields = [Field::SrcHost, Field::SrcPort, Field::Tag];
+    let whole = || table(&fields, false, &Style::default());
+    let renamed = whole().renamed(&names[..1]).unwrap();
+    assert!(
+        renamed
+            .upsert("t")
+            .contains("ON CONFLICT (\"tag\", \"ip_src\", \"src_port\")")
+    );
+    let refused = whole().renamed(&names).unwrap_err();
+    assert!(refused.contains("the SQL column `ip_src`"), "{refused}");
 }
 
 #[test]
@@ -132,6 +208,7 @@ fn values_of_a_row_follow_the_columns() {
     let mut bind = |n: usize, cell: Cell<'_>| {
         let text = match cell {
             Cell::Integer(i) => i.to_string(),
+            Cell::Natural(n) => n.to_string(),
             Cell::Text(t) => format!("'{t}'"),
             Cell::Real(r) => format!("{r:?}"),
         };
@@ -164,6 +241,7 @@ fn primitives_of_the_configuration_are_columns() {
     let mut bind = |_, cell: Cell<'_>| {
         got.push(match cell {
             Cell::Integer(n) => n.to_string(),
+            Cell::Natural(n) => n.to_string(),
             Cell::Text(text) => text.into(),
             Cell::Real(real) => real.to_string(),
         });

@@ -72,7 +72,7 @@ keys! {
     "print_markers": FLOW Either B, Flag => to("output.markers", "");
     "amqp_markers": FLOW Either B, Flag => to("output.markers", "");
     "kafka_markers": FLOW Either B, Flag => to("output.markers", "");
-    "sql_multi_values": FLOW Either A, Number(0, u64::MAX) => Idle("a delivery of rows is one transaction");
+    "sql_multi_values": FLOW Either A, Number(0, u64::MAX) => Idle("a delivery of rows is one transaction, of statements as long as the server takes them");
     "amqp_multi_values": FLOW Either A, Number(0, u64::MAX) => Idle("what is written at a time is not set");
     "kafka_multi_values": FLOW Either A, Number(0, u64::MAX) => Idle("what is written at a time is not set");
     // print plugin
@@ -86,25 +86,25 @@ keys! {
     "print_latest_file": FLOW Either B, Template => to("output.latest", "");
     "print_write_empty_file": FLOW Either B, Flag => to("output.empty_files", "");
     // SQL plugins (mysql, pgsql, sqlite3)
-    "sql_db": FLOW Either A, Text => to("output.path", "SQLite; for PostgreSQL `output.database`");
+    "sql_db": FLOW Either A, Text => to("output.path", "SQLite; for PostgreSQL and MySQL `output.database`");
     "sql_table": FLOW Either A, Template => to("output.table", "in small letters for PostgreSQL");
-    "sql_table_schema": FLOW Either B, Path => to("output.schema", "PostgreSQL; for SQLite weir makes its tables itself: `weir fields` names the columns");
-    "sql_table_version": FLOW Either A, Number(1, 9) => to("output.table", "the default name, `acct` or `acct_vN`");
+    "sql_table_schema": FLOW Either B, Path => to("output.schema", "PostgreSQL and MySQL; for SQLite weir makes its tables itself: `weir fields` names the columns");
+    "sql_table_version": FLOW Either A, Number(1, 9) => to("output.table", "the default name, `acct` or `acct_vN`; names of columns, as `output.columns` has them, for PostgreSQL and MySQL");
     "sql_table_type": FLOW Either B, Words(&["original", "bgp"]) => to("output.table", "the default name, `acct_bgp`");
     "sql_data": FLOW Either C, Words(&["typed", "unified"]) => to("output.table", "the default name for PostgreSQL, `acct_uni` or `acct_uni_vN` up to version 5");
-    "sql_host": FLOW Either A, Text => to("output.host", "PostgreSQL");
-    "sql_port": FLOW Either B, Port => to("output.port", "PostgreSQL");
-    "sql_user": FLOW Either A, Text => to("output.user", "PostgreSQL");
-    "sql_passwd": FLOW Either A, Text => to("output.password", "PostgreSQL");
+    "sql_host": FLOW Either A, Text => to("output.host", "PostgreSQL and MySQL");
+    "sql_port": FLOW Either B, Port => to("output.port", "PostgreSQL and MySQL");
+    "sql_user": FLOW Either A, Text => to("output.user", "PostgreSQL and MySQL");
+    "sql_passwd": FLOW Either A, Text => to("output.password", "PostgreSQL and MySQL");
     "sql_conn_ca_file": FLOW Either B, Path => Absent(Part::Tls);
     "sql_optimize_clauses": FLOW Either A, Flag => Idle("the columns of `aggregate` are written and no others, which keep their defaults");
-    "sql_dont_try_update": FLOW Either A, Flag => to("output.mode", "PostgreSQL, `insert`; SQLite adds rows of one key up");
+    "sql_dont_try_update": FLOW Either A, Flag => to("output.mode", "PostgreSQL and MySQL, `insert`; SQLite adds rows of one key up");
     "sql_use_copy": FLOW Either B, Flag => Idle("rows go to PostgreSQL by COPY in any case");
     "sql_delimiter": FLOW Either C, Text => Idle("whatever is in a value, COPY takes it");
     "sql_num_hosts": FLOW Either C, Flag => Absent(Part::Hosts);
     "sql_locking_style": FLOW Either B, Words(&["table", "row", "none"]) => Idle("a delivery of rows is one transaction");
-    "sql_recovery_backup_host": FLOW Either C, Text => to("output.host", "PostgreSQL, the second one");
-    "sql_backup_host": FLOW Either C, Text => to("output.host", "PostgreSQL, the second one");
+    "sql_recovery_backup_host": FLOW Either C, Text => to("output.host", "PostgreSQL and MySQL, the second one");
+    "sql_backup_host": FLOW Either C, Text => to("output.host", "PostgreSQL and MySQL, the second one");
     "sql_trigger_time": FLOW Either C, Bins => Absent(Part::SqlTrigger);
     // AMQP plugin (RabbitMQ)
     "amqp_host": FLOW Either B, Text => Absent(Part::Amqp);

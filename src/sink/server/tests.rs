@@ -7,7 +7,7 @@ fn settings(given: &[(&str, Raw)]) -> (bool, String) {
     let mut options = Options::new("output.x", Place::default());
     options.set("database", Raw::Text("flows".into()));
     given.iter().for_each(|(k, v)| options.set(k, v.clone()));
-    let fine = parse(&mut options).is_some();
+    let fine = super::settings(&mut options, Dialect::Postgres, 5432).is_some();
     let problems = options.finish().into_iter().map(|p| p.message);
     (fine, problems.collect::<Vec<_>>().join("; "))
 }
@@ -24,6 +24,11 @@ fn wrong_settings_are_named() {
         (vec![("host", text("[::1]5"))], "`host` holds"),
         (vec![("host", Raw::List(Vec::new()))], "`host` is empty"),
         (vec![("table", text("weir_batch"))], "that name is taken"),
+        (
+            vec![("columns", text("port_srk=x"))],
+            "no rows have a column \"port_srk\"; did you mean \"port_src\"?",
+        ),
+        (vec![("columns", text("tag="))], "`columns` holds \"tag=\""),
         (vec![("mode", text("insrt"))], "did you mean \"insert\"?"),
         (
             vec![("password", text("a")), ("password_file", text("b"))],
@@ -33,7 +38,11 @@ fn wrong_settings_are_named() {
         let (_, said) = settings(&given);
         assert!(said.contains(want), "{want}: {said}");
     }
-    assert_eq!(settings(&[("table", text("flows.acct_%Y"))]).1, "");
+    let fine = [
+        ("table", text("flows.acct_%Y")),
+        ("columns", text("timestamp_min_residual=micros")),
+    ];
+    assert_eq!(settings(&fine).1, "");
 }
 
 #[test]
@@ -45,6 +54,7 @@ fn hosts_have_ports_and_sockets_have_folders() {
         ("[2001:db8::1]", Some(("2001:db8::1", 5432))),
         ("[2001:db8::1]:7", Some(("2001:db8::1", 7))),
         ("/run/postgresql", Some(("/run/postgresql", 5432))),
+        ("/run/\0", None),
         ("", None),
         ("db:x", None),
         ("db:70000", None),
@@ -55,10 +65,21 @@ fn hosts_have_ports_and_sockets_have_folders() {
     }
 }
 
+#[test]
+fn who_can_be_read_on_a_wire_is_told_from_who_can_not() {
+    for host in ["localhost", "127.0.0.9", "::1", "/run/mysqld/mysqld.sock"] {
+        assert!(near(host), "{host}");
+    }
+    for host in ["db.example", "192.0.2.1", "2001:db8::1"] {
+        assert!(!near(host), "{host}");
+    }
+}
+
 fn with_table(given: &str, space: Option<&str>) -> Settings {
     let mut options = Options::new("output.x", Place::default());
     let target = sql::target(&mut options, given, Dialect::Postgres).unwrap();
     Settings {
+        dialect: Dialect::Postgres,
         hosts: Vec::new(),
         database: "flows".into(),
         user: "weir".into(),
