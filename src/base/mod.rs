@@ -79,6 +79,7 @@ features! {
     "compat-pmacct": "collector, full",
     "compat-uci": "collector, full",
     "spool": "collector, full",
+    "sys-sandbox": "collector, full",
 }
 
 /// Whether this build has a feature.

@@ -13,11 +13,18 @@ pub mod plain;
 pub mod poll;
 pub mod process;
 #[cfg(target_os = "linux")]
+pub mod rights;
+#[cfg(not(target_os = "linux"))]
+#[path = "rights/absent.rs"]
+pub mod rights;
+#[cfg(target_os = "linux")]
 pub mod ring;
+pub mod sandbox;
 pub mod signal;
 pub mod syslog;
 pub mod terminal;
 pub mod udp;
+pub mod user;
 pub mod waker;
 
 // Where libpcap's functions come from. Beside the registries and `lib.rs` this is the one place
