@@ -10,6 +10,7 @@ pub mod http;
 pub mod log;
 pub mod metric;
 pub mod query;
+pub mod sandbox;
 pub mod shared;
 pub mod socket;
 #[cfg(feature = "spool")]
