@@ -80,6 +80,7 @@ features! {
     "compat-uci": "collector, full",
     "spool": "collector, full",
     "sys-sandbox": "collector, full",
+    "sys-crash": "collector, full",
 }
 
 /// Whether this build has a feature.

@@ -87,6 +87,7 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
     if let Err(exit) = open_log(&config) {
         return exit;
     }
+    ctl::log::guard();
     for note in &sandbox.notes {
         log::warn!(target: LIST, "{note}");
     }

@@ -25,13 +25,7 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
-    if let Some(user) = &config.user {
-        line("user", quote(&user.name));
-    }
-    if let Some(group) = &config.group {
-        line("group", quote(group));
-    }
-    line("sandbox", config.sandbox.show().into());
+    super::sandbox::show(config, &mut line);
     if config.stay {
         line("stay", "true".into());
     }

@@ -10,6 +10,10 @@ pub mod native;
 pub mod preprocess;
 pub mod primitive;
 pub mod rules;
+#[cfg(feature = "sys-sandbox")]
+pub mod sandbox;
+#[cfg(not(feature = "sys-sandbox"))]
+#[path = "sandbox/absent.rs"]
 pub mod sandbox;
 pub mod setting;
 pub mod spool;

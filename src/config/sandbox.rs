@@ -1,6 +1,7 @@
 //! `user`, `group`, `sandbox`, and what a configuration needs of the system, so that the rest can
 //! be taken from the process.
 
+use super::explain::quote;
 use super::{Config, LogTo};
 use crate::base::options::{Options, Raw};
 use crate::sys::user::{self, Account};
@@ -20,13 +21,24 @@ pub enum Sandbox {
 
 impl Sandbox {
     /// As it is configured.
-    pub fn show(self) -> &'static str {
+    fn show(self) -> &'static str {
         match self {
             Self::Off => "false",
             Self::On => "true",
             Self::Strict => "\"strict\"",
         }
     }
+}
+
+/// The settings as text.
+pub(super) fn show(config: &Config, line: &mut dyn FnMut(&str, String)) {
+    if let Some(user) = &config.user {
+        line("user", quote(&user.name));
+    }
+    if let Some(group) = &config.group {
+        line("group", quote(group));
+    }
+    line("sandbox", config.sandbox.show().into());
 }
 
 /// Takes `user`, `group` and `sandbox` from the top of the file.
@@ -371,7 +383,8 @@ mod tests {
             "http = \"127.0.0.1:80\"\ntemplates = \"t\"\n[input.i]\nkind = \"udp\"\nlisten = 514\n\
              receive_buffer = \"1 MiB\"\nallow_file = \"allowed\"\n[input.c]\nkind = \"capture\"\n\
              interface = \"lo\"\n{REST}[output.o]\nkind = \"postgres\"\nhost = \"db\"\n\
-             password_file = \"/etc/secret/pg\"\n[output.f]\nkind = \"file\"\npath = \"/dev/null\"\n\
+             password_file = \"/etc/secret/pg\"\n[output.f]\nkind = \"file\"\n\
+             path = \"/dev/null\"\n\
              trigger = \"gzip $WEIR_FILE\"\nlatest = \"/srv/latest\"\n[log]\nto = \"file\"\n\
              file = \"/var/log/weir.log\"\n"
         ));

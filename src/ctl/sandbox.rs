@@ -290,7 +290,18 @@ fn change_user(
             bound(keep);
         }
     }
-    rights::hold(keep.within(had)).map_err(|e| format!("can not give up capabilities: {e}"))
+    let keep = keep.within(had);
+    let changed = user::current().0 != uid;
+    match rights::hold(keep) {
+        // What was kept over the change of the user is in force from here on only.
+        Err(e) if changed => Err(format!("capabilities: {e}")),
+        // A service manager may refuse the call; then what it gave is what there is.
+        Err(e) if keep != had => {
+            notes.push(format!("capabilities without use can not be given up: {e}"));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// In a container root may lack the right to do that; then what is not held can come back through

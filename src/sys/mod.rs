@@ -2,6 +2,11 @@
 //!
 //! Not for formats: what the bytes mean is the business of `wire` and `source`.
 
+#[cfg(feature = "sys-crash")]
+pub mod crash;
+#[cfg(not(feature = "sys-crash"))]
+#[path = "crash/absent.rs"]
+pub mod crash;
 pub mod fifo;
 pub mod memory;
 #[cfg(all(target_os = "linux", target_env = "musl"))]

@@ -15,10 +15,7 @@ fn within<T: Send>(
     std::thread::scope(|scope| {
         let tried = scope.spawn(move || match limit(allowed) {
             Ok(_) => Some(f()),
-            Err(e) if e.kind() == ErrorKind::Unsupported => {
-                println!("skipped: {e}");
-                None
-            }
+            Err(e) if e.kind() == ErrorKind::Unsupported => None,
             Err(e) => panic!("{e}"),
         });
         tried.join().unwrap()
@@ -71,10 +68,7 @@ fn ports_of_tcp_are_refused_from_version_4_on() {
     let lacks = std::thread::spawn(|| limit_paths(&Allowed::default()));
     match lacks.join().unwrap() {
         Ok(said) if !said.contains("TCP ports") => {}
-        other => {
-            println!("skipped: {other:?}");
-            return;
-        }
+        _ => return,
     }
     within(limit_paths, &allowed, || {
         TcpListener::bind(("127.0.0.1", port)).unwrap();
