@@ -212,6 +212,9 @@ impl Needs {
         if output.options.has("trigger") {
             self.commands = Some(what("trigger"));
         }
+        if output.kind == "sqlite" {
+            self.temporary(what("path"));
+        }
         if !LOCAL.contains(&output.kind.as_str()) {
             self.connects = Some(what("kind"));
         }
@@ -260,6 +263,20 @@ impl Needs {
             path: path.into(),
             writes,
         });
+    }
+
+    /// Where SQLite puts what a large transaction must keep aside.
+    fn temporary(&mut self, what: String) {
+        let set = ["SQLITE_TMPDIR", "TMPDIR"].into_iter();
+        let set = set.filter_map(std::env::var_os).map(PathBuf::from);
+        let usual = ["/var/tmp", "/tmp"].into_iter().map(PathBuf::from);
+        for path in set.chain(usual).filter(|path| path.is_dir()) {
+            self.paths.push(Need {
+                what: what.clone(),
+                path,
+                writes: true,
+            });
+        }
     }
 
     fn below_1024(&mut self, what: String, port: u16) {
@@ -407,6 +424,14 @@ mod tests {
         );
         assert_eq!(much.commands.as_deref(), Some("output.f.trigger"));
         assert_eq!(much.connects.as_deref(), Some("output.o.kind"));
+    }
+
+    #[test]
+    fn sqlite_has_room_for_what_it_keeps_aside() {
+        let mut needs = Needs::default();
+        needs.temporary("output.o.path".into());
+        let tmp = |n: &Need| n.writes && n.path == Path::new("/tmp");
+        assert!(needs.paths.iter().any(tmp), "{needs:?}");
     }
 
     #[test]
