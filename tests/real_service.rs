@@ -138,6 +138,24 @@ fn an_idle_daemon_uses_no_processor() {
 }
 
 #[test]
+fn a_crash_leaves_a_line() {
+    let file = "[log]\nto = \"file\"\nfile = \"DIR/log\"\n";
+    for (name, to) in [("SEGV", ""), ("ABRT", file)] {
+        let daemon = Daemon::start(&format!("{FILES}{to}"));
+        daemon.signal(name);
+        wait_for(|| daemon.log().contains("dies of"));
+        let log = daemon.log();
+        let line = log.lines().last().unwrap_or_default();
+        // The shell's `kill` sent it; its number is not ours to know.
+        let begin = format!("weir: error: dies of SIG{name} sent by process ");
+        let end = format!(", thread weir, weir {}", env!("CARGO_PKG_VERSION"));
+        assert!(line.starts_with(&begin) && line.ends_with(&end), "{log}");
+        let (code, ..) = daemon.stop_any();
+        assert_eq!(code, None, "it dies of the signal");
+    }
+}
+
+#[test]
 fn a_full_disk_keeps_rows_until_there_is_room() {
     let daemon = Daemon::start(
         "[aggregate.flows]\nby = [\"src_host\", \"dst_host\", \"src_port\", \"dst_port\"]\n\

@@ -80,6 +80,8 @@ features! {
     "compat-pmacct": "collector, full",
     "compat-uci": "collector, full",
     "spool": "collector, full",
+    "sys-sandbox": "collector, full",
+    "sys-crash": "collector, full",
 }
 
 /// Whether this build has a feature.

@@ -6,6 +6,7 @@ use crate::base::error::Exit;
 use crate::base::options::Problem;
 use crate::base::text;
 use crate::config::Config;
+use crate::config::sandbox::{Needs, barred};
 use crate::config::{explain, native};
 use crate::pipeline::plan::Held;
 use crate::pipeline::rules::Rules;
@@ -69,6 +70,13 @@ fn run(args: Args) -> Exit {
         Ok(understood) => understood,
         Err(exit) => return exit,
     };
+    if let Some(user) = &config.user {
+        let mut needs = Needs::of(&config);
+        needs.path("the configuration".into(), &name, false);
+        for (what, why) in barred(&needs, user) {
+            out::say(&format!("{name}: warning: {what}: {why}\n"));
+        }
+    }
     if args.flag("quiet") {
         return Exit::Fine;
     }
@@ -137,20 +145,8 @@ pub fn understand(
     plan(name, sections(text), None, say)
 }
 
-/// The same while the rules `held` are in force: what a map held that can not be read stays so.
-///
-/// # Errors
-/// How the command ends then.
-pub fn understand_again(
-    name: &str,
-    text: &str,
-    held: Option<&Rules>,
-    say: &mut dyn FnMut(&str),
-) -> Result<(Config, Plan), Exit> {
-    plan(name, sections(text), held, say)
-}
-
 /// What a configuration that has been read means. All that is wrong with it is said through `say`.
+/// While the rules `held` are in force, what a map held that can not be read stays so.
 ///
 /// # Errors
 /// How the command ends then.

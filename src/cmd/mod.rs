@@ -18,6 +18,11 @@ pub mod help;
 #[cfg(feature = "compat-pmacct")]
 pub mod import;
 #[cfg(feature = "cmd-gen")]
+pub mod licence;
+#[cfg(not(feature = "cmd-gen"))]
+#[path = "licence/absent.rs"]
+pub mod licence;
+#[cfg(feature = "cmd-gen")]
 pub mod man;
 pub mod out;
 #[cfg(feature = "compat-pmacct")]

@@ -14,6 +14,7 @@ use crate::compat::pmacct::args::{Ask, Given, help};
 use crate::compat::pmacct::compile::{Compiled, Face, compile};
 use crate::compat::pmacct::parse::Lines;
 use crate::compat::pmacct::rows::open;
+use crate::config::sandbox::Needs;
 use crate::config::{native, primitive};
 use crate::ctl::log::Names;
 use crate::sys::process;
@@ -191,7 +192,12 @@ fn serve(name: &str, compiled: Compiled) -> Exit {
         Ok(pids) => pids,
         Err(why) => return out::fail(&why),
     };
+    let mut also = Needs::default();
+    if let Some(file) = &face.pidfile {
+        also.path("pidfile".into(), file, true);
+    }
     let manner = Manner {
+        paths: also.paths,
         names: Some(names(&face)),
         reopen: true,
         fixed_maps: !face.reload,

@@ -6,8 +6,10 @@ use super::{check, out};
 use crate::base::error::Exit;
 use crate::base::text::counted;
 use crate::base::time::wall;
+use crate::config::sandbox::{Need, Needs};
 use crate::config::{Config, LogTo, native};
 use crate::ctl::log::{LIST, NOTICE, Names, Shape, Target};
+use crate::ctl::sandbox::Sandbox;
 use crate::ctl::status::Report;
 use crate::ctl::{self, Doors, Shared};
 use crate::pipeline::outlet::Health;
@@ -69,6 +71,8 @@ pub struct Manner {
     pub fixed_maps: bool,
     /// Ends as soon as everything is open.
     pub setup: bool,
+    /// Paths beside those of the configuration.
+    pub paths: Vec<Need>,
     /// What is said first, each with whether something is missing because of it.
     pub remarks: Vec<(bool, String)>,
 }
@@ -79,8 +83,16 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
         stamp: config.log.stamp,
         names: manner.names.clone(),
     });
+    let sandbox = match confine(&name, &config, &manner) {
+        Ok(sandbox) => sandbox,
+        Err(exit) => return exit,
+    };
     if let Err(exit) = open_log(&config) {
         return exit;
+    }
+    ctl::log::guard();
+    for note in &sandbox.notes {
+        log::warn!(target: LIST, "{note}");
     }
     for (missing, text) in &manner.remarks {
         let level = if *missing {
@@ -96,6 +108,7 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
         Err(e) => return out::fail(&format!("signals: {e}")),
     };
     let shared = Arc::new(Shared::new());
+    shared.confine(sandbox.confined.clone());
     let mut doors = Doors::default();
     if let Err(why) = doors.set(&config, &shared) {
         log::error!("{why}");
@@ -110,6 +123,7 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
     shared.set(pipeline);
     let notify = Notify::from_env();
     notify.send(State::Ready);
+    log::info!("{}", sandbox.confined.line());
     log::info!("runs {name}: {}", summary(&config));
     let mut daemon = Daemon {
         name,
@@ -121,11 +135,25 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
         manner,
         ending: Ending::default(),
         asked: false,
+        sandbox,
     };
     if daemon.manner.setup {
         return daemon.stop(true);
     }
     daemon.run()
+}
+
+/// Takes from the process what it has no use for, before there is a second thread.
+fn confine(name: &str, config: &Config, manner: &Manner) -> Result<Sandbox, Exit> {
+    let mut also = Needs {
+        paths: manner.paths.clone(),
+        ..Needs::default()
+    };
+    also.path("the configuration".into(), name, false);
+    Sandbox::enter(config, &also.paths).map_err(|why| {
+        out::say(&format!("{why}\n"));
+        Exit::Permission
+    })
 }
 
 fn summary(config: &Config) -> String {
@@ -200,6 +228,7 @@ struct Daemon {
     ending: Ending,
     /// Whether the end has been asked for.
     asked: bool,
+    sandbox: Sandbox,
 }
 
 impl Daemon {
@@ -303,7 +332,7 @@ impl Daemon {
         let read = std::fs::read_to_string(&self.name);
         let held = self.shared.with(Pipeline::rules);
         let understood = match read {
-            Ok(text) => check::understand_again(&self.name, &text, held.as_deref(), &mut complain),
+            Ok(text) => self.understand(&text, held.as_deref()),
             Err(e) => {
                 log::error!("{}: {e}", self.name);
                 Err(Exit::Config)
@@ -318,6 +347,28 @@ impl Daemon {
         };
         self.notify.send(State::Ready);
         running
+    }
+
+    /// A configuration while this one runs. What was taken from the process at its start stays
+    /// away: a configuration that needs it is not tried.
+    fn understand(&self, text: &str, held: Option<&Rules>) -> Result<(Config, Plan), Exit> {
+        let outcome = check::sections(text);
+        let refused = self.sandbox.refuses(&Needs::of(&outcome.config));
+        for what in &refused {
+            log::error!(
+                target: LIST,
+                "{}: {what}, which the sandbox has not let through since the start: restart weir",
+                self.name
+            );
+        }
+        if !refused.is_empty() {
+            return Err(Exit::Permission);
+        }
+        let of = |c: &Config| (c.user.clone(), c.group.clone(), c.sandbox);
+        if of(&outcome.config) != of(&self.config) {
+            log::warn!("`user`, `group` and `sandbox` hold from the next start on");
+        }
+        check::plan(&self.name, outcome, held, &mut complain)
     }
 
     /// Reads maps again. The workers take them up as they go where that is possible; where it is

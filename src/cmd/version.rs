@@ -1,7 +1,7 @@
 //! `weir version`: version and features of this build.
 
-use super::arg::{Args, Command, Operands};
-use super::out;
+use super::arg::{Args, Command, Flag, Operands};
+use super::{licence, out};
 use crate::base::FEATURES;
 use crate::base::error::Exit;
 
@@ -11,12 +11,21 @@ pub static COMMAND: Command = Command {
     doc: "Print version and features",
     about: "Prints the version, the target it was built for, and which features it has.",
     operands: Operands::NONE,
-    flags: &[],
+    flags: &[
+        Flag::switch("licenses", "What is linked in, and under which licences."),
+        Flag::switch("sbom", "The same as a bill of materials (CycloneDX, JSON)."),
+    ],
     examples: &[],
     run,
 };
 
-fn run(_args: Args) -> Exit {
+fn run(args: Args) -> Exit {
+    if args.flag("licenses") {
+        return out::print(&licence::list());
+    }
+    if args.flag("sbom") {
+        return out::print(&licence::bill());
+    }
     let mut text = format!(
         "weir {} ({}-{}, {} bit)\n",
         env!("CARGO_PKG_VERSION"),

@@ -25,6 +25,7 @@ pub fn show(config: &Config) -> String {
         }
     }
     line("timezone", quote(&config.timezone));
+    super::sandbox::show(config, &mut line);
     if config.stay {
         line("stay", "true".into());
     }

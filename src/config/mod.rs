@@ -10,6 +10,11 @@ pub mod native;
 pub mod preprocess;
 pub mod primitive;
 pub mod rules;
+#[cfg(feature = "sys-sandbox")]
+pub mod sandbox;
+#[cfg(not(feature = "sys-sandbox"))]
+#[path = "sandbox/absent.rs"]
+pub mod sandbox;
 pub mod setting;
 pub mod spool;
 pub mod tree;
@@ -24,8 +29,10 @@ use crate::base::options::{Options, Place};
 use crate::base::zone::Zone;
 pub use crate::decode::{Decode, Reading};
 use crate::record::Field;
+use crate::sys::user::Account;
 pub use custom::Primitives;
 pub use rules::{AggregateRules, InputRules};
+pub use sandbox::Sandbox;
 pub use spool::Spool;
 use std::time::Duration;
 
@@ -59,6 +66,12 @@ pub struct Config {
     pub stay: bool,
     /// Whether a map of which no row can be used is one without rows, rather than a mistake.
     pub empty_maps: bool,
+    /// Whom weir becomes when root starts it.
+    pub user: Option<Account>,
+    /// The group, where it is not the first one of the user.
+    pub group: Option<String>,
+    /// How much is taken from the process once it has started.
+    pub sandbox: Sandbox,
     /// How long a stop may take before what is still queued is given up.
     pub stop_within: Duration,
 }
@@ -255,6 +268,9 @@ impl Default for Config {
             timezone: "local".into(),
             stay: false,
             empty_maps: false,
+            user: None,
+            group: None,
+            sandbox: Sandbox::default(),
             stop_within: Duration::from_secs(10),
         }
     }

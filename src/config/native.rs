@@ -8,7 +8,7 @@
 
 use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
 use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime, Spool};
-use super::{every, preprocess, primitive, tree};
+use super::{every, preprocess, primitive, sandbox, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
@@ -192,6 +192,7 @@ impl Reader {
                 Err(why) => top.wrong("timezone", why),
             }
         }
+        sandbox::parse(top, config);
         config.stay = top.flag("stay").unwrap_or(config.stay);
         config.empty_maps = top.flag("empty_maps").unwrap_or(config.empty_maps);
         if let Some(stop) = top.duration("stop_within") {

@@ -6,11 +6,13 @@
 use crate::base::offset::Wall;
 use crate::base::time::{self, Nanos, SECOND};
 use crate::base::zone::Zone;
-use crate::sys::fifo;
 use crate::sys::syslog::{Severity, Syslog};
+use crate::sys::{crash, fifo};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -86,6 +88,7 @@ pub fn init(target: Target<'_>, level: LevelFilter) -> io::Result<()> {
         } => To::Syslog(Syslog::open(path, facility, ident)?),
     };
     let logger = logger();
+    to.follow();
     logger.state().out.to = to;
     // Fails from the second time on, when it is in place already.
     let _ = log::set_logger(logger);
@@ -106,8 +109,47 @@ pub fn reopen() -> io::Result<()> {
     let state = &mut *logger().state();
     if let To::File(path, file) = &mut state.out.to {
         *file = open(path)?;
+        state.out.to.follow();
     }
     Ok(())
+}
+
+/// From now on the log has a line on what kills weir: a defect with its place in the code, a
+/// signal with the address where it struck. Where panics end in an instruction that faults at
+/// once, the address is all there is.
+pub fn guard() {
+    if !crash::BUILT {
+        return;
+    }
+    if let Err(e) = crash::listen() {
+        log::debug!("signals of crashes: {e}");
+    }
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let text = defect(info);
+        match logger().state.try_lock() {
+            Ok(mut state) => state
+                .out
+                .line(time::wall(), Said::Level(Level::Error), &text),
+            // The defect is in here, or another thread writes just now.
+            Err(_) => drop(io::stderr().write_all(format!("weir: error: {text}\n").as_bytes())),
+        }
+        if cfg!(panic = "abort") {
+            crash::said();
+        }
+        if std::env::var_os("RUST_BACKTRACE").is_some() {
+            before(info);
+        }
+    }));
+}
+
+fn defect(info: &PanicHookInfo<'_>) -> String {
+    let message = info.payload_as_str().unwrap_or("no message");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("without a name");
+    let version = env!("CARGO_PKG_VERSION");
+    format!("a defect at {place}, thread {thread}, weir {version}: {message}")
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -182,6 +224,20 @@ enum To {
     Stderr,
     File(PathBuf, File),
     Syslog(Syslog),
+}
+
+impl To {
+    /// The last line of a crash goes there too.
+    fn follow(&self) {
+        match self {
+            Self::Stderr => crash::log_to(2, None),
+            Self::File(_, file) => crash::log_to(file.as_raw_fd(), None),
+            Self::Syslog(syslog) => {
+                let (fd, priority) = syslog.raw(Severity::Error);
+                crash::log_to(fd, Some(priority));
+            }
+        }
+    }
 }
 
 /// How much a line matters.
@@ -423,6 +479,28 @@ mod tests {
         // The clock goes back: the place is free again.
         limit.over(at(5), |_, _| panic!("nothing was held back"));
         assert!(limit.entries.is_empty());
+    }
+
+    #[test]
+    fn a_defect_has_its_place_thread_and_version() {
+        // The hook belongs to the process, and other tests to it as well: what it says is told
+        // where its thread has the name of this test.
+        let (tell, told) = std::sync::mpsc::channel();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if std::thread::current().name() == Some("worker 7") {
+                let _ = tell.send(defect(info));
+            } else {
+                before(info);
+            }
+        }));
+        let thread = std::thread::Builder::new().name("worker 7".into());
+        let died = thread.spawn(|| panic!("what {}", "happened")).unwrap();
+        assert!(died.join().is_err());
+        let line = told.recv().unwrap();
+        assert!(line.starts_with("a defect at src/ctl/log.rs:"), "{line}");
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(line.ends_with(&format!(", thread worker 7, weir {version}: what happened")));
     }
 
     #[test]

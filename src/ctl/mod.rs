@@ -10,6 +10,11 @@ pub mod http;
 pub mod log;
 pub mod metric;
 pub mod query;
+#[cfg(feature = "sys-sandbox")]
+pub mod sandbox;
+#[cfg(not(feature = "sys-sandbox"))]
+#[path = "sandbox/absent.rs"]
+pub mod sandbox;
 pub mod shared;
 pub mod socket;
 #[cfg(feature = "spool")]

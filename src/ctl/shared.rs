@@ -2,9 +2,10 @@
 //!
 //! While a pipeline is being rebuilt there is none; who asks waits a moment for the next one.
 
+use super::sandbox::Confined;
 use crate::base::time::{Nanos, wall};
 use crate::pipeline::{Pipeline, View};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a question waits for a pipeline that is being rebuilt.
@@ -15,6 +16,7 @@ pub struct Shared {
     pipeline: Mutex<Option<Arc<Pipeline>>>,
     changed: Condvar,
     started: (Nanos, Instant),
+    confined: OnceLock<Arc<Confined>>,
 }
 
 impl Default for Shared {
@@ -30,7 +32,18 @@ impl Shared {
             pipeline: Mutex::new(None),
             changed: Condvar::new(),
             started: (wall(), Instant::now()),
+            confined: OnceLock::new(),
         }
+    }
+
+    /// Says once what was taken from the process at its start.
+    pub fn confine(&self, confined: Arc<Confined>) {
+        let _ = self.confined.set(confined);
+    }
+
+    /// What was taken from the process; none where nobody said.
+    pub fn confined(&self) -> Option<Arc<Confined>> {
+        self.confined.get().cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Pipeline>>> {

@@ -3,6 +3,7 @@
 //! Every stage of the ledger of each input, aggregation and output, each bounded store with its
 //! maximum, and what fails. Not for Prometheus: that is `metric`'s.
 
+use super::sandbox::Confined;
 use super::{Shared, spool};
 use crate::base::ledger::{Reason, Sum};
 use crate::base::text::show_size;
@@ -10,6 +11,7 @@ use crate::base::time::Nanos;
 use crate::pipeline::{Pipeline, View};
 use crate::sink::live::{self, Usage};
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The version of this build.
@@ -36,6 +38,8 @@ pub struct Report {
     pub maps: Vec<(String, String, usize, usize, bool)>,
     /// The memory budget and its parts, in bytes.
     pub memory: (u64, Vec<(String, usize)>),
+    /// What was taken from the process at its start.
+    pub confined: Option<Arc<Confined>>,
     /// The numbers, by place in the configuration.
     pub view: View,
 }
@@ -62,6 +66,7 @@ impl Report {
                 config.memory,
                 parts.map(|p| (p.name.clone(), p.bytes)).collect(),
             ),
+            confined: None,
             view: pipeline.view(),
         }
     }
@@ -74,7 +79,11 @@ impl Report {
             std::thread::sleep(Duration::from_millis(1));
         }
         let (started, uptime) = shared.uptime();
-        shared.soon(|pipeline| Self::of(pipeline, started, uptime))
+        let report = shared.soon(|pipeline| Self::of(pipeline, started, uptime))?;
+        Some(Self {
+            confined: shared.confined(),
+            ..report
+        })
     }
 
     /// What is wrong, in words; empty when all is well.
@@ -173,7 +182,11 @@ impl Report {
         }
         let (used, most, lost) = self.view.symbols;
         writeln!(to, "\ntexts {used} of {most} bytes, {lost} found no room")?;
-        writeln!(to, "memory {} at the most", show_size(self.memory.0))
+        writeln!(to, "memory {} at the most", show_size(self.memory.0))?;
+        match &self.confined {
+            Some(confined) => confined.text(to),
+            None => Ok(()),
+        }
     }
 
     fn write_outputs(&self, to: &mut String) -> std::fmt::Result {
@@ -248,7 +261,11 @@ impl Report {
         let parts = self.memory.1.iter();
         let parts = parts.map(|(name, bytes)| format!("{}:{bytes}", quote(name)));
         out.push_str(&parts.collect::<Vec<_>>().join(","));
-        out.push_str("}}}\n");
+        out.push_str("}}");
+        if let Some(confined) = &self.confined {
+            out.push_str(&format!(",\"sandbox\":{}", confined.json()));
+        }
+        out.push_str("}\n");
         out
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! Not for formats: what the bytes mean is the business of `wire` and `source`.
 
+#[cfg(feature = "sys-crash")]
+pub mod crash;
+#[cfg(not(feature = "sys-crash"))]
+#[path = "crash/absent.rs"]
+pub mod crash;
 pub mod fifo;
 pub mod memory;
 #[cfg(all(target_os = "linux", target_env = "musl"))]
@@ -13,11 +18,18 @@ pub mod plain;
 pub mod poll;
 pub mod process;
 #[cfg(target_os = "linux")]
+pub mod rights;
+#[cfg(not(target_os = "linux"))]
+#[path = "rights/absent.rs"]
+pub mod rights;
+#[cfg(target_os = "linux")]
 pub mod ring;
+pub mod sandbox;
 pub mod signal;
 pub mod syslog;
 pub mod terminal;
 pub mod udp;
+pub mod user;
 pub mod waker;
 
 // Where libpcap's functions come from. Beside the registries and `lib.rs` this is the one place

@@ -4,6 +4,7 @@
 //! syslog.
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,12 @@ impl Syslog {
             }
         }
         Err(last)
+    }
+
+    /// Its socket, and the priority of lines of this severity.
+    pub fn raw(&self, severity: Severity) -> (RawFd, u32) {
+        let priority = (u32::from(self.facility) << 3) | severity as u32;
+        (self.socket.as_raw_fd(), priority)
     }
 
     /// Sends one line; what does not fit into a packet is cut off. A logger that was restarted is

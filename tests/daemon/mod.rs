@@ -95,6 +95,11 @@ impl Daemon {
     /// Starts it in a folder and on a port that are known already.
     pub fn start_in(dir: Rc<TempDir>, port: u16, rest: &str) -> Self {
         Self::configure(&dir, port, rest);
+        Self::spawn(dir, port)
+    }
+
+    /// Starts it with the configuration that is there.
+    pub fn spawn(dir: Rc<TempDir>, port: u16) -> Self {
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_weir"))
             .arg("run")

@@ -38,6 +38,7 @@ fn report() -> Report {
         outputs: vec![("day".into(), "file".into(), None)],
         maps: vec![("input.routers.tags".into(), "t.map".into(), 7, 1, false)],
         memory: (1 << 24, vec![("aggregate.talkers".into(), 1 << 20)]),
+        confined: None,
         view: View {
             inputs: vec![input],
             aggregates: vec![(account, (5, 100))],
