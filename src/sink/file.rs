@@ -59,7 +59,7 @@ const OURS_MAX: usize = 16_384;
 const PART: usize = 1 << 10;
 
 /// Memory of one that is open, beside that: what writes its rows.
-const OPEN: usize = 8 << 10;
+const OPEN: usize = 4 << 10;
 
 /// What this run has written, whichever of its outputs it was: after a reload the next one goes on
 /// with it. Hashes of paths: a path that looks like another is gone on with, too.
@@ -133,21 +133,36 @@ impl Opener for Settings {
     }
 
     fn memory(&self) -> usize {
-        let files = match self.by_value() {
-            true => self.files_max,
-            false => self.files_max.min(FEW),
-        };
-        files * PART + self.open_max.min(files) * OPEN
+        self.most() * PART + self.open_most() * OPEN
     }
 }
 
-/// Files that are written at a time where names have no values of rows.
-const FEW: usize = 32;
+/// Files that are written at a time, at the most, where names have no values of rows: one for each
+/// bin; and how many of them are open.
+const FEW: usize = 64;
+const FEW_OPEN: usize = 8;
 
 impl Settings {
     /// Whether rows of one flush may go to several files.
     fn by_value(&self) -> bool {
         self.path.variables().any(|v| v != name::AGGREGATE)
+    }
+
+    /// Most files that are written at a time: each flush may have one more, for what its other
+    /// files have no room for.
+    fn most(&self) -> usize {
+        match self.by_value() {
+            true => self.files_max.max(FEW) + 1,
+            false => FEW + 1,
+        }
+    }
+
+    /// Most files that are open.
+    fn open_most(&self) -> usize {
+        match self.by_value() {
+            true => self.open_max,
+            false => self.open_max.min(FEW_OPEN),
+        }
     }
 }
 
@@ -363,7 +378,7 @@ impl FileSink {
     /// Before one more file is begun: where there are as many as there may be, the one that rests
     /// longest is completed. It is gone on with when more rows come.
     fn make_room(&mut self) -> io::Result<()> {
-        while self.parts.len() >= self.most() {
+        while self.parts.len() >= self.settings.most() {
             let idle = self.parts.values().filter(|p| !p.is_touched());
             let Some(path) = idle.min_by_key(|p| p.used).map(|p| p.path.clone()) else {
                 return Ok(());
@@ -373,18 +388,13 @@ impl FileSink {
         Ok(())
     }
 
-    /// Most files that are written at a time: each flush may have one more, for what its other
-    /// files have no room for.
-    fn most(&self) -> usize {
-        match self.settings.by_value() {
-            true => self.settings.files_max.max(FEW) + 1,
-            false => FEW + 1,
-        }
-    }
-
     /// Completes a file in the middle of a flush.
     fn interrupt(&mut self, path: &Path) -> io::Result<()> {
+        let some = self.parts.get(path).is_some_and(Part::is_committed);
         self.complete(path)?;
+        if !some {
+            return Ok(());
+        }
         Ours::with(path, |ours, hash| {
             if ours.parts.len() >= OURS_MAX {
                 ours.parts.pop_first();
@@ -430,7 +440,7 @@ impl FileSink {
         self.clock += 1;
         let open = self.parts.values().filter(|p| p.is_open()).count();
         let here = self.parts.get(path).is_some_and(Part::is_open);
-        if !here && open >= self.settings.open_max {
+        if !here && open >= self.settings.open_most() {
             let oldest = self.parts.values_mut().filter(|p| p.is_open());
             if let Some(oldest) = oldest.min_by_key(|p| p.used) {
                 oldest.close().map_err(|e| named(&oldest.path, &e))?;

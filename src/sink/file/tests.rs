@@ -657,13 +657,16 @@ fn many_files_cost_no_more_memory_than_planned() {
     let mut options = Options::new("output.x", Place::default());
     options.set("path", text("/x/$src_host"));
     let by_value = parse(&mut options).unwrap().memory();
-    assert_eq!(by_value, 1024 * PART + 32 * OPEN);
+    assert_eq!(by_value, 1025 * PART + 32 * OPEN);
     options.set("files", Raw::Number(65_536));
     assert_eq!(
         parse(&mut options).unwrap().memory(),
-        65_536 * PART + 32 * OPEN
+        65_537 * PART + 32 * OPEN
     );
     let mut options = Options::new("output.x", Place::default());
     options.set("path", text("/x/%H"));
-    assert_eq!(parse(&mut options).unwrap().memory(), FEW * (PART + OPEN));
+    assert_eq!(
+        parse(&mut options).unwrap().memory(),
+        (FEW + 1) * PART + FEW_OPEN * OPEN
+    );
 }

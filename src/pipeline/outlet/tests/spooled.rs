@@ -647,3 +647,26 @@ fn a_log_that_could_not_be_opened_is_opened_later_and_its_rows_delivered() {
     let page = balanced(&outlet);
     assert_eq!((page.recovered.records, page.written.records), (4, 4));
 }
+
+#[test]
+fn the_spool_of_an_output_that_is_changed_goes_on_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = spooled(&dir, 100, false, 8 << 20);
+    let ends = old.start(Box::new(Switched::default())).unwrap();
+    (0..10).for_each(|n| old.push(rows(n)));
+    let new = Outlet::new("x", 1 << 20, false);
+    let folder = settings(&dir, 8 << 20);
+    let open: Open = Box::new(move || Backlog::open("x", folder, false).map(Some));
+    let sink = Switched::default();
+    sink.turn(true);
+    let before = vec![old.clone()];
+    let thread = new.start_after(before, Some(open), Box::new(sink.clone()));
+    new.push(batch(2, 10, 0, true));
+    stop(&old, ends);
+    assert_eq!(balanced(&old).spooled.records, 10);
+    sink.await_rows(11);
+    stop(&new, thread.unwrap());
+    assert_eq!(sink.sorted(), (0..11).collect::<Vec<_>>());
+    let page = balanced(&new);
+    assert_eq!((page.written.records, page.recovered.records), (11, 10));
+}
