@@ -12,6 +12,7 @@ pub mod primitive;
 pub mod rules;
 pub mod setting;
 pub mod spool;
+pub mod toml;
 pub mod tree;
 pub mod write;
 

@@ -8,7 +8,7 @@
 
 use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
 use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime, Spool};
-use super::{every, preprocess, primitive, tree};
+use super::{every, preprocess, primitive, toml, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
@@ -32,7 +32,7 @@ pub struct Outcome {
 /// Reads a configuration file's text.
 pub fn parse(text: &str) -> Outcome {
     let mut problems = Vec::new();
-    let file = tree::parse(text, &mut problems);
+    let file = toml::parse(text, &mut problems);
     compile(file, problems)
 }
 

@@ -5,7 +5,7 @@
 //! preferred is copied first and better ones overwrite it when they are not zero; so exporters
 //! that send both families with one of them empty come out right. Not for options records.
 
-use super::row::{Loc, One, Row, Rows};
+use super::row::{Loc, Row, Rows};
 use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
 use crate::base::time::SECOND;
@@ -270,7 +270,9 @@ impl Plan {
             op.run(rows, records);
         }
         if self.more {
-            rows.zip(records, |row, rec| self.finish(row, clock, rec));
+            for (n, rec) in records.iter_mut().enumerate() {
+                self.finish(rows.one(n), clock, rec);
+            }
         }
     }
 
@@ -293,10 +295,11 @@ impl Plan {
     }
 
     #[inline(never)]
-    fn finish<'a, R: Row<'a>>(&self, row: R, clock: &Clock, rec: &mut FlowRecord) {
+    fn finish<'a>(&self, rows: impl Rows<'a>, clock: &Clock, rec: &mut FlowRecord) {
+        let row = rows.first();
         for op in &self.better {
             if row.value(op.loc).iter().any(|b| *b != 0) {
-                op.run(One(row), slice::from_mut(rec));
+                op.run(rows, slice::from_mut(rec));
             }
         }
         let mut times = Times::default();
@@ -339,8 +342,8 @@ impl Plan {
 }
 
 impl Op {
-    /// Does it for rows and their records.
-    #[inline(always)]
+    /// Does it for rows and their records. Large, and called once for many rows.
+    #[inline(never)]
     fn run<'a>(&self, rows: impl Rows<'a>, records: &mut [FlowRecord]) {
         let (loc, dst, pairs) = (self.loc, self.dst, (rows, records));
         match self.act {
