@@ -294,7 +294,10 @@ impl EventReceiver for Tree<'_, '_> {
     fn array_table_open(&mut self, span: Span, _: &mut dyn ErrorSink) {
         self.header = None;
         let place = self.lines.place(span);
-        self.wrong(place, "a section stands in single brackets: [input.NAME]".into());
+        self.wrong(
+            place,
+            "a section stands in single brackets: [input.NAME]".into(),
+        );
     }
 
     fn array_table_close(&mut self, _: Span, _: &mut dyn ErrorSink) {
@@ -405,6 +408,154 @@ impl<'t> Lines<'t> {
         Place {
             line: line as u32,
             column: before.chars().count() as u32 + 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (File, Vec<String>) {
+        let mut problems = Vec::new();
+        let file = parse(text, &mut problems);
+        let said = |p: &Problem| format!("{}:{} {}", p.place.line, p.place.column, p.message);
+        (file, problems.iter().map(said).collect())
+    }
+
+    #[test]
+    fn ways_to_write_a_section_are_the_same() {
+        let ways = [
+            "[input.a]\nkind = \"udp\"\nports = [1, 2]\n",
+            "[input]\na.kind = \"udp\"\na.ports = [1, 2]\n",
+            "input.a.kind = 'udp'\ninput.\"a\".ports = [\n1, # one\n2,\n]\n",
+            "[input]\na = { kind = \"udp\", ports = [1, 2] }\n",
+            "input = { a = { kind = \"udp\", ports = [0x1, 0b10] } }\n",
+        ];
+        for way in ways {
+            let (file, problems) = read(way);
+            assert_eq!(problems, [] as [&str; 0], "{way}");
+            let [Section { name, options }] = &file.inputs[..] else {
+                panic!("{way}");
+            };
+            assert_eq!((&name[..], &options.section[..]), ("a", "input.a"));
+            let mut options = options.clone();
+            assert_eq!(options.text("kind").as_deref(), Some("udp"), "{way}");
+            assert!(options.has("ports"), "{way}");
+        }
+    }
+
+    #[test]
+    fn values_keep_their_kind_and_place() {
+        let text = "a = \"x\\ty\"\nb = -1_000\nc = 1.5\nd = true\ne = 1979-05-27\n\
+                    f = [[1], {g = 2, h = [3]}, 4]\nk = 99999999999999999999\n";
+        let (mut file, problems) = read(text);
+        assert_eq!(problems, [] as [&str; 0]);
+        for (name, want) in [
+            ("a", "\"x\\ty\""),
+            ("b", "-1000"),
+            ("c", "1.5"),
+            ("d", "true"),
+            ("e", "a date"),
+            ("f", "[[1], a table, 4]"),
+            ("k", "a number of more than 64 bits"),
+        ] {
+            let (raw, _) = file.top.raw(name).expect(name);
+            assert_eq!(raw.show(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_twice_is_found_where_it_is() {
+        for (text, want) in [
+            ("a = 1\na = 2\n", "2:1 "),
+            ("[log]\n[log]\n", "2:2 "),
+            ("[input.a]\nx = 1\nx = 2\n", "3:1 "),
+            ("[input.a]\n[input.a]\n", "2:8 "),
+            ("[input.a]\n[input]\na.x = 1\n", "3:1 "),
+            ("input.a.x = 1\n[input.a]\n", "2:8 "),
+            ("[input.a]\nx = 1\nx.y = 2\n", "3:1 "),
+            ("[input.a]\nx.y = 1\nx = 2\n", "3:1 "),
+            ("log = {}\n[log]\n", "2:2 "),
+        ] {
+            let (_, problems) = read(text);
+            let want = format!("{want}not TOML: duplicate key");
+            assert_eq!(problems, [want], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_may_follow_that_of_its_inner_table() {
+        let (file, problems) = read("[input.a.b]\nx = 1\n[input.a]\nkind = \"udp\"\n");
+        assert_eq!(problems, [] as [&str; 0]);
+        let mut options = file.inputs[0].options.clone();
+        let inner = options.raw("b").map(|(raw, _)| raw);
+        assert_eq!(inner, Some(Raw::Other("a table")));
+        assert!(options.has("kind"));
+    }
+
+    #[test]
+    fn what_is_no_section_is_said_once() {
+        for (text, want) in [
+            (
+                "[inptu.a]\nx = 1\n[inptu.b]\n",
+                "1:2 no section [inptu]; did you mean [input]?",
+            ),
+            ("log = 3\n", "1:1 `log` is a section: write [log]"),
+            (
+                "input = 3\n",
+                "1:1 `input` needs a name: write [input.NAME]",
+            ),
+            (
+                "[input]\nkind = 3\n",
+                "2:1 `kind` stands in no input: write [input.NAME] above it",
+            ),
+            (
+                "[[input]]\nkind = 3\n",
+                "1:1 a section stands in single brackets: [input.NAME]",
+            ),
+            (
+                "[input.\"a b\"]\nkind = 3\n",
+                "1:8 `input.a b`: a name has letters, digits, `_` and `-`, 64 at most",
+            ),
+        ] {
+            let (file, problems) = read(text);
+            assert_eq!(problems, [want], "{text}");
+            assert!(file.inputs.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_mistake_is_read() {
+        for broken in [
+            "x = \n",
+            "x\n",
+            "= 3\n",
+            "x = [1, 2\n",
+            "x = \"a\n",
+            "[log\n",
+            "x = {a = 1\n",
+            "x = 1 2\n",
+            "x.y. = 3\n",
+            "x = 01\n",
+            "\u{1}\n",
+        ] {
+            let (file, problems) = read(&format!("{broken}\n[output.f]\nkind = \"file\"\n"));
+            let said = problems.iter().any(|p| p.contains("not TOML"));
+            assert!(said, "{broken}: {problems:?}");
+            if !broken.contains(['[', '{']) {
+                assert_eq!(file.outputs.len(), 1, "{broken}: {problems:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        for (open, close) in [("[", "]"), ("{a = ", "}")] {
+            let text = format!("a = {}1{}\n", open.repeat(100_000), close.repeat(100_000));
+            let (_, problems) = read(&text);
+            let said = problems.iter().any(|p| p.contains("recurs"));
+            assert!(said, "{:?}", problems.first());
         }
     }
 }

@@ -240,7 +240,13 @@ impl Reader<'_> {
             }
             What::Options(plan, record) => {
                 let origin = &self.context.origin;
-                let new = plan.run(row.first(), origin, self.wanted, self.options, &mut out.symbols());
+                let new = plan.run(
+                    row.first(),
+                    origin,
+                    self.wanted,
+                    self.options,
+                    &mut out.symbols(),
+                );
                 let old = self.told.unwrap_or_default();
                 self.told = Some(Told {
                     boot: new.boot.or(old.boot),
