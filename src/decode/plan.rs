@@ -266,9 +266,7 @@ impl Plan {
     /// before the next one, so that what it does is looked up once.
     #[inline]
     pub fn run<'a>(&self, rows: impl Rows<'a>, clock: &Clock, records: &mut [FlowRecord]) {
-        for op in &self.ops {
-            op.run(rows, records);
-        }
+        Op::run_all(&self.ops, rows, records);
         if self.more {
             for (n, rec) in records.iter_mut().enumerate() {
                 self.finish(rows.one(n), clock, rec);
@@ -299,7 +297,7 @@ impl Plan {
         let row = rows.first();
         for op in &self.better {
             if row.value(op.loc).iter().any(|b| *b != 0) {
-                op.run(rows, slice::from_mut(rec));
+                Op::run_all(slice::from_ref(op), rows, slice::from_mut(rec));
             }
         }
         let mut times = Times::default();
@@ -342,8 +340,16 @@ impl Plan {
 }
 
 impl Op {
-    /// Does it for rows and their records. Large, and called once for many rows.
+    /// Does these for rows and their records. The one place that holds the code of all copies:
+    /// they are large, and called once for many rows.
     #[inline(never)]
+    fn run_all<'a>(ops: &[Self], rows: impl Rows<'a>, records: &mut [FlowRecord]) {
+        for op in ops {
+            op.run(rows, records);
+        }
+    }
+
+    #[inline(always)]
     fn run<'a>(&self, rows: impl Rows<'a>, records: &mut [FlowRecord]) {
         let (loc, dst, pairs) = (self.loc, self.dst, (rows, records));
         match self.act {
