@@ -43,8 +43,8 @@ impl Shares {
     }
 }
 
-/// `total` × `part` ÷ `length`, where `part` is not more than `length`. Bit by bit, since a library's
-/// division of 128 bits takes room in a small program and nothing else needs it.
+/// `total` × `part` ÷ `length`, where `part` is not more than `length`. Bit by bit, since a
+/// library's division of 128 bits takes room in a small program and nothing else needs it.
 fn part_of(total: u64, part: u64, length: u64) -> u64 {
     let mut rest = u128::from(total) * u128::from(part);
     let mut sum = 0;
