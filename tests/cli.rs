@@ -70,7 +70,9 @@ fn a_wrong_command_line_gets_one_message_and_one_hint() {
         (&["read", "--format", "cvs", "x"], "did you mean `csv`?"),
         (&["check", "a", "b"], "takes at most 1 FILE"),
         (&["check", "a", "-c", "b"], "both name a configuration"),
+        #[cfg(feature = "cmd-gen")]
         (&["gen", "fihs"], "did you mean `fish`?"),
+        #[cfg(feature = "cmd-fields")]
         (
             &["fields", "src_hots"],
             "no field `src_hots`; did you mean `src_host`?",
@@ -190,6 +192,7 @@ fn rows_that_find_no_room_to_be_sorted_are_not_lost() {
 }
 
 #[test]
+#[cfg(feature = "cmd-fields")]
 fn fields_lists_all() {
     let all = weir::record::FIELDS;
     let csv = out(&weir(&["fields", "--format", "csv"]));
@@ -498,6 +501,7 @@ fn missing(text: &str) -> usize {
             }
             Some(("http", _)) => weir::base::built("ctl-http"),
             Some(("filter", _)) => weir::base::built("rule-filter"),
+            Some(("spool", _)) => weir::base::built("spool"),
             _ => true,
         };
         count += usize::from(!has);
@@ -506,6 +510,7 @@ fn missing(text: &str) -> usize {
 }
 
 #[test]
+#[cfg(feature = "cmd-gen")]
 fn what_is_generated_can_be_used() {
     let shells = [
         ("bash", "complete -o"),

@@ -35,12 +35,27 @@ impl Shares {
         let part = until.0.saturating_sub(self.start).min(self.length);
         let mut share = [0; 2];
         for ((share, total), given) in share.iter_mut().zip(self.total).zip(&mut self.given) {
-            let sum = u128::from(total) * u128::from(part) / u128::from(self.length);
-            *share = (sum as u64).saturating_sub(*given);
+            let sum = part_of(total, part, self.length);
+            *share = sum.saturating_sub(*given);
             *given += *share;
         }
         share
     }
+}
+
+/// `total` × `part` ÷ `length`, where `part` is not more than `length`. Bit by bit, since a
+/// library's division of 128 bits takes room in a small program and nothing else needs it.
+fn part_of(total: u64, part: u64, length: u64) -> u64 {
+    let mut rest = u128::from(total) * u128::from(part);
+    let mut sum = 0;
+    for bit in (0..64).rev() {
+        let step = u128::from(length) << bit;
+        if step <= rest {
+            rest -= step;
+            sum |= 1 << bit;
+        }
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -62,6 +77,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_part_is_what_division_gives(total: u64, length in 1u64.., part: u64) {
+            let part = part.min(length);
+            let sum = u128::from(total) * u128::from(part) / u128::from(length);
+            prop_assert_eq!(u128::from(part_of(total, part, length)), sum);
+        }
+
         #[test]
         fn shares_add_up(
             start in 0u64..1 << 62,

@@ -76,6 +76,7 @@ features! {
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",
+    "cmd-fields": "collector, full",
     "cmd-gen": "collector, full",
     "compat-pmacct": "collector, full",
     "compat-uci": "collector, full",

@@ -102,7 +102,7 @@ fn cells(info: &Info) -> [String; 9] {
         info.json.into(),
         info.csv.into(),
         info.sql.into(),
-        format!("{:?}", info.kind).to_lowercase(),
+        format!("{:?}", info.kind).to_ascii_lowercase(),
         merge(info.merge).into(),
         giver(info.giver).into(),
         elements.join(" "),
@@ -134,7 +134,7 @@ fn giver(giver: Giver) -> &'static str {
 }
 
 fn table(fields: &[&Info]) -> String {
-    let mut rows = vec![TITLES.map(|t| t.to_uppercase())];
+    let mut rows = vec![TITLES.map(|t| t.to_ascii_uppercase())];
     rows.extend(fields.iter().map(|i| cells(i)));
     let mut widths = [0; TITLES.len()];
     for row in &rows {

@@ -10,6 +10,7 @@ pub mod check;
 pub mod client;
 #[cfg(feature = "cmd-gen")]
 pub mod complete;
+#[cfg(feature = "cmd-fields")]
 pub mod fields;
 #[cfg(feature = "cmd-gen")]
 #[path = "gen.rs"]
@@ -71,6 +72,7 @@ pub static COMMANDS: &[&Command] = &[
     #[cfg(feature = "cmd-top")]
     &top::COMMAND,
     &status::COMMAND,
+    #[cfg(feature = "cmd-fields")]
     &fields::COMMAND,
     #[cfg(feature = "cmd-gen")]
     &generate::COMMAND,
@@ -81,6 +83,7 @@ pub static COMMANDS: &[&Command] = &[
 /// Commands that exist, whether built in or not, with the feature that each needs.
 static NEEDING: &[(&str, &str)] = &[
     ("top", "cmd-top"),
+    ("fields", "cmd-fields"),
     ("gen", "cmd-gen"),
     ("pmacct", "compat-pmacct"),
     ("import", "compat-pmacct"),

@@ -62,7 +62,7 @@ pub static COMMAND: Command = Command {
             .default("table"),
         Flag::new("output", Take::Path, "FILE", "Write rows to this file instead of standard output.")
             .short('o'),
-        Flag::new("memory", Take::Size, "SIZE", "Memory for tables and decoders together.")
+        Flag::new("memory", Take::Size, "SIZE", "Memory for tables and decoders together; by itself at most half of the system's.")
             .short('m')
             .default("64MiB"),
         Flag::new("full", Take::Choice(&["flush", "fold", "evict"]), "POLICY", "What to do when the table is full: deliver early, fold new keys into one row, or deliver the smallest.")
@@ -148,7 +148,10 @@ fn job(args: &Args) -> Result<Job, Exit> {
     let table = format == Format::Table;
     let top = args.number("top").or(table.then_some(TABLE_ROWS));
     let top = top.filter(|n| *n > 0);
-    let total = args.size("memory").unwrap_or(64 << 20);
+    let mut total = args.size("memory").unwrap_or(64 << 20);
+    if !args.given("memory") {
+        total = total.min(half_of_the_system());
+    }
     let sorts = table || sort.is_some() || top.is_some();
     let memory = if sorts { total as usize / 3 } else { 0 };
     let mut config = Config {
@@ -404,6 +407,11 @@ impl Job {
             Err(e) => Err(out::fail(&format!("{}: {e}", path.display()))),
         }
     }
+}
+
+/// The most that `--memory` is where nobody says: a small box has less than what suits others.
+fn half_of_the_system() -> u64 {
+    crate::sys::memory::total().map_or(u64::MAX, |total| total / 2)
 }
 
 /// What is wrong with the plan, in words of the command line: the sections that the plan speaks

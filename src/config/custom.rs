@@ -103,7 +103,7 @@ impl Primitives {
     /// # Errors
     /// When the record has no place left.
     pub fn field(&mut self, name: &str) -> Option<Result<Field, String>> {
-        let name = name.to_lowercase();
+        let name = name.to_ascii_lowercase();
         let found = self.list.iter_mut().find(|p| p.custom.name == name)?;
         if !found.used {
             let need = found.custom.form.size() / 8;
@@ -129,7 +129,7 @@ impl Primitives {
     ) {
         let Section { name, mut options } = section;
         let place = options.place;
-        let name = name.to_lowercase();
+        let name = name.to_ascii_lowercase();
         if let Some(why) = self.refuse(&name) {
             options.problem(place, why);
         }

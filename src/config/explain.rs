@@ -7,6 +7,7 @@ use super::{custom, every, preprocess, primitive, spool};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// The whole configuration. Reading the text again gives the same configuration.
 pub fn show(config: &Config) -> String {
@@ -34,10 +35,10 @@ pub fn show(config: &Config) -> String {
     }
     let stop = match config.stop_within {
         stop if stop.subsec_millis() == 0 => format!("{}s", stop.as_secs()),
-        stop => format!("{}ms", stop.as_millis()),
+        stop => format!("{}ms", millis(stop)),
     };
     line("stop_within", quote(&stop));
-    let level = config.log.level.as_str().to_lowercase();
+    let level = config.log.level.as_str().to_ascii_lowercase();
     let to = match &config.log.to {
         LogTo::Stderr => quote("stderr"),
         LogTo::File(path) => format!("\"file\"\nfile = {}", quote(path)),
@@ -70,6 +71,13 @@ pub fn show(config: &Config) -> String {
         delivery(&mut text, output);
     }
     text
+}
+
+/// A duration in whole milliseconds. `as_millis` counts in 128 bits, which costs a small program
+/// their division and their digits.
+pub fn millis(time: Duration) -> u64 {
+    let whole = time.as_secs().saturating_mul(1000);
+    whole.saturating_add(time.subsec_millis().into())
 }
 
 fn delivery(text: &mut String, output: &Output) {

@@ -17,6 +17,7 @@ pub mod sandbox;
 pub mod sandbox;
 pub mod setting;
 pub mod spool;
+pub mod toml;
 pub mod tree;
 pub mod write;
 

@@ -8,7 +8,7 @@
 
 use super::{Aggregate, AggregateRules, Align, Config, Decode, Every, Full, Input, InputRules};
 use super::{Limits, Log, LogTo, Output, Primitives, Reading, RecordTime, Spool};
-use super::{every, preprocess, primitive, sandbox, tree};
+use super::{every, preprocess, primitive, sandbox, toml, tree};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::zone::Zone;
 use crate::base::{built, text, without};
@@ -34,8 +34,8 @@ pub struct Outcome {
 /// Reads a configuration file's text.
 pub fn parse(text: &str) -> Outcome {
     let mut problems = Vec::new();
-    let file = tree::parse(text, &mut problems);
-    let broken = problems.iter().any(|p| p.message.starts_with(tree::BROKEN));
+    let file = toml::parse(text, &mut problems);
+    let broken = toml::is_broken(&problems);
     if broken && is_pmaccts(text) {
         let message = "this looks like a configuration of pmacct: `weir pmacct nfacctd -f FILE` runs \
                        it, `weir import FILE` writes it as weir's own";

@@ -48,7 +48,7 @@ pub fn read(options: &mut Options) -> Option<Rules> {
     let mut seen: Vec<String> = Vec::new();
     for (item, place) in &items {
         let (word, value) = item.split_once('=').unwrap_or((item, ""));
-        let (word, value) = (word.trim().to_lowercase(), value.trim());
+        let (word, value) = (word.trim().to_ascii_lowercase(), value.trim());
         if seen.contains(&word) {
             options.problem(*place, format!("`preprocess` has `{word}` twice"));
         } else if let Err(why) = take(&mut rules, &word, value) {

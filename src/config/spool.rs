@@ -1,6 +1,6 @@
 //! The spool of an output: `spool` and what begins with it.
 
-use super::explain::{quote, size};
+use super::explain::{millis, quote, size};
 use crate::base::options::{Options, Raw};
 use crate::base::text::{self, show_size};
 use crate::base::{built, without};
@@ -163,7 +163,7 @@ fn sync(options: &mut Options) -> Sync {
 
 /// A duration in the largest unit that shows it exactly.
 fn time_text(time: Duration) -> String {
-    let millis = time.as_millis();
+    let millis = millis(time);
     let units = [
         ("d", 86_400_000),
         ("h", 3_600_000),

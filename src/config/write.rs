@@ -16,7 +16,7 @@ pub struct Remark {
     pub text: String,
 }
 
-/// The file as text that [`tree::parse`](super::tree::parse) takes apart to the same sections.
+/// The file as text that [`toml::parse`](super::toml::parse) takes apart to the same sections.
 /// Remarks stand as comments above their section; those of no section that is there, on top.
 pub fn show(file: &File, remarks: &[Remark]) -> String {
     let mut text = String::new();
@@ -91,8 +91,8 @@ fn key(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::toml;
     use super::*;
-    use crate::config::tree;
 
     #[test]
     fn what_is_written_is_read_as_the_same_sections() {
@@ -101,9 +101,9 @@ mod tests {
             [aggregate.b-c]\nby = [\"src_host\"]\nrenormalise = true\n\n[output.d]\n\
             path = \"a\\\\b\\\"\\u0007é\"\n";
         let mut problems = Vec::new();
-        let file = tree::parse(text, &mut problems);
+        let file = toml::parse(text, &mut problems);
         let shown = show(&file, &[]);
-        let again = tree::parse(&shown, &mut problems);
+        let again = toml::parse(&shown, &mut problems);
         assert!(problems.is_empty(), "{problems:?}\n{shown}");
         assert_eq!(shown, show(&again, &[]));
         assert_eq!(shown, text);
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn remarks_stand_above_their_sections_or_on_top() {
-        let file = tree::parse("memory = 1\n[input.a]\nkind = \"udp\"\n", &mut Vec::new());
+        let file = toml::parse("memory = 1\n[input.a]\nkind = \"udp\"\n", &mut Vec::new());
         let remark = |section: &str, text: &str| Remark {
             section: section.into(),
             text: text.into(),

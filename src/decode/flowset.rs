@@ -7,7 +7,7 @@ use super::Emit;
 use super::compile::{Compiled, What};
 use super::netflow::{Context, NetflowDecoder, SPANS_MAX};
 use super::options::{Domain, Options};
-use super::row::{One, Packed, Row, Rows, Spanned};
+use super::row::{Packed, Rows, Spanned};
 use super::slow::Told;
 use super::template::{Key, Learned};
 use crate::base::addr::Ip;
@@ -221,17 +221,16 @@ impl Reader<'_> {
             return;
         }
         for n in 0..rows.count() {
-            self.one(compiled, rows.skip(n).first(), out);
+            self.one(compiled, rows.one(n), out);
         }
     }
 
     /// One record of any kind.
     #[inline(never)]
-    fn one<'a, R: Row<'a>>(&mut self, compiled: &Compiled, row: R, out: &mut Emit<'_>) {
+    fn one<'a>(&mut self, compiled: &Compiled, row: impl Rows<'a>, out: &mut Emit<'_>) {
         self.records = self.records.wrapping_add(1);
         match &compiled.what {
             What::Data(there, back) => {
-                let row = One(row);
                 self.context.emit(there, row, self.options, out);
                 let Some(back) = back else { return };
                 let made = self.context.emit(back, row, self.options, out);
@@ -241,7 +240,13 @@ impl Reader<'_> {
             }
             What::Options(plan, record) => {
                 let origin = &self.context.origin;
-                let new = plan.run(row, origin, self.wanted, self.options, &mut out.symbols());
+                let new = plan.run(
+                    row.first(),
+                    origin,
+                    self.wanted,
+                    self.options,
+                    &mut out.symbols(),
+                );
                 let old = self.told.unwrap_or_default();
                 self.told = Some(Told {
                     boot: new.boot.or(old.boot),
@@ -249,7 +254,7 @@ impl Reader<'_> {
                     full: new.full | old.full,
                 });
                 if let Some(way) = record {
-                    self.context.emit(way, One(row), self.options, out);
+                    self.context.emit(way, row, self.options, out);
                 }
             }
         }

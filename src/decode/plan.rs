@@ -5,7 +5,7 @@
 //! preferred is copied first and better ones overwrite it when they are not zero; so exporters
 //! that send both families with one of them empty come out right. Not for options records.
 
-use super::row::{Loc, One, Row, Rows};
+use super::row::{Loc, Row, Rows};
 use super::time::{Clock, milli, ntp};
 use crate::base::addr::V4_MAPPED;
 use crate::base::time::SECOND;
@@ -269,11 +269,11 @@ impl Plan {
     /// before the next one, so that what it does is looked up once.
     #[inline]
     pub fn run<'a>(&self, rows: impl Rows<'a>, clock: &Clock, records: &mut [FlowRecord]) {
-        for op in &self.ops {
-            op.run(rows, records);
-        }
+        Op::run_all(&self.ops, rows, records);
         if self.more {
-            rows.zip(records, |row, rec| self.finish(row, clock, rec));
+            for (n, rec) in records.iter_mut().enumerate() {
+                self.finish(rows.one(n), clock, rec);
+            }
         }
     }
 
@@ -307,10 +307,11 @@ impl Plan {
     }
 
     #[inline(never)]
-    fn finish<'a, R: Row<'a>>(&self, row: R, clock: &Clock, rec: &mut FlowRecord) {
+    fn finish<'a>(&self, rows: impl Rows<'a>, clock: &Clock, rec: &mut FlowRecord) {
+        let row = rows.first();
         for op in &self.better {
             if row.value(op.loc).iter().any(|b| *b != 0) {
-                op.run(One(row), slice::from_mut(rec));
+                Op::run_all(slice::from_ref(op), rows, slice::from_mut(rec));
             }
         }
         for (field, loc) in &self.perhaps {
@@ -360,7 +361,15 @@ impl Plan {
 }
 
 impl Op {
-    /// Does it for rows and their records.
+    /// Does these for rows and their records. The one place that holds the code of all copies:
+    /// they are large, and called once for many rows.
+    #[inline(never)]
+    fn run_all<'a>(ops: &[Self], rows: impl Rows<'a>, records: &mut [FlowRecord]) {
+        for op in ops {
+            op.run(rows, records);
+        }
+    }
+
     #[inline(always)]
     fn run<'a>(&self, rows: impl Rows<'a>, records: &mut [FlowRecord]) {
         let (loc, dst, pairs) = (self.loc, self.dst, (rows, records));

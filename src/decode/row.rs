@@ -33,6 +33,8 @@ pub trait Rows<'a>: Copy {
     fn skip(self, n: usize) -> Self;
     /// The first one; empty when there is none.
     fn first(self) -> Self::Row;
+    /// The one behind the first `n`, alone.
+    fn one(self, n: usize) -> Self;
     /// Whether all of them can have `len` bytes at a place: what is known of all rows need not be
     /// looked at for each.
     fn reach(self, loc: Loc, len: usize) -> bool;
@@ -68,6 +70,11 @@ impl<'a> Rows<'a> for Packed<'a> {
 
     fn first(self) -> Fixed<'a> {
         Fixed(self.bytes.get(..self.each).unwrap_or_default())
+    }
+
+    fn one(self, n: usize) -> Self {
+        let bytes = self.skip(n).first().0;
+        Self { bytes, ..self }
     }
 
     #[inline(always)]
@@ -122,6 +129,11 @@ impl<'a> Rows<'a> for Spanned<'a> {
         }
     }
 
+    fn one(self, n: usize) -> Self {
+        let spans = self.skip(n).first().spans;
+        Self { spans, ..self }
+    }
+
     #[inline(always)]
     fn reach(self, _: Loc, _: usize) -> bool {
         true
@@ -136,38 +148,6 @@ impl<'a> Rows<'a> for Spanned<'a> {
             };
             each(Spans { bytes, spans }, record);
             rest = behind;
-        }
-    }
-}
-
-/// One alone.
-#[derive(Clone, Copy)]
-pub struct One<R>(pub R);
-
-impl<'a, R: Row<'a>> Rows<'a> for One<R> {
-    type Row = R;
-
-    fn count(self) -> usize {
-        1
-    }
-
-    fn skip(self, _: usize) -> Self {
-        self
-    }
-
-    fn first(self) -> R {
-        self.0
-    }
-
-    #[inline(always)]
-    fn reach(self, _: Loc, _: usize) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn zip(self, records: &mut [FlowRecord], mut each: impl FnMut(R, &mut FlowRecord)) {
-        if let Some(record) = records.first_mut() {
-            each(self.0, record);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Condition {
         let not = name.ends_with('!');
         let name = name.trim_end_matches('!').trim();
         let value = value.trim();
-        let (field, kind) = match schema.customs.named(&name.to_lowercase()) {
+        let (field, kind) = match schema.customs.named(&name.to_ascii_lowercase()) {
             Some(custom) => (custom.field, Kind::Custom),
             None => field(name).map(|field| (field, field.info().kind))?,
         };
@@ -62,14 +62,14 @@ impl Condition {
             Kind::Ip => prefix(value).ok_or_else(|| {
                 format!("`{value}` is no address or prefix; one is 192.0.2.0/24 or 2001:db8::1")
             })?,
-            Kind::Custom => Test::Text(value.to_lowercase().into()),
-            Kind::EtherType => Test::Text(value.trim_start_matches("0x").to_lowercase().into()),
+            Kind::Custom => Test::Text(value.to_ascii_lowercase().into()),
+            Kind::EtherType => Test::Text(value.trim_start_matches("0x").to_ascii_lowercase().into()),
             _ => match number(value) {
                 Some(number) if kind != Kind::Text => Test::Number(number),
                 None if matches!(kind, Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64) => {
                     return Err(format!("`{name}` is a number, `{value}` is none"));
                 }
-                _ => Test::Text(value.to_lowercase().into()),
+                _ => Test::Text(value.to_ascii_lowercase().into()),
             },
         };
         let style = Style::default();
@@ -96,7 +96,7 @@ impl Condition {
                 let text = self.show.value(&mut pen, schema, &self.entry, row);
                 drop(pen);
                 let shown = if text { &self.show.text } else { &self.cell };
-                String::from_utf8_lossy(shown).to_lowercase().as_bytes() == want.as_slice()
+                String::from_utf8_lossy(shown).to_ascii_lowercase().as_bytes() == want.as_slice()
             }
             _ => false,
         };

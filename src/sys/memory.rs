@@ -11,6 +11,17 @@ pub fn resident() -> u64 {
     pages.unwrap_or(0).saturating_mul(page() as u64)
 }
 
+/// All memory of the system, in bytes; none where nobody says.
+pub fn total() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: sysconf only returns a number.
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    #[cfg(not(target_os = "linux"))]
+    let pages: libc::c_long = 0;
+    let pages = u64::try_from(pages).ok().filter(|pages| *pages > 0)?;
+    Some(pages.saturating_mul(page() as u64))
+}
+
 /// The size of a memory page, in bytes.
 pub fn page() -> usize {
     // SAFETY: sysconf only returns a number.

@@ -57,7 +57,9 @@ impl Poll {
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         // Rounded up, so that a wait of 0.3 ms is not a busy loop.
         let millis = timeout.map_or(-1, |t| {
-            i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+            let part = t.subsec_nanos().div_ceil(1_000_000);
+            let whole = t.as_secs().saturating_mul(1000);
+            i32::try_from(whole.saturating_add(part.into())).unwrap_or(i32::MAX)
         });
         for fd in &mut self.fds {
             fd.revents = 0;

@@ -132,8 +132,8 @@ impl Clock {
         } else if exponent <= 9 {
             wide.wrapping_mul(10u128.pow(9u32.saturating_sub(exponent)))
         } else {
-            let divisor = 10u128.checked_pow(exponent.saturating_sub(9));
-            divisor.and_then(|d| wide.checked_div(d)).unwrap_or(0)
+            let divisor = 10u64.checked_pow(exponent.saturating_sub(9));
+            u128::from(divisor.and_then(|d| ticks.checked_div(d)).unwrap_or(0))
         };
         let shift = i128::from(self.offset).wrapping_mul(i128::from(SECOND));
         let sum = i128::try_from(nanos)

@@ -9,12 +9,23 @@ WEIR_SITE = https://example.org/weir/releases
 WEIR_LICENSE = MIT
 WEIR_LICENSE_FILES = LICENSE
 
+# Not offered: src-pcap (the kernel's packet ring captures), rule-filter-static
+# (libpcap is loaded where a filter is set), compat-uci (OpenWrt's).
 WEIR_FEATURES = edge
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_GZIP),src-gzip)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_HTTP),ctl-http)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_MAPS),rule-map)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_PREPROCESS),rule-preprocess)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_PRIMITIVES),dec-primitive)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_TRIGGER),sink-trigger)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_AVRO),enc-avro)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_SPOOL),spool)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_SQLITE),sink-sqlite)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_POSTGRES),sink-postgres)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_TIME_ZONE),time-zone)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_TOP),cmd-top)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_FIELDS),cmd-fields)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_GEN),cmd-gen)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_PMACCT),compat-pmacct)
 
 WEIR_CARGO_BUILD_OPTS = --no-default-features --features "$(strip $(WEIR_FEATURES))"
