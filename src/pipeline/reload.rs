@@ -329,6 +329,9 @@ mod tests {
         kept.places = [("a".to_string(), 0), ("b".to_string(), 1)].into();
         // In another order, with one more: a new run is drawn with each start, and not used.
         let second = kept.ids(&config(&["b", "c", "a"]), 8);
-        assert_eq!(second, [id(7, 1, STRIDE), id(7, 2, STRIDE), id(7, 0, STRIDE)]);
+        assert_eq!(
+            second,
+            [id(7, 1, STRIDE), id(7, 2, STRIDE), id(7, 0, STRIDE)]
+        );
     }
 }

@@ -63,7 +63,9 @@ impl Condition {
                 format!("`{value}` is no address or prefix; one is 192.0.2.0/24 or 2001:db8::1")
             })?,
             Kind::Custom => Test::Text(value.to_ascii_lowercase().into()),
-            Kind::EtherType => Test::Text(value.trim_start_matches("0x").to_ascii_lowercase().into()),
+            Kind::EtherType => {
+                Test::Text(value.trim_start_matches("0x").to_ascii_lowercase().into())
+            }
             _ => match number(value) {
                 Some(number) if kind != Kind::Text => Test::Number(number),
                 None if matches!(kind, Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64) => {
@@ -96,7 +98,10 @@ impl Condition {
                 let text = self.show.value(&mut pen, schema, &self.entry, row);
                 drop(pen);
                 let shown = if text { &self.show.text } else { &self.cell };
-                String::from_utf8_lossy(shown).to_ascii_lowercase().as_bytes() == want.as_slice()
+                String::from_utf8_lossy(shown)
+                    .to_ascii_lowercase()
+                    .as_bytes()
+                    == want.as_slice()
             }
             _ => false,
         };
