@@ -25,10 +25,9 @@ const UNSYNCED_MAX: usize = 8;
 /// Segments for which room is made at a time.
 const ROOM: usize = 16;
 
-/// Memory that knowing a full log takes, in bytes.
-pub fn memory(settings: &Settings) -> u64 {
-    let segments = settings.segments() + ROOM as u64;
-    segments * known::MEMORY + known::sets(settings.size / HEAD)
+/// Memory that knowing a full log of so many segments takes, in bytes.
+pub fn memory(settings: &Settings, segments: u64) -> u64 {
+    (segments + ROOM as u64) * known::MEMORY + known::sets(settings.size / HEAD)
 }
 
 /// Is there in builds that have the spool.

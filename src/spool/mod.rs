@@ -78,7 +78,7 @@ impl Settings {
 
     /// Memory that knowing a full log takes, in bytes.
     pub fn memory(&self) -> usize {
-        usize::try_from(log::memory(self)).unwrap_or(usize::MAX)
+        usize::try_from(log::memory(self, self.segments())).unwrap_or(usize::MAX)
     }
 }
 
