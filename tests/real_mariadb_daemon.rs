@@ -147,8 +147,8 @@ fn a_configuration_of_pmacct_writes_to_the_tables_that_are_there() {
          sql_host: unix:{}\nsql_db: flows\nsql_user: weir\nsql_passwd: {PASSWORD}\n\
          sql_table_version: 9\nsql_table[b]: Acct_%Y\nsql_table_schema[b]: {}\nsql_history: 1h\n\
          sql_num_protos[b]: true\nsql_dont_try_update[b]: true\nsql_multi_values: 1000000\n\
-         sql_locking_style: row\nprint_output[c]: csv\nprint_output_file[c]: {}\npcap_savefile: {}\n\
-         aggregate[d]: src_port, dst_port, tag\nsql_table_version[d]: 6\npost_tag[d]: 7\n",
+         sql_locking_style: row\nprint_output[c]: csv\nprint_output_file[c]: {}\n\
+         pcap_savefile: {}\naggregate[d]: src_port, dst_port, tag\nsql_table_version[d]: 6\npost_tag[d]: 7\n",
         server.socket().display(),
         schema.display(),
         at.path().join("rows").display(),
