@@ -142,6 +142,23 @@ extern "C" fn handler(number: libc::c_int, info: *mut libc::siginfo_t, _: *mut l
     }
 }
 
+/// The name of this thread, up to a zero.
+#[cfg(target_os = "linux")]
+fn thread_name() -> [u8; 16] {
+    let mut name = [0; 16];
+    // SAFETY: a name has sixteen bytes at the most, with its end.
+    unsafe {
+        libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr());
+    }
+    name
+}
+
+/// Other systems do not tell a handler.
+#[cfg(not(target_os = "linux"))]
+fn thread_name() -> [u8; 16] {
+    [0; 16]
+}
+
 fn write(number: libc::c_int, info: &libc::siginfo_t) {
     // SAFETY: which of them is there follows from the code; both are numbers.
     let place = unsafe {
@@ -150,12 +167,7 @@ fn write(number: libc::c_int, info: &libc::siginfo_t) {
             _ => Ok(info.si_addr() as usize),
         }
     };
-    let mut name = [0; 16];
-    // SAFETY: a name has sixteen bytes at the most, with its end.
-    #[cfg(target_os = "linux")]
-    unsafe {
-        libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr());
-    }
+    let name = thread_name();
     let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
     let line = line(number, place, &name[..end]);
     // SAFETY: write(2) may be called here; the bytes are there as far as they are used. What it
