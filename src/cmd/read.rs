@@ -148,10 +148,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
     let table = format == Format::Table;
     let top = args.number("top").or(table.then_some(TABLE_ROWS));
     let top = top.filter(|n| *n > 0);
-    let mut total = args.size("memory").unwrap_or(64 << 20);
-    if !args.given("memory") {
-        total = total.min(half_of_the_system());
-    }
+    let total = memory(args);
     let sorts = table || sort.is_some() || top.is_some();
     let memory = if sorts { total as usize / 3 } else { 0 };
     let mut config = Config {
@@ -409,9 +406,13 @@ impl Job {
     }
 }
 
-/// The most that `--memory` is where nobody says: a small box has less than what suits others.
-fn half_of_the_system() -> u64 {
-    crate::sys::memory::total().map_or(u64::MAX, |total| total / 2)
+/// What `--memory` says, or what suits most machines; a small box has less than that.
+fn memory(args: &Args) -> u64 {
+    let total = args.size("memory").unwrap_or(64 << 20);
+    match crate::sys::memory::total() {
+        Some(system) if !args.given("memory") => total.min(system / 2),
+        _ => total,
+    }
 }
 
 /// What is wrong with the plan, in words of the command line: the sections that the plan speaks
