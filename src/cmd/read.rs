@@ -138,12 +138,7 @@ fn job(args: &Args) -> Result<Job, Exit> {
     let every = every.map_err(|why| wrong(format!("--bin: {why}")))?;
     let zone = args.text("timezone").unwrap_or("local");
     let zone = Zone::named(zone).map_err(|why| wrong(format!("--timezone: {why}")))?;
-    let format = match args.text("format") {
-        Some("csv") => Format::Csv,
-        Some("json") => Format::Json,
-        Some("formatted") => Format::Formatted,
-        _ => Format::Table,
-    };
+    let format = format(args);
     let sort = args.text("sort").map(column).transpose().map_err(wrong)?;
     let table = format == Format::Table;
     let top = args.number("top").or(table.then_some(TABLE_ROWS));
@@ -191,6 +186,15 @@ fn job(args: &Args) -> Result<Job, Exit> {
         memory,
         total,
     })
+}
+
+fn format(args: &Args) -> Format {
+    match args.text("format") {
+        Some("csv") => Format::Csv,
+        Some("json") => Format::Json,
+        Some("formatted") => Format::Formatted,
+        _ => Format::Table,
+    }
 }
 
 /// Limits of the decoders' stores. A savefile may have all that a network exports, and nobody
