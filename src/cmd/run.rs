@@ -145,10 +145,8 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
 
 /// Takes from the process what it has no use for, before there is a second thread.
 fn confine(name: &str, config: &Config, manner: &Manner) -> Result<Sandbox, Exit> {
-    let mut also = Needs {
-        paths: manner.paths.clone(),
-        ..Needs::default()
-    };
+    let mut also = Needs::default();
+    also.paths.extend(manner.paths.iter().cloned());
     also.path("the configuration".into(), name, false);
     Sandbox::enter(config, &also.paths).map_err(|why| {
         out::say(&format!("{why}\n"));
