@@ -63,6 +63,7 @@ const TOLD: &[&str] = &[
     "initiator-bytes",
     "macs-by-side",
     "memory",
+    "mysql",
     "next-hop-of-v5",
     "one-process",
     "primitive-lengths",
