@@ -66,14 +66,13 @@ fn send(daemon: &Daemon) {
 fn of_threads(pid: u32, name: &str) -> Vec<String> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let mut all: Vec<String> = tasks
-        .map(|task| {
-            let text = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        // A thread may end meanwhile.
+        .filter_map(|task| {
+            let text = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
             let mut lines = text.lines();
             let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.unwrap_or_default()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
+            let words = line.unwrap_or_default().split_whitespace();
+            Some(words.collect::<Vec<_>>().join(" "))
         })
         .collect();
     all.dedup();
@@ -135,6 +134,7 @@ fn root_becomes_nobody_and_keeps_what_the_inputs_need() {
     send(&daemon);
     let both = (V9.0 * 2, V9.1 * 2);
     wait_for(|| daemon.decoded() >= both);
+    std::thread::sleep(Duration::from_millis(500));
     let log = daemon.stop();
     assert_eq!(written(dir.path(), "out"), both, "{log}");
     // The capture has seen the datagrams, before and after.

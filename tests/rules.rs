@@ -324,7 +324,7 @@ fn maps_are_judged_by_check_and_their_memory_is_part_of_the_plan() {
     let (code, _, said) = check(&["--map", "tga", "nets"]);
     assert_eq!(code, Some(2));
     assert!(
-        said.contains("no kind of maps `tga`; did you mean `tags`?"),
+        said.contains("no kind of maps `tga`; there are tags, sampling"),
         "{said}"
     );
     let (code, out, _) = check(&["--map", "networks_file", "nets"]);

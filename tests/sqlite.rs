@@ -121,10 +121,12 @@ fn a_database_that_can_not_be_opened_yet_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("later/weir.db");
     let schema = usual();
+    // Something else has the name of its folder, which would be made otherwise.
+    std::fs::write(dir.path().join("later"), "").unwrap();
     let mut sink = open("db", &[at(&path)]);
     let batch = rows(&schema, 0, 300, &[(1, 2)]);
     assert!(retried(sink.write(&batch)).contains("is its folder there"));
-    std::fs::create_dir(dir.path().join("later")).unwrap();
+    std::fs::remove_file(dir.path().join("later")).unwrap();
     sink.write(&batch).unwrap();
     assert_eq!(
         number(

@@ -83,7 +83,7 @@ mod tests {
     fn only_what_is_linked_is_listed() {
         let text = list();
         let has = |name: &str| text.lines().any(|l| l.starts_with(name));
-        assert!(has("weir ") && has("libc 0.2") && has("toml 1") && has("Rust's"));
+        assert!(has("weir ") && has("libc 0.2") && has("toml_parser 1") && has("Rust's"));
         for (name, feature) in [
             ("rusqlite ", "sink-sqlite"),
             ("SQLite", "sink-sqlite"),
