@@ -549,6 +549,7 @@ fn what_is_generated_can_be_used() {
 }
 
 /// Lets the shell read its completions, where it is installed.
+#[cfg(feature = "cmd-gen")]
 fn syntax(shell: &str, text: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("completions");

@@ -31,6 +31,9 @@ const SHARE: u32 = 4;
 /// How long after the deadline of a stop a sink that works goes on; then it completes what it has.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// Longest pause before a sink is tried again once the end has been asked for.
+const HURRIED: Duration = Duration::from_secs(1);
+
 /// How long whoever pushes waits until it looks again whether the sink hangs.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -520,11 +523,13 @@ impl Outlet {
         if !self.patient {
             state.cover(false);
         }
-        let until = Instant::now() + after;
+        let failed = Instant::now();
         self.changed.notify_all();
         self.kept.notify_all();
         loop {
             let now = Instant::now();
+            let hurried = state.give_up.map_or(after, |_| after.min(HURRIED));
+            let until = failed + hurried;
             if now >= until || stuck(&state) {
                 self.release(state);
                 return;

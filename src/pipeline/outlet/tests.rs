@@ -197,3 +197,32 @@ fn an_output_waits_for_the_end_of_another_at_the_same_place() {
     join(&new, thread.unwrap());
     assert_eq!(*sink.0.lock().unwrap(), [2]);
 }
+
+/// Fails once, for a long time as it says.
+struct Late(bool);
+
+impl Sink for Late {
+    fn write(&mut self, _: &Rows) -> Result<(), SinkError> {
+        if std::mem::replace(&mut self.0, true) {
+            return Ok(());
+        }
+        Err(SinkError::Retry {
+            why: "not yet".into(),
+            after: Duration::from_secs(3600),
+        })
+    }
+}
+
+#[test]
+fn who_failed_is_tried_again_soon_once_the_end_is_near() {
+    let outlet = Outlet::new("x", 1 << 20, false);
+    let thread = outlet.start(Box::new(Late(false))).unwrap();
+    outlet.push(rows(0));
+    while outlet.health().delivery.retries == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    outlet.hurry(Some(Instant::now() + Duration::from_secs(60)));
+    outlet.close();
+    thread.join().unwrap();
+    assert_eq!(outlet.health().delivery.written.records, 1);
+}
