@@ -408,6 +408,36 @@ fn a_file_that_is_not_there_is_a_failure_with_its_name() {
 }
 
 #[test]
+fn what_is_not_there_yet_is_told_by_check() {
+    let (exit, said) = checked(
+        "[input.a]\nkind = \"file\"\nfile = \"/no/such.pcap\"\n[aggregate.h]\nto = \"o\"\n\
+         [output.o]\nkind = \"print\"\n",
+    );
+    assert_eq!(exit, 0, "{said}");
+    assert!(
+        said.starts_with("F:3:8: warning: `file` is \"/no/such.pcap\": "),
+        "{said}"
+    );
+}
+
+#[test]
+fn names_of_other_programs_lead_to_ours() {
+    for (given, want) in [
+        ("--by=dport", "did you mean `dst_port`?"),
+        (
+            "--by=ip",
+            "did you mean `src_host`, `dst_host` or `sum_host`?",
+        ),
+        ("--sort=foo", "there are packets, bytes, flows"),
+        ("--memory=1k", "they need "),
+    ] {
+        let output = weir(&["read", given, "tests/data/office.pcap"]);
+        assert_eq!(code(&output), 2, "{}", err(&output));
+        assert!(err(&output).contains(want), "{}", err(&output));
+    }
+}
+
+#[test]
 fn what_is_read_is_not_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("office.pcap");

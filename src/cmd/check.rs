@@ -3,7 +3,7 @@
 use super::arg::{Args, Command, Flag, Operands, Take};
 use super::out;
 use crate::base::error::Exit;
-use crate::base::options::Problem;
+use crate::base::options::{Problem, Raw};
 use crate::base::text;
 use crate::config::Config;
 use crate::config::sandbox::{Needs, barred};
@@ -77,10 +77,40 @@ fn run(args: Args) -> Exit {
             out::say(&format!("{name}: warning: {what}: {why}\n"));
         }
     }
+    report(&name, "warning: ", &absent(&config), &mut out::say);
     if args.flag("quiet") {
         return Exit::Fine;
     }
     out::print(&effect(&name, &config, &plan))
+}
+
+/// Files that are read once weir runs, and are not there now.
+fn absent(config: &Config) -> Vec<Problem> {
+    let inputs = config.inputs.iter().map(|i| (&i.options, &["file"][..]));
+    let outputs = config.outputs.iter().map(|o| {
+        let local = ["file", "print"].contains(&o.kind.as_str());
+        let keys: &[&str] = if local {
+            &[]
+        } else {
+            &["password_file", "schema"]
+        };
+        (&o.options, keys)
+    });
+    let mut problems = Vec::new();
+    for (options, keys) in inputs.chain(outputs) {
+        for (key, value) in options.given().filter(|(key, _)| keys.contains(key)) {
+            let Raw::Text(path) = value else { continue };
+            if path != "-"
+                && let Err(e) = std::fs::metadata(path)
+            {
+                problems.push(Problem {
+                    place: options.place_of(key),
+                    message: format!("`{key}` is {path:?}: {e}"),
+                });
+            }
+        }
+    }
+    problems
 }
 
 /// The configuration in effect, and how the memory is divided.
@@ -89,7 +119,10 @@ pub fn effect(name: &str, config: &Config, plan: &Plan) -> String {
     let parts = plan.parts.iter();
     let parts = parts.map(|p| (p.name.as_str(), p.bytes as u64, p.holds.as_str()));
     let memory = explain::memory(config.memory, parts);
-    format!("# {name}: ok. In effect is:\n{shown}\n{memory}")
+    format!(
+        "# {name}: ok. In effect is:\n# (what an input or output is not shown with has its default)\n\
+         {shown}\n{memory}"
+    )
 }
 
 /// Judges a map by itself.

@@ -295,8 +295,9 @@ fn column(name: &str) -> Result<What, String> {
             .iter()
             .map(|i| i.name)
             .chain(["packets", "bytes", "flows"]);
-        let near = nearest(name, known).map(|n| format!("; did you mean `{n}`?"));
-        format!("--sort: no column `{name}`{}", near.unwrap_or_default())
+        let near = nearest(name, known).map(|n| format!("did you mean `{n}`?"));
+        let all = || "there are packets, bytes, flows, and what --by holds".into();
+        format!("--sort: no column `{name}`; {}", near.unwrap_or_else(all))
     })
 }
 
@@ -376,7 +377,7 @@ impl Job {
     fn plan(&self) -> Result<Plan, Exit> {
         let plan = Plan::new(&self.config).map_err(|problems| {
             for problem in &problems {
-                let message = own_words(&problem.message, self.total);
+                let message = own_words(&problem.message, self.total, self.memory > 0);
                 out::say(&format!("weir read: {message}\n"));
             }
             Exit::Usage
@@ -421,15 +422,22 @@ fn memory(args: &Args) -> u64 {
 
 /// What is wrong with the plan, in words of the command line: the sections that the plan speaks
 /// of are ours, and `--memory` of `total` bytes is what was given.
-fn own_words(message: &str, total: u64) -> String {
+fn own_words(message: &str, total: u64, sorts: bool) -> String {
     if message.starts_with("memory = ") {
         let given = show_size(total);
         if message.ends_with("can give") {
             return format!("--memory {given} is more than the system can give");
         }
-        return format!(
-            "--memory {given} is too small for buffers, stores and tables; give it more"
-        );
+        let need = message
+            .split_once("make it ")
+            .and_then(|(_, m)| m.split_once(" or more"));
+        let need = need.map_or(String::new(), |(need, _)| format!(": they need {need}"));
+        let also = if sorts {
+            ", and sorting takes half as much again"
+        } else {
+            ""
+        };
+        return format!("--memory {given} is too small for buffers, stores and tables{need}{also}");
     }
     let section = format!("aggregate.{ROWS}: ");
     message.strip_prefix(&section).unwrap_or(message).into()

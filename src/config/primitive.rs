@@ -138,6 +138,28 @@ pub fn words() -> impl Iterator<Item = &'static str> {
     known.chain(sums).chain(WORDS.iter().copied())
 }
 
+/// What other programs call fields that have no such name in any column here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("saddr", "`src_host`"),
+    ("srcip", "`src_host`"),
+    ("srcaddr", "`src_host`"),
+    ("daddr", "`dst_host`"),
+    ("dstip", "`dst_host`"),
+    ("dstaddr", "`dst_host`"),
+    ("sport", "`src_port`"),
+    ("srcport", "`src_port`"),
+    ("dport", "`dst_port`"),
+    ("dstport", "`dst_port`"),
+    ("ip", "`src_host`, `dst_host` or `sum_host`"),
+    ("host", "`src_host`, `dst_host` or `sum_host`"),
+    ("port", "`src_port`, `dst_port` or `sum_port`"),
+    ("asn", "`src_as`, `dst_as` or `sum_as`"),
+    ("exporter", "`peer_src_ip`"),
+    ("router", "`peer_src_ip`"),
+    ("agent", "`peer_src_ip`"),
+    ("pr", "`proto`"),
+];
+
 /// What to say about a name that is none of ours.
 fn unknown(name: &str, own: &Primitives) -> String {
     let other = |f: &&crate::record::Info| {
@@ -147,6 +169,9 @@ fn unknown(name: &str, own: &Primitives) -> String {
     };
     if let Some(info) = FIELDS.iter().find(other) {
         return format!("no field `{name}`; it is called `{}` here", info.name);
+    }
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(there, _)| *there == name) {
+        return format!("no field `{name}`; did you mean {here}?");
     }
     let mut known: Vec<&str> = own.names().collect();
     words().for_each(|word| known.push(word));
