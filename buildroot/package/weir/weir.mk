@@ -22,10 +22,13 @@ WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_AVRO),enc-avro)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_SPOOL),spool)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_SQLITE),sink-sqlite)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_POSTGRES),sink-postgres)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_MYSQL),sink-mysql)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_TIME_ZONE),time-zone)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_TOP),cmd-top)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_FIELDS),cmd-fields)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_GEN),cmd-gen)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_SANDBOX),sys-sandbox)
+WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_CRASH),sys-crash)
 WEIR_FEATURES += $(if $(BR2_PACKAGE_WEIR_PMACCT),compat-pmacct)
 
 WEIR_CARGO_BUILD_OPTS = --no-default-features --features "$(strip $(WEIR_FEATURES))"
