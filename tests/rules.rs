@@ -202,6 +202,9 @@ fn a_broken_or_missing_map_keeps_the_one_before() {
     });
     sent(&daemon);
     let log = daemon.stop();
+    // Said of the last one, and of none that could not be read.
+    let last = log.rfind("tags.map:1:1:").unwrap();
+    assert!(!log[..last].contains("the maps are in force"), "{log}");
     assert!(
         log.contains("tags.map:1:1: a map of tags has no key `set_tga`"),
         "{log}"

@@ -199,18 +199,16 @@ fn complain(line: &str) {
     }
 }
 
-/// Which maps are in force now.
-fn told(plan: &Plan) {
+/// What is to be said of maps that could not be read again.
+fn stale(plan: &Plan) -> Option<String> {
     let maps = &plan.rules.maps;
     let stale = maps.iter().filter(|map| !map.fresh).count();
-    match stale {
-        0 => log::info!(target: NOTICE, "the maps are in force"),
-        stale => log::error!(
-            target: LIST,
+    (stale > 0).then(|| {
+        format!(
             "{stale} of {} could not be read again: what was read before stays in force",
             counted(maps.len(), "map")
-        ),
-    }
+        )
+    })
 }
 
 /// The running daemon: waits for signals and for the end of its inputs.
@@ -393,7 +391,10 @@ impl Daemon {
         let plan = match with(Some(&symbols)) {
             Ok(plan) if self.shared.with(|p| p.follow(&plan)) == Some(true) => {
                 check::warn(&plan, &mut complain);
-                told(&plan);
+                match stale(&plan) {
+                    None => log::info!(target: NOTICE, "the maps are in force"),
+                    Some(stale) => log::error!(target: LIST, "{stale}"),
+                }
                 return true;
             }
             // Texts of maps before may take the room that new ones need.
@@ -402,7 +403,6 @@ impl Daemon {
         match plan {
             Ok(plan) => {
                 check::warn(&plan, &mut complain);
-                told(&plan);
                 self.replace(self.config.clone(), plan)
             }
             Err(problems) => {
@@ -452,6 +452,7 @@ impl Daemon {
         let Some(mut kept) = self.beside(|| brake.pull(Some(within)), pause) else {
             return false;
         };
+        let stale = stale(&plan);
         match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
             Ok(pipeline) => {
                 self.shared.set(pipeline);
@@ -463,6 +464,9 @@ impl Daemon {
                     log::error!("{why}");
                 }
                 log::info!("{} is in force: {}", self.name, summary(&config));
+                if let Some(stale) = stale {
+                    log::error!(target: LIST, "{stale}");
+                }
                 self.config = config;
                 true
             }

@@ -8,6 +8,7 @@ use super::tree::{File, Section, is_name};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::base::text;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use toml_parser::decoder::{Encoding, ScalarKind};
 use toml_parser::parser::{EventReceiver, RecursionGuard, ValidateWhitespace, parse_document};
 use toml_parser::{ErrorSink, ParseError, Raw as Token, Source, Span};
@@ -35,7 +36,7 @@ pub fn parse(text: &str, problems: &mut Vec<Problem>) -> File {
         text,
         lines: Lines::new(text),
         problems,
-        top: Options::default(),
+        top: Table::new(String::new(), Made::Header, Options::default()),
         sections: Default::default(),
         unknown: Vec::new(),
         header: Some(Vec::new()),
@@ -82,8 +83,31 @@ struct Table {
     name: String,
     made: Made,
     options: Options,
+    /// What its options have, to be found at once: a file may have a hundred thousand.
+    keys: BTreeSet<String>,
     /// Those of its settings that are tables, which none should be.
-    tables: Vec<String>,
+    tables: BTreeSet<String>,
+}
+
+impl Table {
+    fn new(name: String, made: Made, options: Options) -> Self {
+        Self {
+            name,
+            made,
+            options,
+            keys: BTreeSet::new(),
+            tables: BTreeSet::new(),
+        }
+    }
+
+    /// Enters a setting; false where it is there.
+    fn enter(&mut self, key: &Key, value: Raw, place: Place) -> bool {
+        let new = self.keys.insert(key.name.clone());
+        if new {
+            self.options.push(&key.name, value, key.place, place);
+        }
+        new
+    }
 }
 
 /// What has been read.
@@ -91,7 +115,7 @@ struct Tree<'t, 'p> {
     text: &'t str,
     lines: Lines<'t>,
     problems: &'p mut Vec<Problem>,
-    top: Options,
+    top: Table,
     /// As in [`FAMILIES`].
     sections: [Vec<Table>; FAMILIES.len()],
     /// Sections that do not exist, each to be told of once.
@@ -123,7 +147,7 @@ impl<'t> Tree<'t, '_> {
         };
         let [log, limits, inputs, aggregates, outputs, primitives] = self.sections;
         File {
-            top: self.top,
+            top: self.top.options,
             log: one(log),
             limits: one(limits),
             primitives: all(primitives),
@@ -207,12 +231,7 @@ impl<'t> Tree<'t, '_> {
             self.wrong(key.place, format!("`{section}`: {rule}"));
         }
         let tables = &mut self.sections[family];
-        tables.push(Table {
-            name,
-            made,
-            options: Options::new(&section, key.place),
-            tables: Vec::new(),
-        });
+        tables.push(Table::new(name, made, Options::new(&section, key.place)));
         tables.last_mut().map(|table| (table, rest))
     }
 
@@ -224,12 +243,10 @@ impl<'t> Tree<'t, '_> {
         if table.tables.contains(&key.name) {
             return;
         }
-        if table.options.has(&key.name) {
+        if !table.enter(key, Raw::Other("a table"), key.place) {
             return self.twice(key.place);
         }
-        table.tables.push(key.name.clone());
-        let options = &mut table.options;
-        options.push(&key.name, Raw::Other("a table"), key.place, key.place);
+        table.tables.insert(key.name.clone());
     }
 
     /// All keys down to the one that has been read, and how many of them are the header's.
@@ -251,19 +268,23 @@ impl<'t> Tree<'t, '_> {
             [key] => match family(key) {
                 Some(at) if at < NAMED => format!("`{0}` is a section: write [{0}]", key.name),
                 Some(_) => format!("`{0}` needs a name: write [{0}.NAME]", key.name),
-                None if self.top.has(&key.name) => return self.twice(key.place),
-                None => return self.top.push(&key.name, value, key.place, place),
+                None => {
+                    if !self.top.enter(key, value, place) {
+                        self.twice(key.place);
+                    }
+                    return;
+                }
             },
             [first, key] if family(first).is_some_and(|at| at >= NAMED) => format!(
                 "`{}` stands in no {1}: write [{1}.NAME] above it",
                 key.name, first.name
             ),
             _ => match self.section(&keys, header, false) {
-                Some((table, [key])) if table.options.has(&key.name) => {
-                    return self.twice(key.place);
-                }
                 Some((table, [key])) => {
-                    return table.options.push(&key.name, value, key.place, place);
+                    if !table.enter(key, value, place) {
+                        self.twice(key.place);
+                    }
+                    return;
                 }
                 Some((_, [_, ..])) => return self.table(&keys, header, false),
                 _ => return,
@@ -430,6 +451,21 @@ mod tests {
         let file = parse(text, &mut problems);
         let said = |p: &Problem| format!("{}:{} {}", p.place.line, p.place.column, p.message);
         (file, problems.iter().map(said).collect())
+    }
+
+    #[test]
+    fn a_section_of_a_hundred_thousand_settings_is_read_in_little_time() {
+        let mut text = String::from("[input.a]\n");
+        for n in 0..100_000 {
+            text.push_str(&format!("k{n} = {n}\n"));
+        }
+        text.push_str("k7 = 1\n");
+        let begun = std::time::Instant::now();
+        let (file, said) = read(&text);
+        assert_eq!(said, ["100002:1 not TOML: duplicate key"]);
+        assert_eq!(file.inputs[0].options.given().count(), 100_000);
+        // Without optimisation, on a busy machine.
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Pipeline {
         let reopen = Box::new(move || opener.open());
         // A file that can not be opened is told of like one that can not be read to its end: the
         // other files are read all the same.
-        let source = match kept.source(input, worker, reopen.as_ref()) {
+        let source = match kept.source(&self.config, at, worker, reopen.as_ref()) {
             Ok(source) => Some(source),
             Err(e) => {
                 log::error!("input {}: {e}", input.name);

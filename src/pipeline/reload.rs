@@ -152,23 +152,26 @@ impl Kept {
         names().enumerate().map(id).collect()
     }
 
-    /// The source of `input` in `worker`, if it is configured as before; else one that `open`
-    /// opens.
+    /// The source of input number `at` in `worker`, if it is configured as before; else one that
+    /// `open` opens.
     ///
     /// # Errors
     /// As for `open`.
     pub fn source(
         &mut self,
-        input: &Input,
+        config: &Config,
+        at: usize,
         worker: usize,
         open: &dyn Fn() -> Result<Box<dyn Source>, SourceError>,
     ) -> Result<Box<dyn Source>, SourceError> {
-        if let Some(source) = self.same(input, worker) {
+        if let Some(source) = (config.inputs.get(at)).and_then(|input| self.same(input, worker)) {
             return Ok(source);
         }
         match open() {
             // What an input that is gone or changed listens to is free only without it.
-            Err(SourceError::Io(e)) if e.kind() == ErrorKind::AddrInUse && self.release() => open(),
+            Err(SourceError::Io(e)) if e.kind() == ErrorKind::AddrInUse && self.release(config) => {
+                open()
+            }
             opened => opened,
         }
     }
@@ -249,11 +252,14 @@ impl Kept {
         self.next.clear();
     }
 
-    /// Gives up sources that nobody has taken over; whether there were some.
-    fn release(&mut self) -> bool {
-        let some = !self.sources.is_empty();
-        self.sources.clear();
-        some
+    /// Gives up sources that have no place in `config`; whether there were some.
+    fn release(&mut self, config: &Config) -> bool {
+        let before = self.sources.len();
+        self.sources.retain(|(name, _), (mark, _)| {
+            let mut inputs = config.inputs.iter();
+            inputs.any(|input| input.name == *name && input_mark(input) == *mark)
+        });
+        self.sources.len() < before
     }
 
     /// Ends what nobody took over, at the most `within` from now, beside whoever goes on.
@@ -302,6 +308,7 @@ fn shares(one: Option<PathBuf>, other: Option<PathBuf>) -> bool {
 mod tests {
     use super::*;
     use crate::config::native;
+    use crate::source::{Frame, Loss, Progress};
 
     fn config(names: &[&str]) -> Config {
         let mut text = "[input.a]\nkind = \"udp\"\nlisten = \"[::]:2055\"\n\
@@ -313,6 +320,60 @@ mod tests {
         let outcome = native::parse(&text);
         assert_eq!(outcome.problems, []);
         outcome.config
+    }
+
+    /// A socket, with what the kernel holds for it.
+    struct Socket;
+
+    impl Source for Socket {
+        fn fd(&self) -> Option<i32> {
+            None
+        }
+
+        fn read(&mut self, _: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
+            Ok(Progress::Idle)
+        }
+
+        fn loss(&self) -> Loss {
+            Loss {
+                kernel: 7,
+                ..Loss::default()
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_somebody_gives_up_costs_the_others_nothing() {
+        let text = |first: &str| {
+            let text = format!(
+                "[input.{first}]\nkind = \"udp\"\nlisten = \"[::]:2055\"\n\
+                 [input.stays]\nkind = \"udp\"\nlisten = \"[::]:6343\"\n\
+                 [aggregate.x]\nby = [\"proto\"]\nto = \"f\"\n\
+                 [output.f]\nkind = \"file\"\npath = \"x\"\n"
+            );
+            native::parse(&text).config
+        };
+        let (before, after) = (text("old"), text("new"));
+        let mut kept = Kept::default();
+        for input in &before.inputs {
+            let source: Box<dyn Source> = Box::new(Socket);
+            let key = (input.name.clone(), 0);
+            kept.sources.insert(key, (input_mark(input), source));
+        }
+        // It has the address of the one that is gone.
+        let tries = std::cell::Cell::new(0);
+        let open = || -> Result<Box<dyn Source>, SourceError> {
+            tries.set(tries.get() + 1);
+            match tries.get() {
+                1 => Err(SourceError::Io(ErrorKind::AddrInUse.into())),
+                _ => Ok(Box::new(Socket)),
+            }
+        };
+        assert!(kept.source(&after, 0, 0, &open).is_ok());
+        assert_eq!(tries.get(), 2);
+        // The other one goes on, and nobody opens it anew.
+        assert!(kept.source(&after, 1, 0, &open).is_ok());
+        assert_eq!(tries.get(), 2);
     }
 
     #[test]

@@ -306,8 +306,10 @@ fn read(path: &Path) -> Result<String, String> {
     let told = |e: std::io::Error| format!("{}: {e}", path.display());
     let file = std::fs::File::open(path).map_err(told)?;
     let mut text = String::new();
-    file.take(FILE).read_to_string(&mut text).map_err(told)?;
-    Ok(text)
+    match file.take(FILE).read_to_string(&mut text).map_err(told)? {
+        n if (n as u64) < FILE => Ok(text),
+        _ => Err(format!("{}: longer than {FILE} bytes", path.display())),
+    }
 }
 
 #[cfg(test)]

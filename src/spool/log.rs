@@ -350,7 +350,7 @@ impl Log {
     fn turn(&mut self) -> Option<usize> {
         loop {
             let from = self.reading.number;
-            let at = self.segments.partition_point(|s| s.name.number < from);
+            let at = self.at(from);
             let segment = self.segments.get(at)?;
             if segment.name.number != from {
                 self.reading = Reading::of(segment.name.number);
@@ -411,10 +411,14 @@ impl Log {
         self.known(place).is_some_and(left)
     }
 
+    /// Where the segment of this number is, or the next one behind it.
+    fn at(&self, number: u64) -> usize {
+        self.segments.partition_point(|s| s.name.number < number)
+    }
+
     fn known(&self, place: Place) -> Option<&Segment> {
-        let number = place.segment;
-        let at = self.segments.partition_point(|s| s.name.number < number);
-        self.segments.get(at).filter(|s| s.name.number == number)
+        let segment = self.segments.get(self.at(place.segment));
+        segment.filter(|s| s.name.number == place.segment)
     }
 
     /// Done with reading a segment: what of it could not be found is lost.
@@ -439,7 +443,7 @@ impl Log {
     /// A frame that was read, or held, has arrived where it was to go.
     pub fn ack(&mut self, place: Place) {
         let number = place.segment;
-        let at = self.segments.partition_point(|s| s.name.number < number);
+        let at = self.at(number);
         let Some(segment) = self
             .segments
             .get_mut(at)
@@ -517,9 +521,10 @@ impl Log {
 
     /// How full it is.
     pub fn usage(&self) -> Usage {
-        let from = self.reading.number;
-        let at = self.segments.partition_point(|s| s.name.number < from);
-        let oldest = self.segments.range(at..).find(|s| s.unread > 0);
+        let oldest = self
+            .segments
+            .range(self.at(self.reading.number)..)
+            .find(|s| s.unread > 0);
         Usage {
             used: self.used,
             most: self.settings.size,
