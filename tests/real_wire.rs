@@ -310,6 +310,33 @@ fn the_same() {
     assert_eq!(file("exports.csv"), four, "NetFlow v5 against the capture");
 }
 
+#[test]
+fn what_was_captured_last_is_counted_at_a_stop() {
+    let name = "what_was_captured_last_is_counted_at_a_stop";
+    alone(name, &["ip", "unshare", "nsenter"], counted_at_a_stop);
+}
+
+/// The kernel holds frames back until their block is full or its time is up.
+fn counted_at_a_stop() {
+    need("ip link set lo up");
+    let _there = Host::behind("w0", &["10.9.0.2/24"]);
+    need("ip addr add 10.9.0.1/24 dev w0");
+    let daemon = Daemon::start(
+        "[input.wire]\nkind = \"capture\"\ninterface = \"w0\"\nring = \"2 MiB\"\n\
+         [aggregate.a]\nfrom = [\"wire\"]\nby = [\"dst_port\"]\nto = \"f\"\n\
+         [output.f]\nkind = \"file\"\npath = \"DIR/a.csv\"\n",
+    );
+    let dir = daemon.dir();
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    for _ in 0..50 {
+        socket.send_to(b"last words", "10.9.0.2:9").unwrap();
+    }
+    let log = daemon.stop();
+    let rows = std::fs::read_to_string(dir.path().join("a.csv")).unwrap();
+    let row = rows.lines().find(|row| row.starts_with("9,"));
+    assert_eq!(row, Some("9,50,1900"), "{rows}\n{log}");
+}
+
 const RATE: u64 = 10;
 
 #[test]

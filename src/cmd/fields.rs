@@ -11,7 +11,11 @@ pub static COMMAND: Command = Command {
     name: "fields",
     doc: "List the fields that rows can be summed by",
     about: "Lists every field: its name in `by`, its JSON key, CSV header and SQL column, its \
-            kind, who supplies it, and what it means. With a name, everything about that one.",
+            kind, what becomes of its values, who supplies it, and what it means. With a name, \
+            everything about that one.\n\n\
+            MERGE: `key`, rows are apart by it; `or`, `min`, `max`, `last`, `add`, so the values \
+            of one row are joined. GIVER: `wire`, it stands in packets or records; `engine`, weir \
+            finds it out itself, some of it by maps and lists; `configuration`, a `[primitive.NAME]`.",
     operands: Operands {
         name: "NAME",
         least: 0,

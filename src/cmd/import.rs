@@ -48,6 +48,12 @@ fn run(args: Args) -> Exit {
         Err(exit) => return exit,
     };
     let lines = Lines::parse(&text);
+    if lines.lines.is_empty() {
+        out::say(&format!(
+            "{name}: no key of pmacct's in it, so there is nothing to import\n"
+        ));
+        return Exit::Config;
+    }
     let daemon = match whose(&args, &name, &lines.lines) {
         Ok(daemon) => daemon,
         Err(message) => return args.wrong(&message),

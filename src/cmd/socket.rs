@@ -3,7 +3,7 @@
 use super::arg::{Args, Flag, Take};
 use super::{check, out};
 use crate::base::error::Exit;
-use crate::ctl::frame::{self, Request};
+use crate::ctl::frame::{self, Request, Unanswered};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -50,6 +50,8 @@ pub fn print(args: &Args, request: &Request, seen: &mut dyn FnMut(&[u8])) -> Exi
     let printed = out::finish(to.write_all(&answer).and_then(|()| to.flush()));
     match asked {
         Ok(()) => printed,
-        Err(why) => out::fail(&why),
+        // A weir that is just being rebuilt can be asked again; a wrong question can not.
+        Err(Unanswered::Refused(why)) if request.word == "query" => args.wrong(&why),
+        Err(why) => out::fail(&String::from(why)),
     }
 }

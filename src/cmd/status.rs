@@ -43,7 +43,7 @@ fn run(args: Args) -> Exit {
         };
         match frame::ask(&path, &request, &mut seen) {
             Ok(()) => Exit::Fine,
-            Err(why) => out::fail(&why),
+            Err(why) => out::fail(&String::from(why)),
         }
     } else {
         socket::print(&args, &request, &mut |bytes| seen.extend_from_slice(bytes))

@@ -29,11 +29,15 @@ pub fn parse(text: &str, network: &str) -> Outcome {
     let devices = devices(network);
     let mut file = File::default();
     for section in sections(text, &mut problems) {
-        if section
-            .says("enabled")
-            .is_some_and(|word| on(word) == Some(false))
-            && section.kind != "weir"
-        {
+        let enabled = section
+            .word("enabled")
+            .map(|(word, at)| (word, on(word), *at));
+        if let Some((word, None, place)) = enabled {
+            let message = format!("`enabled` is `{word}`; it takes 1 or 0");
+            problems.push(Problem { place, message });
+        }
+        // Whether weir itself is to run is for the init script to ask.
+        if matches!(enabled, Some((_, Some(false), _))) && section.kind != "weir" {
             continue;
         }
         put(section, &devices, &mut file, &mut problems);
@@ -65,9 +69,13 @@ struct Config {
 impl Config {
     /// The value of an option.
     fn says(&self, name: &str) -> Option<&str> {
+        self.word(name).map(|(value, _)| value.as_str())
+    }
+
+    /// The value of an option, and where it stands.
+    fn word(&self, name: &str) -> Option<&Word> {
         let mut all = self.settings.iter();
-        let found = all.find(|((key, _), ..)| key == name)?;
-        found.1.first().map(|(value, _)| value.as_str())
+        all.find(|((key, _), ..)| key == name)?.1.first()
     }
 
     fn set(&mut self, key: Word, value: Word, list: bool) {

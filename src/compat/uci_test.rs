@@ -123,6 +123,8 @@ fn mistakes_have_their_line_and_their_setting() {
     );
     let text = GOOD.replace("option append 'yes'", "option append 'perhaps'");
     assert!(wrong(&text)[0].contains("`append` is \"perhaps\"; it takes true or false"));
+    let text = GOOD.replace("option enabled '1'", "option enabled 'perhaps'");
+    assert!(wrong(&text)[0].contains("`enabled` is `perhaps`; it takes 1 or 0"));
     let text = GOOD.replace("option full fold", "option ful fold");
     let found = wrong(&text);
     assert!(

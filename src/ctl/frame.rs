@@ -158,11 +158,34 @@ impl Write for Answer<'_> {
     }
 }
 
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Nobody there, or no permission, or the answer broke off.
+    Failed(String),
+    /// weir says what is wrong with the question.
+    Refused(String),
+}
+
+impl From<Unanswered> for String {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Failed(why) | Unanswered::Refused(why) => why,
+        }
+    }
+}
+
+impl From<String> for Unanswered {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
 /// Asks the weir behind the socket `path`; the answer goes to `out`.
 ///
 /// # Errors
 /// A sentence for the user: nobody there, no permission, what weir said.
-pub fn ask(path: &Path, request: &Request, out: &mut dyn Write) -> Result<(), String> {
+pub fn ask(path: &Path, request: &Request, out: &mut dyn Write) -> Result<(), Unanswered> {
     let line = request.line()?;
     let name = path.display();
     let mut stream = UnixStream::connect(path).map_err(|e| match e.kind() {
@@ -183,10 +206,12 @@ pub fn ask(path: &Path, request: &Request, out: &mut dyn Write) -> Result<(), St
     let head = read_line(&mut from).map_err(talk)?;
     match head.strip_prefix(VERSION).map(str::trim_start) {
         Some("ok") => {}
-        Some(words) if words.starts_with("error ") => return Err(words["error ".len()..].into()),
-        _ => return Err(format!("{name}: not a weir of this version answers there")),
+        Some(words) if words.starts_with("error ") => {
+            return Err(Unanswered::Refused(words["error ".len()..].into()));
+        }
+        _ => return Err(format!("{name}: not a weir of this version answers there").into()),
     }
-    receive(&mut from, out).map_err(|e| format!("{name}: {e}"))
+    receive(&mut from, out).map_err(|e| format!("{name}: {e}").into())
 }
 
 /// Copies the pieces of an answer.

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// Rounds over a socket that stays full before timers are looked at again.
 const ROUNDS: usize = 16;
 
+/// Looks at all sources while one of them lags behind.
+const LOOKS: u32 = 10;
+
 /// Pause before a source that failed is opened again.
 const REOPEN: u64 = 2 * SECOND;
 
@@ -478,8 +481,22 @@ impl Worker {
         }
     }
 
-    /// Reads what the kernel holds already, at the most for as long as a full buffer takes.
+    /// Reads what has arrived. Where the kernel keeps it back for a while, as in the open block of
+    /// a ring, all sources are read until that is over.
     fn read_rest(&mut self) {
+        let sources = self.inputs.iter().filter_map(|i| i.source.as_ref());
+        let lag = sources.map(|source| source.lag()).max().unwrap_or_default();
+        self.read_held();
+        if !lag.is_zero() {
+            for _ in 0..LOOKS {
+                std::thread::sleep(lag / LOOKS);
+                self.read_held();
+            }
+        }
+    }
+
+    /// Reads what the kernel holds, at the most for as long as a full buffer takes.
+    fn read_held(&mut self) {
         for at in 0..self.inputs.len() {
             let live = |input: &Intaker| input.live && input.source.is_some();
             for _ in 0..64 {

@@ -21,6 +21,7 @@ use crate::sys::ring::{self, Packet, Ring};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 pub use crate::sys::ring::RawInsn;
 
@@ -249,6 +250,13 @@ impl Source for CaptureSource {
             Ok(true) if self.tap.is_ready() => Ok(Progress::More),
             Ok(_) => Ok(Progress::Idle),
             Err(e) => Err(explain(&self.name, &e).into()),
+        }
+    }
+
+    fn lag(&self) -> Duration {
+        match &self.tap {
+            Tap::Ring(_) => ring::LAG,
+            Tap::Plain(_) => Duration::ZERO,
         }
     }
 

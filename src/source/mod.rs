@@ -26,6 +26,7 @@ pub mod registry;
 use crate::base::time::Nanos;
 pub use registry::{Kind, Opener, parse};
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 macro_rules! registry {
     ($($name:literal: $module:ident if $feature:literal $(and $os:meta)?;)*) => {
@@ -208,6 +209,10 @@ pub trait Source: Send {
     fn read(&mut self, to: &mut dyn FnMut(&Frame<'_>)) -> Result<Progress, SourceError>;
     /// What was lost before us, in total since opening.
     fn loss(&self) -> Loss;
+    /// How long what has arrived may take until it can be read.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Reads again what it has from files beside its settings, when maps are read again.
     fn refresh(&mut self) {}
     /// Bytes of the input consumed so far and its size where known, for a progress display.

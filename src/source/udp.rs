@@ -94,7 +94,10 @@ impl UdpSource {
         let socket = bound.map_err(|e| {
             let device = config.device.as_ref().map(|d| format!(" of {d}"));
             let at = format!("{}{}", config.listen, device.unwrap_or_default());
-            io::Error::new(e.kind(), format!("cannot listen on {at}: {e}"))
+            io::Error::new(
+                e.kind(),
+                format!("cannot listen on {at}: {e}{}", hint(&e, config)),
+            )
         })?;
         Self::with(socket, config)
     }
@@ -230,6 +233,17 @@ fn options(config: &UdpConfig) -> udp::Options {
         device: config.device.clone(),
         only_ipv6: config.only_ipv6,
         receive_buffer: config.receive_buffer,
+    }
+}
+
+/// What to do about a refusal.
+fn hint(e: &io::Error, config: &UdpConfig) -> &'static str {
+    match e.kind() {
+        io::ErrorKind::PermissionDenied if config.listen.port() < 1024 => {
+            " (a port below 1024 needs CAP_NET_BIND_SERVICE: run as root, or \
+             `setcap cap_net_bind_service+ep` the program)"
+        }
+        _ => "",
     }
 }
 

@@ -8,12 +8,17 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Bytes in front of every frame that the kernel leaves to us, beside its own gap.
 pub(super) const RESERVE: u32 = 32;
 
 /// A block is handed over when it is full or this many milliseconds after its first frame.
 pub const RETIRE_MS: u32 = 100;
+
+/// After this time at the latest a frame that has arrived can be read: the kernel looks at a block
+/// once in [`RETIRE_MS`], and hands it over when it was the same the time before.
+pub const LAG: Duration = Duration::from_millis(RETIRE_MS as u64 * 2);
 
 /// Where in a block's header its status stands (`struct tpacket_block_desc`).
 const STATUS: usize = 8;
@@ -199,7 +204,7 @@ impl Ring {
                 return Ok(false);
             }
             // What was captured last is handed over when its block's time is up.
-            std::thread::sleep(std::time::Duration::from_millis(u64::from(RETIRE_MS) * 2));
+            std::thread::sleep(LAG);
             if !self.is_ready() {
                 return self.failed.take().map_or(Ok(false), Err);
             }

@@ -138,6 +138,7 @@ impl Ledger {
         }
         for (name, drop) in self.drops() {
             let _ = match drop {
+                Drop::Units(_, count, 0) => write!(line, "; dropped {name} {count}"),
                 Drop::Units(unit, count, bytes) => {
                     write!(line, "; dropped {name} {count} {unit}, {bytes} bytes")
                 }
