@@ -205,10 +205,21 @@ impl Dialect {
         !name.is_empty() && !number && name.bytes().all(plain)
     }
 
-    /// The name of a table of MySQL, as near to this one as there can be: 64 characters, whose
-    /// file has a name of 255 bytes at the most, none of them beyond the first plane, nothing
+    /// Most bytes of a name of PostgreSQL's; it cuts longer ones, between characters.
+    pub const NAME: usize = 63;
+
+    /// The name of a table, as near to this one as there can be. With MySQL that is 64 characters,
+    /// whose file has a name of 255 bytes at the most, none of them beyond the first plane, nothing
     /// blank at the end, and no mark of the server's own at the beginning.
     pub fn table(self, name: &str) -> String {
+        match self {
+            Self::Sqlite => return name.into(),
+            Self::Postgres => {
+                let end = name.floor_char_boundary(Self::NAME);
+                return name[..end].replace('\0', "_");
+            }
+            Self::Mysql => {}
+        }
         let mut out = String::new();
         let mut width = 0;
         for (n, c) in name.chars().enumerate() {

@@ -10,6 +10,7 @@
 //! - `schema`: a file with SQL that makes a table, in place of weir's own.
 //! - `timeout`: for connections, locks, and what a peer does not acknowledge; default 10 s.
 
+mod schema;
 mod trouble;
 
 use super::Context;
@@ -75,9 +76,15 @@ pub fn settings(options: &mut Options, dialect: Dialect, port: u16) -> Option<Se
         }
         _ => (None, given),
     };
-    let target = sql::target(options, &given, dialect);
+    let mut target = sql::target(options, &given, dialect);
     let add = options.choice("mode", &[("add", true), ("insert", false)]);
     let schema = options.text("schema").map(PathBuf::from);
+    if let Some(target) = target
+        .as_mut()
+        .filter(|_| schema.is_some() && given.contains(['$', '%']))
+    {
+        target.fitting = schema::clean;
+    }
     let timeout = options.duration("timeout");
     Some(Settings {
         dialect,
@@ -235,7 +242,13 @@ impl Settings {
             return to.batch(&table.create(&full, self.add)).map_err(failed);
         };
         let text = read(path).map_err(Trouble::Setting)?;
-        to.batch(&self.filled(&text, name)).map_err(failed)?;
+        let name_in_it = schema::Name {
+            dialect: self.dialect,
+            space: self.space.as_deref(),
+            given: &self.given,
+            name,
+        };
+        to.batch(&name_in_it.within(&text)).map_err(failed)?;
         if to.there(self, name).map_err(failed)? {
             return Ok(());
         }
@@ -244,61 +257,6 @@ impl Settings {
             path.display()
         )))
     }
-
-    /// The SQL of a schema file with the table's name where it says `$table`, or what `table` says.
-    fn filled(&self, text: &str, name: &str) -> String {
-        let quoted = |name: &str| self.dialect.quoted(name);
-        // A name with values of rows in it may hold anything.
-        let shown = match self.dialect.is_plain(name) {
-            true => name.into(),
-            false => quoted(name),
-        };
-        let whole = match &self.space {
-            Some(space) => format!("{}.{shown}", quoted(space)),
-            None => shown.clone(),
-        };
-        let text = text.replace("$table", &whole);
-        if !self.given.contains(['$', '%']) {
-            return text;
-        }
-        let bare = self.given.replace("${", "$").replace('}', "");
-        let mut text = text;
-        for given in [&self.given, &bare] {
-            text = replaced(&text, &quoted(given), &quoted(name));
-            text = replaced(&text, given, &shown);
-        }
-        text
-    }
-}
-
-/// `text` with `new` wherever it says `old`. The case of letters is no matter, as it is none to
-/// servers that fold names, but for those of times.
-fn replaced(mut text: &str, old: &str, new: &str) -> String {
-    let folded = |text: &str| {
-        let mut time = false;
-        let fold = |byte: u8| {
-            let letter = std::mem::replace(&mut time, byte == b'%');
-            if letter {
-                byte
-            } else {
-                byte.to_ascii_lowercase()
-            }
-        };
-        text.bytes().map(fold).collect::<Vec<_>>()
-    };
-    let wanted = folded(old);
-    let mut out = String::with_capacity(text.len());
-    while let Some(first) = text.chars().next() {
-        let part = text.get(..old.len());
-        if part.is_some_and(|part| !part.is_empty() && folded(part) == wanted) {
-            out.push_str(new);
-            text = text.get(old.len()..).unwrap_or_default();
-        } else {
-            out.push(first);
-            text = text.get(first.len_utf8()..).unwrap_or_default();
-        }
-    }
-    out
 }
 
 /// A file of the administrator's, which must be a short one.

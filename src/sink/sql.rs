@@ -41,6 +41,8 @@ pub struct Target {
     pub table: Pattern,
     /// Most tables of one bin.
     pub most: usize,
+    /// What a name becomes before it is used.
+    pub fitting: fn(&str) -> String,
     /// Columns that have other names there.
     columns: Vec<(String, String)>,
 }
@@ -79,6 +81,7 @@ pub fn target(options: &mut Options, text: &str, dialect: Dialect) -> Option<Tar
     Some(Target {
         table: table?,
         most,
+        fitting: str::to_string,
         columns,
     })
 }
@@ -118,9 +121,14 @@ fn free(name: &str, dialect: Dialect) -> Option<String> {
     let taken = match dialect {
         Dialect::Sqlite => small.starts_with("sqlite_") || small == BATCHES,
         Dialect::Postgres => {
+            let fitting = dialect.table(name);
+            if fitting != name {
+                return Some(free(&fitting, dialect).unwrap_or(fitting));
+            }
             // Keys of tables have names among those of tables.
             if small.ends_with("_pkey") {
-                return Some(format!("{name}_"));
+                let end = name.len().min(Dialect::NAME - 1);
+                return Some(format!("{}_", &name[..end]));
             }
             small.starts_with("pg_") || small == BATCHES
         }
@@ -138,6 +146,7 @@ fn free(name: &str, dialect: Dialect) -> Option<String> {
 /// Tables that rows go to, and their statements.
 pub struct Tables {
     names: Names,
+    fitting: fn(&str) -> String,
     columns: Vec<(String, String)>,
     style: Style,
     dialect: Dialect,
@@ -155,6 +164,7 @@ impl Tables {
     pub fn new(target: Target, style: Style, dialect: Dialect) -> Self {
         Self {
             names: Names::new(target.table, &style, target.most),
+            fitting: target.fitting,
             columns: target.columns,
             style,
             dialect,
@@ -173,6 +183,7 @@ impl Tables {
         }
         let mut groups: Sorted<'a> = BTreeMap::new();
         for (name, rows_of_it) in self.names.of(rows, &mut self.taken.1) {
+            let name = (self.fitting)(&name);
             let name = free(&name, self.dialect).unwrap_or(name);
             groups.entry(name).or_default().extend(rows_of_it);
         }
