@@ -216,6 +216,28 @@ fn a_reload_that_needs_more_is_refused_by_name_and_the_rest_goes_on() {
     assert!(!dir.path().join("triggered").exists());
 }
 
+/// A configuration and an output that are links to other folders, as managers of either make them.
+#[test]
+fn what_links_lead_to_is_let_through() {
+    let outside = tempfile::tempdir().unwrap();
+    let (dir, port) = folder(&user::account(&user::current().0.to_string()).unwrap());
+    let (rows, file) = (dir.path().join("rows.csv"), dir.path().join("weir.toml"));
+    std::os::unix::fs::symlink(outside.path().join("rows.csv"), &rows).unwrap();
+    let rest = FILES.replace("out/%s.csv", "rows.csv") + "append = true\n";
+    configure(&dir, port, "", &rest);
+    let real = outside.path().join("real.toml");
+    std::fs::rename(&file, &real).unwrap();
+    std::os::unix::fs::symlink(&real, &file).unwrap();
+    let daemon = Daemon::spawn(dir.clone(), port);
+    daemon.signal("HUP");
+    wait_for(|| daemon.log().contains("is in force"));
+    send(&daemon);
+    wait_for(|| daemon.decoded() >= V9);
+    let log = daemon.stop();
+    assert!(!log.contains("denied"), "{log}");
+    assert_eq!(sums(&outside.path().join("rows.csv")), V9, "{log}");
+}
+
 #[test]
 fn commands_are_as_free_as_before_and_confined_when_strict() {
     let Some(nobody) = nobody("commands_are_as_free_as_before_and_confined_when_strict") else {

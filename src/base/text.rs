@@ -1,6 +1,27 @@
 //! Reading what people write: sizes, durations, names that are nearly right.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+/// One line that a terminal takes as text, of about so many bytes at the most: what comes from the
+/// wire or from a server may hold controls, which are escaped.
+pub fn one_line(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::new();
+    for c in text.chars() {
+        if line.len() >= most {
+            line.push('…');
+            break;
+        }
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    Cow::Owned(line)
+}
 
 /// A size in bytes: `4096`, `64k`, `16 MiB`, `1.5G`. Units are powers of 1024, with or without
 /// the `i` and the `B`.
@@ -123,6 +144,14 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_strangers_say_is_one_line() {
+        assert!(matches!(one_line("disk full – µ", 20), Cow::Borrowed(_)));
+        let said = one_line("a\u{1b}]0;x\u{7}\n\u{9b}b", 100);
+        assert_eq!(said, "a\\u{1b}]0;x\\u{7}\\n\\u{9b}b");
+        assert_eq!(one_line("äöüß", 4), "äö…");
+    }
 
     #[test]
     fn sizes_and_durations_as_people_write_them() {

@@ -17,7 +17,7 @@ use crate::compat::pmacct::rows::open;
 use crate::config::sandbox::Needs;
 use crate::config::{native, primitive};
 use crate::ctl::log::Names;
-use crate::sys::process;
+use crate::sys::{process, signal};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,7 @@ pub fn program(name: &str, args: Vec<OsString>) -> Exit {
         Some(Ask::Primitives) => return primitives(),
         None => {}
     }
+    signal::hold();
     let (name, compiled) = match understand(daemon, &given) {
         Ok(understood) => understood,
         Err(exit) => return exit,

@@ -18,7 +18,7 @@ use crate::pipeline::reload::{Ending, Kept};
 use crate::pipeline::rules::Rules;
 use crate::pipeline::{Mode, Pipeline, Plan};
 use crate::sys::notify::{Notify, State, watchdog};
-use crate::sys::signal::{Signal, Signals};
+use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::syslog;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(args: Args) -> Exit {
+    signal::hold();
     let (name, text) = match check::text(&args) {
         Ok(read) => read,
         Err(exit) => return exit,

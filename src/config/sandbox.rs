@@ -257,12 +257,17 @@ impl Needs {
             Some(at) => &fixed[..at],
             None => ".",
         };
-        let path = if device(fixed) { fixed } else { folder };
-        self.paths.push(Need {
-            what,
-            path: path.into(),
-            writes,
-        });
+        let mut add = |path: PathBuf| {
+            let what = what.clone();
+            self.paths.push(Need { what, path, writes });
+        };
+        add(if device(fixed) { fixed } else { folder }.into());
+        // What a link leads to is somewhere else.
+        if fixed == path
+            && let Some(folder) = linked(Path::new(path))
+        {
+            add(folder);
+        }
     }
 
     /// Where SQLite puts what a large transaction must keep aside.
@@ -289,6 +294,13 @@ impl Needs {
 /// A device is used as it is, and what is beside it is none of our business.
 fn device(path: &str) -> bool {
     path.starts_with("/dev/") && Path::new(path).exists()
+}
+
+/// The folder of the file that a link leads to, or will lead to once it is there.
+fn linked(path: &Path) -> Option<PathBuf> {
+    let to = std::fs::read_link(path).ok()?;
+    let to = std::fs::canonicalize(path).unwrap_or_else(|_| path.with_file_name("").join(to));
+    to.parent().map(Path::to_path_buf)
 }
 
 /// The port of an address with a port, or of a port alone.

@@ -4,6 +4,7 @@
 //! the wire can not fill a disk. Not for per-packet trouble: that is a counter.
 
 use crate::base::offset::Wall;
+use crate::base::text::one_line;
 use crate::base::time::{self, Nanos, SECOND};
 use crate::base::zone::Zone;
 use crate::sys::syslog::{Severity, Syslog};
@@ -15,6 +16,9 @@ use std::os::fd::AsRawFd;
 use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Most bytes of a line's text.
+const LINE: usize = 8192;
 
 /// Lines that one place may write in a [`WINDOW`].
 pub const LINES: u32 = 10;
@@ -280,6 +284,7 @@ struct Out {
 
 impl Out {
     fn line(&mut self, now: Nanos, said: Said, text: &str) {
+        let text = &*one_line(text, LINE);
         let line = match &self.shape.names {
             None => format!("{}: {text}", said.words().0),
             Some(names) => names.line(said, text),

@@ -6,7 +6,7 @@
 use super::sandbox::Confined;
 use super::{Shared, spool};
 use crate::base::ledger::{Reason, Sum};
-use crate::base::text::show_size;
+use crate::base::text::{one_line, show_size};
 use crate::base::time::Nanos;
 use crate::pipeline::{Pipeline, View};
 use crate::sink::live::{self, Usage};
@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Most bytes of a reason, which may hold a server's words.
+const WHY: usize = 1024;
 
 /// How long workers get to publish fresh numbers; what they published last will do after that.
 const PUBLISH: Duration = Duration::from_millis(200);
@@ -98,7 +101,7 @@ impl Report {
         }
         for ((name, ..), output) in self.outputs.iter().zip(&self.view.outputs) {
             if let Some(why) = &output.failing {
-                all.push(format!("output {name}: {why}"));
+                all.push(format!("output {name}: {}", one_line(why, WHY)));
             }
             if let Some(why) = output.spool.as_ref().and_then(|s| s.trouble.as_ref()) {
                 all.push(format!("output {name}: the spool takes no rows: {why}"));
@@ -208,7 +211,7 @@ impl Report {
                 writeln!(to, "  retries    {}", page.retries)?;
             }
             if let Some(why) = &output.failing {
-                writeln!(to, "  failing    {why}")?;
+                writeln!(to, "  failing    {}", one_line(why, WHY))?;
             }
             if let Some(live) = usage {
                 let (used, most) = (show_size(live.used as u64), show_size(live.most as u64));

@@ -31,6 +31,27 @@ const ALL: [(Signal, libc::c_int); 5] = [
     (Signal::User2, libc::SIGUSR2),
 ];
 
+/// Those that a daemon is asked something with; others end it.
+const ASKING: [libc::c_int; 3] = [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
+
+/// Keeps back what a daemon is asked with until [`Signals::listen`]: maps can take seconds to read,
+/// and who asks for a reload meanwhile must not end the program. Before there is a second thread.
+pub fn hold() {
+    mask(libc::SIG_BLOCK);
+}
+
+fn mask(how: libc::c_int) {
+    // SAFETY: an all-zero set is valid to be emptied; the pointers are to local variables.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for number in ASKING {
+            libc::sigaddset(&raw mut set, number);
+        }
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
+    }
+}
+
 /// Where the handler writes to; -1 while nobody listens.
 static WRITE_END: AtomicI32 = AtomicI32::new(-1);
 
@@ -94,6 +115,7 @@ impl Signals {
         for (_, number) in ALL {
             install(number, handler as *const () as libc::sighandler_t)?;
         }
+        mask(libc::SIG_UNBLOCK);
         Ok(Self { read_end })
     }
 
@@ -141,7 +163,11 @@ mod tests {
 
     #[test]
     fn a_raised_signal_wakes_the_poll_and_has_its_name() {
+        hold();
+        // SAFETY: raises a signal that is kept back.
+        unsafe { libc::raise(libc::SIGUSR2) };
         let mut signals = Signals::listen().unwrap();
+        assert_eq!(signals.take(), Some(Signal::User2));
         assert!(Signals::listen().is_err());
         assert_eq!(signals.take(), None);
         for (signal, number) in [
