@@ -5,6 +5,7 @@ mod daemon;
 
 use daemon::{Daemon, wait_for};
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -195,6 +196,43 @@ fn a_second_signal_ends_at_once() {
     let log = said(dir.path());
     assert!(log.contains("ends at once"), "{log}");
     assert!(numbers(&log, "output o: 0 rows stored,")[0] > 0, "{log}");
+}
+
+/// Standard error is a pipe that is full, and whoever has its other end does not read.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut from, mut to) = std::io::pipe().unwrap();
+    let page = [b'\n'; 4096];
+    // As many as a pipe has room for.
+    for _ in 0..16 {
+        to.write_all(&page).unwrap();
+    }
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let at = dir.path().display();
+    let text = format!(
+        "control = \"{at}/sock\"\n[input.a]\nkind = \"udp\"\nlisten = \"127.0.0.1:{port}\"\n\
+         [aggregate.a]\nby = [\"proto\"]\nto = \"f\"\n\
+         [output.f]\nkind = \"file\"\npath = \"{at}/rows.csv\"\n"
+    );
+    let file = dir.path().join("weir.toml");
+    std::fs::write(&file, text).unwrap();
+    let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["run", "-c"])
+        .arg(&file)
+        .stderr(to)
+        .spawn()
+        .unwrap();
+    wait_for(|| dir.path().join("sock").exists());
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&weir, "TERM");
+    assert_eq!(ended(&mut weir), Some(0));
+    // What was not taken is not said: nobody went on reading.
+    let mut text = String::new();
+    from.read_to_string(&mut text).unwrap();
+    assert_eq!(text.trim(), "");
 }
 
 #[test]

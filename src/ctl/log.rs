@@ -7,6 +7,7 @@ use crate::base::offset::Wall;
 use crate::base::text::one_line;
 use crate::base::time::{self, Nanos, SECOND};
 use crate::base::zone::Zone;
+use crate::sys::poll::{Interest, Poll};
 use crate::sys::syslog::{Severity, Syslog};
 use crate::sys::{crash, fifo};
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -16,9 +17,13 @@ use std::os::fd::AsRawFd;
 use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-/// Most bytes of a line's text.
-const LINE: usize = 8192;
+/// Most bytes of a line's text, so that a pipe takes the line whole (`PIPE_BUF`).
+const LINE: usize = 3840;
+
+/// How long somebody who reads standard error slowly is waited for.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Lines that one place may write in a [`WINDOW`].
 pub const LINES: u32 = 10;
@@ -280,6 +285,8 @@ struct Out {
     shape: Shape,
     /// The zone of stamps, known from the first one on.
     wall: Option<Wall>,
+    /// Lines that found no room at standard error.
+    unread: u32,
 }
 
 impl Out {
@@ -300,7 +307,7 @@ impl Out {
             To::Stderr => {
                 let stamp = self.stamp(now, self.shape.stamp);
                 let line = format!("{stamp}{named}{line}\n");
-                let _ = io::stderr().lock().write_all(line.as_bytes());
+                self.say(&line);
             }
             To::File(..) => {
                 let line = format!("{}{named}{line}\n", self.stamp(now, true));
@@ -316,6 +323,31 @@ impl Out {
                 let _ = syslog.send(said.severity(), &line);
             }
         }
+    }
+
+    /// To standard error, where there is room: a reader that has stopped must not stop all that has
+    /// something to say. Lines it did not take are told of once it goes on.
+    fn say(&mut self, line: &str) {
+        // Waited for once, not at each line.
+        let patience = match self.unread {
+            0 => PATIENCE,
+            _ => Duration::ZERO,
+        };
+        let mut poll = Poll::new();
+        poll.add(io::stderr().as_raw_fd(), Interest::Write);
+        if let Ok(false) = poll.wait(Some(patience)) {
+            self.unread = self.unread.saturating_add(1);
+            return;
+        }
+        let mut to = io::stderr().lock();
+        let unread = std::mem::take(&mut self.unread);
+        if unread > 0 {
+            let _ = writeln!(
+                to,
+                "weir: warning: {unread} lines before this were not taken"
+            );
+        }
+        let _ = to.write_all(line.as_bytes());
     }
 
     /// `2026-01-02T03:04:05+01:00 `, where wanted.
