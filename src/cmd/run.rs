@@ -18,6 +18,7 @@ use crate::pipeline::reload::{Ending, Kept};
 use crate::pipeline::rules::Rules;
 use crate::pipeline::{Mode, Pipeline, Plan};
 use crate::sys::notify::{Notify, State, watchdog};
+use crate::sys::process;
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::syslog;
 use std::hash::{BuildHasher, RandomState};
@@ -84,6 +85,7 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
         stamp: config.log.stamp,
         names: manner.names.clone(),
     });
+    process::open_more();
     let sandbox = match confine(&name, &config, &manner) {
         Ok(sandbox) => sandbox,
         Err(exit) => return exit,

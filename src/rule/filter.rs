@@ -51,7 +51,7 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
-/// Link types that [`Filter::everywhere`] compiles for at once: those weir decodes.
+/// Link types that weir decodes.
 const LINKS: [Link; 8] = [
     Link::Ethernet,
     Link::Raw,
@@ -185,10 +185,11 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Compiles `expression` for every link type weir decodes, for inputs that only tell theirs
-    /// while they are read, or have several; [`learn`](Self::learn) adds others when they come.
-    /// An expression without a meaning on a link type (`ether host` without Ethernet) matches no
-    /// frame there.
+    /// Compiles `expression` for inputs that only tell their link type while they are read, or have
+    /// several: for the first that weir decodes and where it has a meaning, which shows that it is
+    /// right. [`learn`](Self::learn) adds others when they come: a long expression takes libpcap
+    /// seconds for each. An expression without a meaning on a link type (`ether host` without
+    /// Ethernet) matches no frame there.
     ///
     /// # Errors
     /// libpcap is missing, or accepts the expression on no link type.
@@ -200,17 +201,17 @@ impl Filter {
         let mut first = None;
         for link in LINKS {
             match program(&filter.text, link) {
-                Ok(program) => filter.programs.push((link, program)),
+                Ok(program) => {
+                    filter.programs.push((link, program));
+                    return Ok(filter);
+                }
                 Err(e) => {
                     filter.senseless.push(link);
                     first = first.or(Some(e));
                 }
             }
         }
-        match first {
-            Some(e) if filter.programs.is_empty() => filter.elsewhere().ok_or(e),
-            _ => Ok(filter),
-        }
+        first.map_or(Ok(Self::ALL), |e| filter.elsewhere().ok_or(e))
     }
 
     /// Looks for a link type on which an expression has a meaning that has none where weir
@@ -267,10 +268,11 @@ impl Filter {
         }
     }
 
-    /// Bytes it takes.
+    /// Bytes it takes once it has met all link types that weir decodes.
     pub fn size(&self) -> usize {
         let programs = self.programs.iter().map(|(_, program)| program.size());
-        size_of::<Self>() + self.text.len() + programs.sum::<usize>()
+        let most = programs.max().unwrap_or_default();
+        size_of::<Self>() + self.text.len() + most * LINKS.len().max(self.programs.len())
     }
 
     #[inline]

@@ -115,6 +115,8 @@ impl Signals {
         for (_, number) in ALL {
             install(number, handler as *const () as libc::sighandler_t)?;
         }
+        // A limit of file sizes is an error of whoever writes, as a full disk is.
+        install(libc::SIGXFSZ, libc::SIG_IGN)?;
         mask(libc::SIG_UNBLOCK);
         Ok(Self { read_end })
     }
