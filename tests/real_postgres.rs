@@ -88,6 +88,31 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
 }
 
 #[test]
+fn rows_of_other_columns_come_in_turn() {
+    let Some(server) = Server::start("rows_of_other_columns_come_in_turn") else {
+        return;
+    };
+    let (wide, narrow) = (usual(), schema(&[Field::SrcHost]));
+    for mode in ["add", "insert"] {
+        let settings = [("mode", text(mode)), ("table", text(&format!("as_{mode}")))];
+        let mut first = open(mode, &server, &settings);
+        first.write(&rows(&wide, 0, 300, &[(1, 2)])).unwrap();
+        // As after a reload, with rows of before in a spool.
+        let mut sink = open(mode, &server, &settings);
+        for (sequence, schema) in [&narrow, &wide, &narrow, &wide].into_iter().enumerate() {
+            let batch = rows(schema, 1 + sequence as u64, 300, &[(1, 2), (2, 2)]);
+            sink.write(&batch).unwrap();
+        }
+        let sums = format!(
+            "SELECT peer_ip_src, sum(bytes) FROM as_{mode} WHERE ip_src = '192.0.2.1' GROUP BY 1 \
+             ORDER BY 1"
+        );
+        let want = "0.0.0.0 2000\n10.0.0.1 3000";
+        assert_eq!(shown(&mut server.ask("flows"), &sums), want);
+    }
+}
+
+#[test]
 fn values_of_every_kind_have_types_of_their_own() {
     let Some(server) = Server::start("values_of_every_kind_have_types_of_their_own") else {
         return;

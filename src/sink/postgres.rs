@@ -75,7 +75,8 @@ struct PostgresSink {
 /// A connection, and what is known of its database.
 struct Connection {
     client: Client,
-    /// Tables that are there.
+    /// Tables that are there, by the statement that brings rows of these columns to them: after a
+    /// reload, and out of a spool, rows of one table may have others.
     stages: BTreeMap<String, Stage>,
 }
 
@@ -167,6 +168,15 @@ fn primary(
     Ok(all.then(|| columns.join(", ")))
 }
 
+/// The statement by which a table, and its rows, are known.
+fn mark(settings: &Settings, table: &Table, name: &str) -> String {
+    let full = settings.named(name);
+    match settings.add {
+        true => table.merge(&full, "", None),
+        false => table.copy(&full),
+    }
+}
+
 impl Connection {
     /// Makes what a transaction needs for rows of these tables.
     fn prepare<'a>(
@@ -176,7 +186,8 @@ impl Connection {
         names: impl Iterator<Item = &'a String>,
     ) -> Result<(), Trouble> {
         for name in names {
-            if self.stages.contains_key(name) {
+            let mark = mark(settings, table, name);
+            if self.stages.contains_key(&mark) {
                 continue;
             }
             settings.create(&mut self.client, table, name)?;
@@ -192,7 +203,7 @@ impl Connection {
                     .and_then(|()| primary(&mut self.client, table, &full))
                     .map_err(|error| Trouble::Table(name.clone(), error))?;
             }
-            self.stages.insert(name.clone(), stage);
+            self.stages.insert(mark, stage);
         }
         Ok(())
     }
@@ -228,7 +239,8 @@ impl PostgresSink {
         if !sql::stored(&mut transaction, &self.output, rows)? {
             for (name, rows_of_it) in &groups {
                 let full = self.settings.named(name);
-                let stage = stages.get(name).filter(|_| self.settings.add);
+                let mark = mark(&self.settings, table, name);
+                let stage = stages.get(&mark).filter(|_| self.settings.add);
                 let into = stage.map_or(&full, |stage| &stage.name);
                 copy(&mut transaction, table, into, rows, rows_of_it)
                     .and_then(|()| match stage {
