@@ -60,6 +60,12 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
     let folder = server.folder().to_str().unwrap();
     let mut again = open("db", &server, &[("host", text(folder))]);
     again.write(&rows(&schema, 1, 300, &[(1, 1)])).unwrap();
+    // A connection that the server has ended costs nothing.
+    let mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir'";
+    let kill = mine.replace("count(*)", "count(pg_terminate_backend(pid))");
+    assert_eq!(number(&mut db, &kill), 2);
+    daemon::wait_for(|| number(&mut db, mine) == 0);
+    again.write(&first).unwrap();
     assert_eq!(
         shown(
             &mut db,
@@ -77,6 +83,13 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
         ),
         "db 0 0 2"
     );
+    // One that has nothing to do for long is closed, and comes back.
+    assert_eq!(number(&mut db, mine), 1);
+    assert_eq!(again.idle().unwrap(), Some(Duration::from_secs(12)));
+    assert_eq!(again.idle().unwrap(), None);
+    daemon::wait_for(|| number(&mut db, mine) == 0);
+    assert_eq!(number(&mut db, mine), 0);
+    again.write(&first).unwrap();
     // Another output has its own account; and rows that are inserted stay as they are.
     let insert = [("mode", text("insert")), ("table", text("public.copy"))];
     let mut other = open("other", &server, &insert);

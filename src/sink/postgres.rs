@@ -21,6 +21,7 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Config, CopyInWriter, IsolationLevel, NoTls, Transaction};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::Duration;
 
 type Trouble = server::Trouble<postgres::Error>;
 
@@ -32,6 +33,9 @@ const MEMORY: usize = 1 << 20;
 
 /// Tables for rows on their way, in one connection.
 const STAGES: usize = 64;
+
+/// How much longer than a lock a connection may be silent before it is closed.
+const SILENCE: u32 = 6;
 
 /// First half of the number of weir's locks, `WEIR`.
 const LOCK: i32 = 0x5745_4952;
@@ -51,6 +55,7 @@ impl Opener for To {
             tables: self.0.tables(context),
             output: context.name.clone(),
             connection: None,
+            used: false,
             settings: self.0,
         }))
     }
@@ -70,6 +75,8 @@ struct PostgresSink {
     output: String,
     tables: Tables,
     connection: Option<Connection>,
+    /// Whether rows came since it was asked whether it has anything to do.
+    used: bool,
 }
 
 /// A connection, and what is known of its database.
@@ -222,9 +229,11 @@ impl Connection {
 
 impl PostgresSink {
     fn store(&mut self, rows: &Rows) -> Result<(), Trouble> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.settings)?,
+        let (kept, timeout) = (self.connection.take(), self.settings.timeout);
+        // Whoever ended a silent connection, a server or what is before it, has done nothing wrong.
+        let mut connection = match kept.map(|mut k| k.client.is_valid(timeout).map(|()| k)) {
+            Some(Ok(connection)) => connection,
+            _ => connect(&self.settings)?,
         };
         let (table, groups) = self.tables.sort(rows).map_err(Trouble::Rows)?;
         connection.prepare(&self.settings, table, groups.keys())?;
@@ -349,8 +358,18 @@ impl Store for Transaction<'_> {
 
 impl Sink for PostgresSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+        self.used = true;
         let stored = self.store(rows);
         let settings = &self.settings;
         stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
+    }
+
+    /// A silent connection may be cut by what it goes through, and is one that others can not have.
+    fn idle(&mut self) -> Result<Option<Duration>, SinkError> {
+        if std::mem::take(&mut self.used) {
+            return Ok(Some(self.settings.timeout * SILENCE));
+        }
+        self.connection = None;
+        Ok(None)
     }
 }
