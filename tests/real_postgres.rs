@@ -60,6 +60,12 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
     let folder = server.folder().to_str().unwrap();
     let mut again = open("db", &server, &[("host", text(folder))]);
     again.write(&rows(&schema, 1, 300, &[(1, 1)])).unwrap();
+    // A connection that the server has ended costs nothing.
+    let mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir'";
+    let kill = mine.replace("count(*)", "count(pg_terminate_backend(pid))");
+    assert_eq!(number(&mut db, &kill), 2);
+    daemon::wait_for(|| number(&mut db, mine) == 0);
+    again.write(&first).unwrap();
     assert_eq!(
         shown(
             &mut db,
@@ -77,6 +83,13 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
         ),
         "db 0 0 2"
     );
+    // One that has nothing to do for long is closed, and comes back.
+    assert_eq!(number(&mut db, mine), 1);
+    assert_eq!(again.idle().unwrap(), Some(Duration::from_secs(12)));
+    assert_eq!(again.idle().unwrap(), None);
+    daemon::wait_for(|| number(&mut db, mine) == 0);
+    assert_eq!(number(&mut db, mine), 0);
+    again.write(&first).unwrap();
     // Another output has its own account; and rows that are inserted stay as they are.
     let insert = [("mode", text("insert")), ("table", text("public.copy"))];
     let mut other = open("other", &server, &insert);
@@ -85,6 +98,31 @@ fn rows_of_one_key_are_added_up_and_a_batch_counts_once() {
     other.write(&rows(&schema, 1, 300, &[(1, 2)])).unwrap();
     assert_eq!(number(&mut db, "SELECT count(*) FROM copy"), 3);
     assert_eq!(number(&mut db, "SELECT sum(bytes) FROM copy"), 3000);
+}
+
+#[test]
+fn rows_of_other_columns_come_in_turn() {
+    let Some(server) = Server::start("rows_of_other_columns_come_in_turn") else {
+        return;
+    };
+    let (wide, narrow) = (usual(), schema(&[Field::SrcHost]));
+    for mode in ["add", "insert"] {
+        let settings = [("mode", text(mode)), ("table", text(&format!("as_{mode}")))];
+        let mut first = open(mode, &server, &settings);
+        first.write(&rows(&wide, 0, 300, &[(1, 2)])).unwrap();
+        // As after a reload, with rows of before in a spool.
+        let mut sink = open(mode, &server, &settings);
+        for (sequence, schema) in [&narrow, &wide, &narrow, &wide].into_iter().enumerate() {
+            let batch = rows(schema, 1 + sequence as u64, 300, &[(1, 2), (2, 2)]);
+            sink.write(&batch).unwrap();
+        }
+        let sums = format!(
+            "SELECT peer_ip_src, sum(bytes) FROM as_{mode} WHERE ip_src = '192.0.2.1' GROUP BY 1 \
+             ORDER BY 1"
+        );
+        let want = "0.0.0.0 2000\n10.0.0.1 3000";
+        assert_eq!(shown(&mut server.ask("flows"), &sums), want);
+    }
 }
 
 #[test]

@@ -256,6 +256,29 @@ fn wrong_settings_are_named() {
 }
 
 #[test]
+fn a_database_that_is_taken_away_is_begun_anew() {
+    let schema = usual();
+    for journal in ["wal", "delete"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (dir.path().join("weir.db"), dir.path().join("old.db"));
+        let mut sink = open("db", &[at(&path), ("journal", text(journal))]);
+        sink.write(&rows(&schema, 0, 300, &[(1, 2)])).unwrap();
+        std::fs::rename(&path, &aside).unwrap();
+        sink.write(&rows(&schema, 1, 300, &[(1, 2), (2, 2)]))
+            .unwrap();
+        std::fs::remove_file(&path).unwrap();
+        sink.write(&rows(&schema, 2, 300, &[(1, 2), (2, 2), (3, 2)]))
+            .unwrap();
+        drop(sink);
+        for (path, want) in [(&aside, 1), (&path, 3)] {
+            let db = Connection::open(path).unwrap();
+            let count = number(&db, "SELECT count(*) FROM talkers");
+            assert_eq!(count, want, "{journal}");
+        }
+    }
+}
+
+#[test]
 fn batches_that_go_elsewhere_leave_no_gaps() {
     let dir = tempfile::tempdir().unwrap();
     let database = dir.path().join("weir.db");

@@ -9,6 +9,7 @@
 
 pub mod container;
 
+use super::Join;
 use super::json::{self, Frame, Json, Part, Parts};
 use super::list;
 use super::order::{AVRO_ORDER, Out};
@@ -223,18 +224,20 @@ impl Avro {
         container::header(&self.describe, &self.sync, out);
     }
 
-    /// The end of a file that holds such rows, to go on from there.
+    /// Whether a file holds such rows, and its end, to go on from there.
     ///
     /// # Errors
-    /// When it can not be read, or is no container of rows like these.
+    /// When it can not be read.
     pub fn join(
         &mut self,
         file: &mut (impl std::io::Read + std::io::Seek),
         len: u64,
-    ) -> std::io::Result<u64> {
-        let (sync, end) = container::end(file, len, &self.describe)?;
+    ) -> std::io::Result<Join> {
+        let Some((sync, end)) = container::end(file, len, &self.describe)? else {
+            return Ok(Join::Foreign);
+        };
         self.sync = sync;
-        Ok(end)
+        Ok(Join::Whole(end))
     }
 
     /// Rows that lie one behind the other.

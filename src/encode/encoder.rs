@@ -59,6 +59,19 @@ impl Format {
     }
 }
 
+/// What a file that is there is to rows that are to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// It holds such rows, and is whole up to this length.
+    Whole(u64),
+    /// It holds something else, as rows with other columns.
+    Foreign,
+}
+
+/// What the mark before a flush begins with, in CSV and tables, and its most bytes.
+const START: &[u8] = b"--START (";
+const MARK: usize = 64;
+
 #[derive(Clone, Debug)]
 enum Writer {
     Csv(Csv),
@@ -120,7 +133,8 @@ impl Encoder {
                 out.extend_from_slice(b"}\n");
             }
             (_, Some(_)) => {
-                out.extend_from_slice(format!("--START ({})--\n", std::process::id()).as_bytes());
+                out.extend_from_slice(START);
+                out.extend_from_slice(format!("{})--\n", std::process::id()).as_bytes());
                 if new {
                     self.header(out);
                 }
@@ -232,19 +246,28 @@ impl Encoder {
         }
     }
 
-    /// Finds the end of a file of `len` bytes, not none, to add rows: the length up to which it
-    /// is whole. What must stand before the next row goes to `out`.
+    /// Looks whether rows can be added to a file of `len` bytes, not none, and where its end is.
+    /// What must stand before the next row goes to `out`.
     ///
     /// # Errors
-    /// What the system says; or that the file is no place for such rows.
+    /// What the system says.
     pub fn join(
         &mut self,
         file: &mut (impl Read + Seek),
         len: u64,
         out: &mut Vec<u8>,
-    ) -> io::Result<u64> {
-        if let Writer::Avro(avro) = &mut self.writer {
-            return avro.join(file, len);
+    ) -> io::Result<Join> {
+        match &mut self.writer {
+            Writer::Avro(avro) => return avro.join(file, len),
+            Writer::Csv(csv) => {
+                let mut heading = Vec::new();
+                csv.header(&mut heading);
+                let found = headed(file, len, &heading)?;
+                if found != Join::Whole(len) {
+                    return Ok(found);
+                }
+            }
+            Writer::Json(_) | Writer::Table(_) => {}
         }
         // A file may end in the middle of a line, as after a crash.
         file.seek(SeekFrom::Start(len - 1))?;
@@ -253,8 +276,29 @@ impl Encoder {
         if last != *b"\n" {
             out.push(b'\n');
         }
-        Ok(len)
+        Ok(Join::Whole(len))
     }
+}
+
+/// Whether a file of `len` bytes begins with this heading, behind a mark where it has one. Of a
+/// stranger's file no more is read than that takes.
+fn headed(file: &mut (impl Read + Seek), len: u64, heading: &[u8]) -> io::Result<Join> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    let most = (heading.len() + MARK) as u64;
+    file.by_ref().take(most).read_to_end(&mut bytes)?;
+    let held = match bytes.starts_with(START) {
+        true => bytes.splitn(2, |b| *b == b'\n').nth(1).unwrap_or_default(),
+        false => &bytes,
+    };
+    Ok(if held.starts_with(heading) {
+        Join::Whole(len)
+    } else if bytes.len() as u64 == len && heading.starts_with(held) {
+        // A crash came into it.
+        Join::Whole(0)
+    } else {
+        Join::Foreign
+    })
 }
 
 fn writer_id(writer: &str, out: &mut Vec<u8>) {
@@ -283,6 +327,49 @@ mod tests {
         encoder.end(1, 7, &mut out);
         let id = format!("({})", std::process::id());
         String::from_utf8(out).unwrap().replace(&id, "(PID)")
+    }
+
+    #[test]
+    fn rows_follow_their_own_heading_alone() {
+        let (schema, _) = sample::rows(&[SrcHost], false);
+        let mut encoder = Encoder::new(Format::Csv, schema, &Style::default());
+        let head = "SRC_IP,PACKETS,FLOWS,BYTES\n";
+        let mut join = |text: &str| {
+            let mut out = Vec::new();
+            let mut file = io::Cursor::new(text.as_bytes());
+            let found = encoder.join(&mut file, text.len() as u64, &mut out);
+            (found.unwrap(), out)
+        };
+        for (begin, whole) in [
+            (head, true),
+            ("--START (4294967295)--\nSRC_IP,PACKETS,FLOWS,BYTES\n", true),
+            ("SRC_IP,PACKETS,FLOWS,BYTES,TAG\n", false),
+            ("SRC_IP;PACKETS;FLOWS;BYTES\n", false),
+            ("192.0.2.1,12,1,9000\n", false),
+            ("--START (1)--\n192.0.2.1,12,1,9000\n", false),
+        ] {
+            for (rest, lead) in [("", ""), ("a,1,1,1\n", ""), ("a,1", "\n")] {
+                let text = format!("{begin}{rest}");
+                let (found, out) = join(&text);
+                if whole {
+                    assert_eq!(found, Join::Whole(text.len() as u64), "{text}");
+                    assert_eq!(out, lead.as_bytes(), "{text}");
+                } else {
+                    assert_eq!((found, out.len()), (Join::Foreign, 0), "{text}");
+                }
+            }
+        }
+        // A crash came into the heading, or before it.
+        for torn in [
+            "S",
+            "SRC_IP,PACKETS,FLOWS,BYTES",
+            "--START (1",
+            "--START (1)--\nSRC",
+        ] {
+            assert_eq!(join(torn), (Join::Whole(0), Vec::new()), "{torn}");
+        }
+        let long = format!("--START ({}", "1".repeat(1 << 16));
+        assert_eq!(join(&long).0, Join::Foreign);
     }
 
     #[test]

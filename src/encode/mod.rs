@@ -25,7 +25,7 @@ pub mod value;
 
 pub use crate::base::proto;
 pub use csv::Csv;
-pub use encoder::{Encoder, Format};
+pub use encoder::{Encoder, Format, Join};
 pub use json::Json;
 pub use text::Text;
 pub use value::{Arrays, Style, Times};

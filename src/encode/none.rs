@@ -1,6 +1,6 @@
 //! In place of Avro, where it is not built in: nothing that anybody can have.
 
-use super::{Json, Style};
+use super::{Join, Json, Style};
 use crate::base::time::Nanos;
 use crate::record::Schema;
 use std::io::{self, Read, Seek};
@@ -35,7 +35,7 @@ impl Avro {
     ///
     /// # Errors
     /// None.
-    pub fn join(&mut self, _: &mut (impl Read + Seek), _: u64) -> io::Result<u64> {
+    pub fn join(&mut self, _: &mut (impl Read + Seek), _: u64) -> io::Result<Join> {
         match *self {}
     }
 

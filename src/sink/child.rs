@@ -6,7 +6,7 @@ use crate::base::Triggers;
 use crate::base::part::Witness;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Runs one command, by the shell, for one file after the other.
 #[derive(Debug)]
@@ -51,9 +51,7 @@ impl Trigger {
         self.running.retain_mut(|child| match child.try_wait() {
             Ok(None) => true,
             Ok(Some(status)) => {
-                if !status.success() {
-                    log::warn!("trigger `{}`: {status}", self.command);
-                }
+                told(&self.command, status);
                 false
             }
             Err(_) => false,
@@ -78,9 +76,63 @@ impl Trigger {
 }
 
 impl Drop for Trigger {
-    /// What waits is started, whatever runs: the last file of a run gets its command too.
+    /// What waits is started, whatever runs: the last file of a run gets its command too. Where
+    /// weir goes on without this output, somebody has to reap what runs.
     fn drop(&mut self) {
         self.most = usize::MAX;
-        self.turn();
+        if !self.turn() {
+            return;
+        }
+        let running = std::mem::take(&mut self.running);
+        let command = std::mem::take(&mut self.command);
+        let builder = std::thread::Builder::new().name("trigger".into());
+        let reaper = builder.stack_size(64 << 10).spawn(move || {
+            for mut child in running {
+                if let Ok(status) = child.wait() {
+                    told(&command, status);
+                }
+            }
+        });
+        if let Err(e) = reaper {
+            log::debug!("nobody waits for triggers: {e}");
+        }
+    }
+}
+
+/// Says that a command failed.
+fn told(command: &str, status: ExitStatus) {
+    if !status.success() {
+        log::warn!("trigger `{command}`: {status}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_runs_when_its_output_goes_is_reaped() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let command = "echo $$ > \"$WEIR_FILE~\"; mv \"$WEIR_FILE~\" \"$WEIR_FILE\"";
+        let mut trigger = Trigger::new(Triggers::get().unwrap(), command.into(), 1);
+        trigger.fire(&file);
+        drop(trigger);
+        let end = Instant::now() + Duration::from_secs(20);
+        let pid = loop {
+            let pid = std::fs::read_to_string(&file).ok();
+            if let Some(pid) = pid {
+                break pid;
+            }
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let process = Path::new("/proc").join(pid.trim());
+        while process.exists() {
+            assert!(Instant::now() < end, "it is dead and still there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

@@ -558,7 +558,6 @@ fn retry(e: &io::Error) -> SinkError {
 
 impl Sink for FileSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
-        (self.schema).note(rows, self.manner.format, &self.manner.style);
         if self.written != Some(rows.id) {
             match self.store(rows) {
                 Ok(()) => self.touched().for_each(Part::commit),
@@ -569,6 +568,8 @@ impl Sink for FileSink {
             }
             self.written = Some(rows.id);
         }
+        // Now, since its folder may be that of the files.
+        (self.schema).note(rows, self.manner.format, &self.manner.style);
         if rows.last {
             let done: Vec<PathBuf> = self.done(rows).map(|p| p.path.clone()).collect();
             for path in done {

@@ -3,13 +3,17 @@
 
 use super::{Context, Rows, name};
 use crate::base::civil::Civil;
+use crate::base::intern::Interner;
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
+use crate::base::time::Nanos;
 use crate::base::zone::Zone;
 use crate::base::{built, without};
 use crate::encode::{Arrays, Format, Style, Times};
 use crate::record::Schema;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How rows are to be written, as far as the settings say.
@@ -199,8 +203,18 @@ fn schema(options: &mut Options, format: Format) -> Option<Pattern> {
 /// Writes the schema of rows to a file of its own, when the first of them come.
 pub struct SchemaFile {
     pattern: Option<Pattern>,
-    /// Schemas that are written.
-    known: Vec<(u32, Arc<Schema>)>,
+    known: Vec<Written>,
+    /// What went wrong last.
+    failed: Option<String>,
+}
+
+/// The schema of an aggregation that is written.
+struct Written {
+    aggregate: u32,
+    /// Without the texts of rows, which would stay for it.
+    schema: Schema,
+    /// When the newest of its rows left their table.
+    newest: Nanos,
 }
 
 impl SchemaFile {
@@ -209,17 +223,25 @@ impl SchemaFile {
         Self {
             pattern: shape.schema.clone(),
             known: Vec::new(),
+            failed: None,
         }
     }
 
-    /// Looks at rows before they are written. What goes wrong is logged and tried again.
+    /// Looks at rows. What goes wrong is logged and tried again.
     pub fn note(&mut self, rows: &Rows, format: Format, style: &Style) {
         let Some(pattern) = &self.pattern else {
             return;
         };
         let (id, schema) = (rows.id.aggregate, &rows.schema);
-        if (self.known.iter()).any(|(known, s)| *known == id && s.is_like(schema)) {
-            return;
+        if let Some(known) = self.known.iter_mut().find(|known| known.aggregate == id) {
+            // Rows of columns that are no more may come out of a spool, in turn with new ones.
+            if known.newest > rows.flushed {
+                return;
+            }
+            known.newest = rows.flushed;
+            if known.schema.is_like(schema) {
+                return;
+            }
         }
         let Some(mut text) = format.describe(schema, style) else {
             return;
@@ -227,17 +249,39 @@ impl SchemaFile {
         text.push('\n');
         let names = pattern.variables().map(|_| schema.name.as_bytes());
         let path = PathBuf::from(pattern.expand(rows.bin, &Civil::new(0, 0), names));
-        let mut new = path.clone().into_os_string();
-        new.push("~");
-        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path));
-        match written {
+        match write(&path, &text) {
             Ok(()) => {
-                self.known.retain(|(known, _)| *known != id);
-                self.known.push((id, schema.clone()));
+                self.failed = None;
+                self.known.retain(|known| known.aggregate != id);
+                self.known.push(Written {
+                    aggregate: id,
+                    schema: Schema {
+                        symbols: Arc::new(Interner::new(0)),
+                        ..Schema::clone(schema)
+                    },
+                    newest: rows.flushed,
+                });
             }
-            Err(e) => log::warn!("schema {}: {e}", path.display()),
+            Err(e) => {
+                let why = format!("schema {}: {e}", path.display());
+                if self.failed.as_ref() != Some(&why) {
+                    log::warn!("{why}");
+                    self.failed = Some(why);
+                }
+            }
         }
     }
+}
+
+/// Writes a file that nobody sees half of.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut new = path.as_os_str().to_owned();
+    new.push("~");
+    fs::write(&new, text)?;
+    fs::rename(&new, path)
 }
 
 #[cfg(test)]
@@ -287,6 +331,41 @@ mod tests {
             assert_eq!(problems(&[("separator", word(separator))]), "");
         }
         assert_eq!(problems(&[json, ("label_map", Raw::Bool(true))]), "");
+    }
+
+    #[cfg(feature = "enc-avro")]
+    #[test]
+    fn a_file_has_the_schema_of_the_newest_rows() {
+        use crate::encode::sample;
+        use crate::record::Field::*;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("in/x.avsc");
+        let mut options = Options::new("output.x", Place::default());
+        options.set("format", word("avro"));
+        options.set("schema", word(path.to_str().unwrap()));
+        let shape = text(&mut options, Format::Csv);
+        let mut file = SchemaFile::new(&shape);
+        let (old, new) = (&[SrcHost, DstPort][..], &[DstPort][..]);
+        // The second of these comes out of a spool, behind rows that are newer.
+        for (fields, flushed, want) in [(old, 1, old), (new, 3, new), (old, 2, new), (old, 4, old)]
+        {
+            let (schema, words) = sample::rows(fields, false);
+            let rows = Rows {
+                id: crate::sink::BatchId {
+                    run: 1,
+                    aggregate: 0,
+                    sequence: flushed,
+                },
+                schema,
+                bin: Nanos(0),
+                flushed: Nanos(flushed),
+                words,
+                last: true,
+            };
+            file.note(&rows, Format::Avro, &Style::default());
+            let written = fs::read_to_string(&path).unwrap();
+            assert_eq!(written.contains("ip_src"), want == old, "{flushed}");
+        }
     }
 
     #[cfg(feature = "enc-avro")]

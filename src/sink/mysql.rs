@@ -93,7 +93,7 @@ struct Connection {
     most: usize,
     /// How far its wall clock is from UTC.
     offset: Option<i32>,
-    /// Tables that are there.
+    /// Tables that are there, by their [mark](shape::mark).
     tables: BTreeMap<String, Known>,
 }
 
@@ -195,13 +195,13 @@ impl Connection {
             self.tables.clear();
         }
         for name in names {
-            let known = self.tables.get(name);
-            if known.is_some_and(|known| known.suits(table, &settings.named(name))) {
+            let mark = shape::mark(settings, table, name);
+            if self.tables.contains_key(&mark) {
                 continue;
             }
             settings.create(&mut self.client, table, name)?;
             let known = shape::look(&mut self.client, settings, table, name)?;
-            self.tables.insert(name.clone(), known);
+            self.tables.insert(mark, known);
         }
         Ok(())
     }
@@ -239,7 +239,8 @@ impl MysqlSink {
         client.query_drop("START TRANSACTION")?;
         if !sql::stored(client, &self.output, rows)? {
             for (name, rows_of_it) in &groups {
-                if let Some(known) = tables.get_mut(name) {
+                let mark = shape::mark(&self.settings, table, name);
+                if let Some(known) = tables.get_mut(&mark) {
                     insert(client, *most, known, table, rows, rows_of_it).map_err(|e| match e {
                         Trouble::Sql(error) => Trouble::Table(name.clone(), error),
                         other => other,

@@ -6,11 +6,13 @@ use super::Rows;
 use super::access::Access;
 use crate::base::time::Nanos;
 use crate::base::time::wall;
-use crate::encode::{Encoder, Format, Style};
+use crate::encode::{Encoder, Format, Join, Style};
 use crate::record::Schema;
 use crate::sys::fifo;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +20,12 @@ use std::time::Instant;
 
 /// Encoded bytes that are kept before they are written.
 const PENDING: usize = 64 << 10;
+
+/// Most bytes of a name in a folder.
+const NAME_MAX: usize = 255;
+
+/// What a file of an earlier run holds.
+const UNDONE: &str = "rows that an earlier run did not complete";
 
 /// How a file is begun and ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -386,19 +394,32 @@ impl Part {
         if self.begun && self.reopen()? {
             return Ok(());
         }
-        self.lead.clear();
-        let (file, keep, left) = self.create()?;
-        self.file = Some(file);
-        let stood = self.stand(keep);
-        if left && stood.is_err() {
-            // Say, it has other columns. The next attempt begins anew.
-            set_aside(&self.work)?;
-        }
-        let len = stood?;
+        let len = loop {
+            self.lead.clear();
+            let (file, keep, left) = self.create()?;
+            self.file = Some(file);
+            match self.stand(keep)? {
+                Join::Whole(len) => break len,
+                Join::Foreign => self.make_room(left)?,
+            }
+        };
         self.len = len;
         self.begin(len == 0);
         self.begun = true;
         Ok(())
+    }
+
+    /// One file has one set of columns: what has others gets another name.
+    fn make_room(&mut self, left: bool) -> io::Result<()> {
+        self.file = None;
+        if left {
+            return set_aside(&self.work, UNDONE);
+        }
+        if !self.mode.in_place() {
+            // A copy of it, which would be taken for what an earlier run left.
+            fs::remove_file(&self.work)?;
+        }
+        set_aside(&self.path, "rows of other columns")
     }
 
     /// Opens the file for the first time; whether what it holds stays, and whether that is what an
@@ -433,10 +454,11 @@ impl Part {
         Ok((file, keep, left))
     }
 
-    /// Goes to the end of what the file holds, if that stays; gives its length.
-    fn stand(&mut self, keep: bool) -> io::Result<u64> {
+    /// Goes to the end of what the file holds, if that stays and is a place for these rows; gives
+    /// its length.
+    fn stand(&mut self, keep: bool) -> io::Result<Join> {
         let Some(mut file) = self.file.take() else {
-            return Ok(0);
+            return Ok(Join::Whole(0));
         };
         let mut len = match keep && regular(&file) {
             true => file.seek(SeekFrom::End(0))?,
@@ -445,8 +467,11 @@ impl Part {
         if len > 0 {
             let mut held = File::open(&self.work)?;
             let mut lead = std::mem::take(&mut self.lead);
-            let whole = self.encoder().join(&mut held, len, &mut lead)?;
+            let found = self.encoder().join(&mut held, len, &mut lead)?;
             self.lead = lead;
+            let Join::Whole(whole) = found else {
+                return Ok(found);
+            };
             if whole < len {
                 log::warn!("{} was not whole at its end", self.path.display());
                 file.set_len(whole)?;
@@ -454,7 +479,7 @@ impl Part {
             }
         }
         self.file = Some(file);
-        Ok(len)
+        Ok(Join::Whole(len))
     }
 
     /// What stands before the first row.
@@ -516,17 +541,18 @@ fn goes_on(path: &Path, work: &Path, held: bool) -> io::Result<bool> {
     if begins_alike(path, work)? {
         return Ok(left.len() >= len);
     }
-    set_aside(work)?;
+    set_aside(work, UNDONE)?;
     Ok(false)
 }
 
-/// Keeps what an earlier run left and nobody can go on with.
-fn set_aside(work: &Path) -> io::Result<()> {
-    let mut name = work.as_os_str().to_owned();
-    name.push(format!(".{}", wall().0));
-    fs::rename(work, &name)?;
-    let aside = Path::new(&name).display();
-    log::warn!("{aside} holds rows that an earlier run did not complete");
+/// Keeps what nobody can go on with.
+fn set_aside(path: &Path, what: &str) -> io::Result<()> {
+    let number = format!(".{}", wall().0);
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let name = name.get(..NAME_MAX - number.len()).unwrap_or(name);
+    let aside = path.with_file_name(OsStr::from_bytes(&[name, number.as_bytes()].concat()));
+    fs::rename(path, &aside)?;
+    log::warn!("{} holds {what}", aside.display());
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Config, CopyInWriter, IsolationLevel, NoTls, Transaction};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::Duration;
 
 type Trouble = server::Trouble<postgres::Error>;
 
@@ -32,6 +33,9 @@ const MEMORY: usize = 1 << 20;
 
 /// Tables for rows on their way, in one connection.
 const STAGES: usize = 64;
+
+/// How much longer than a lock a connection may be silent before it is closed.
+const SILENCE: u32 = 6;
 
 /// First half of the number of weir's locks, `WEIR`.
 const LOCK: i32 = 0x5745_4952;
@@ -51,6 +55,7 @@ impl Opener for To {
             tables: self.0.tables(context),
             output: context.name.clone(),
             connection: None,
+            used: false,
             settings: self.0,
         }))
     }
@@ -70,12 +75,15 @@ struct PostgresSink {
     output: String,
     tables: Tables,
     connection: Option<Connection>,
+    /// Whether rows came since it was asked whether it has anything to do.
+    used: bool,
 }
 
 /// A connection, and what is known of its database.
 struct Connection {
     client: Client,
-    /// Tables that are there.
+    /// Tables that are there, by the statement that brings rows of these columns to them: after a
+    /// reload, and out of a spool, rows of one table may have others.
     stages: BTreeMap<String, Stage>,
 }
 
@@ -167,6 +175,15 @@ fn primary(
     Ok(all.then(|| columns.join(", ")))
 }
 
+/// The statement by which a table, and its rows, are known.
+fn mark(settings: &Settings, table: &Table, name: &str) -> String {
+    let full = settings.named(name);
+    match settings.add {
+        true => table.merge(&full, "", None),
+        false => table.copy(&full),
+    }
+}
+
 impl Connection {
     /// Makes what a transaction needs for rows of these tables.
     fn prepare<'a>(
@@ -176,7 +193,8 @@ impl Connection {
         names: impl Iterator<Item = &'a String>,
     ) -> Result<(), Trouble> {
         for name in names {
-            if self.stages.contains_key(name) {
+            let mark = mark(settings, table, name);
+            if self.stages.contains_key(&mark) {
                 continue;
             }
             settings.create(&mut self.client, table, name)?;
@@ -192,7 +210,7 @@ impl Connection {
                     .and_then(|()| primary(&mut self.client, table, &full))
                     .map_err(|error| Trouble::Table(name.clone(), error))?;
             }
-            self.stages.insert(name.clone(), stage);
+            self.stages.insert(mark, stage);
         }
         Ok(())
     }
@@ -211,9 +229,11 @@ impl Connection {
 
 impl PostgresSink {
     fn store(&mut self, rows: &Rows) -> Result<(), Trouble> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.settings)?,
+        let (kept, timeout) = (self.connection.take(), self.settings.timeout);
+        // Whoever ended a silent connection, a server or what is before it, has done nothing wrong.
+        let mut connection = match kept.map(|mut k| k.client.is_valid(timeout).map(|()| k)) {
+            Some(Ok(connection)) => connection,
+            _ => connect(&self.settings)?,
         };
         let (table, groups) = self.tables.sort(rows).map_err(Trouble::Rows)?;
         connection.prepare(&self.settings, table, groups.keys())?;
@@ -228,7 +248,8 @@ impl PostgresSink {
         if !sql::stored(&mut transaction, &self.output, rows)? {
             for (name, rows_of_it) in &groups {
                 let full = self.settings.named(name);
-                let stage = stages.get(name).filter(|_| self.settings.add);
+                let mark = mark(&self.settings, table, name);
+                let stage = stages.get(&mark).filter(|_| self.settings.add);
                 let into = stage.map_or(&full, |stage| &stage.name);
                 copy(&mut transaction, table, into, rows, rows_of_it)
                     .and_then(|()| match stage {
@@ -337,8 +358,18 @@ impl Store for Transaction<'_> {
 
 impl Sink for PostgresSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+        self.used = true;
         let stored = self.store(rows);
         let settings = &self.settings;
         stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
+    }
+
+    /// A silent connection may be cut by what it goes through, and is one that others can not have.
+    fn idle(&mut self) -> Result<Option<Duration>, SinkError> {
+        if std::mem::take(&mut self.used) {
+            return Ok(Some(self.settings.timeout * SILENCE));
+        }
+        self.connection = None;
+        Ok(None)
     }
 }

@@ -33,7 +33,9 @@ pub struct Print<W> {
     last: Option<u32>,
     /// Encoded and not yet written, of which batch.
     pending: Vec<u8>,
-    batch: Option<BatchId>,
+    /// With whether it was the last of its flush: an end that is made up has the identity of the
+    /// rows before it.
+    batch: Option<(BatchId, bool)>,
     gone: bool,
 }
 
@@ -169,7 +171,9 @@ impl<W: Write + Send> Print<W> {
         result.map_err(|e| {
             if e.kind() == ErrorKind::BrokenPipe {
                 self.gone = true;
+                // Nobody waits for these any more, nor need a spool keep them.
                 self.pending = Vec::new();
+                self.streams = Vec::new();
                 return SinkError::Refused("standard output was closed".into());
             }
             SinkError::Retry {
@@ -190,9 +194,10 @@ impl<W: Write + Send> Sink for Print<W> {
             return Err(SinkError::Refused("standard output was closed".into()));
         }
         // After a failure the same rows come again: what is left of them is in `pending`.
-        if self.batch != Some(rows.id) {
+        let batch = Some((rows.id, rows.last));
+        if self.batch != batch {
             self.encode(rows);
-            self.batch = Some(rows.id);
+            self.batch = batch;
         }
         self.drain()
     }
@@ -235,6 +240,27 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let heads = text.lines().filter(|l| l.starts_with("SRC_IP"));
         assert_eq!((text.lines().count(), heads.count()), (6, 2), "{text}");
+    }
+
+    #[test]
+    fn an_end_with_the_identity_of_the_rows_before_ends_their_flush() {
+        for (format, want) in [(Format::Table, 2), (Format::Csv, 4)] {
+            let mut out = Vec::new();
+            let style = Style {
+                markers: (format == Format::Csv).then(|| "x".into()),
+                ..Style::default()
+            };
+            let mut print = Print::new(&mut out, format, style);
+            print.write(&rows(0, 0, false)).unwrap();
+            let mut end = rows(0, 0, true);
+            end.words.clear();
+            for _ in 0..2 {
+                print.write(&end).unwrap();
+                assert!(!print.holds());
+            }
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.lines().count(), want, "{text}");
+        }
     }
 
     #[test]
@@ -335,10 +361,12 @@ mod tests {
     #[test]
     fn a_closed_pipe_takes_nothing_any_more() {
         let out = Narrow(Vec::new(), 0, ErrorKind::BrokenPipe);
-        let mut print = Print::new(out, Format::Csv, Style::default());
-        for n in 0..2 {
+        let mut print = Print::new(out, Format::Table, Style::default());
+        print.write(&rows(0, 1, false)).unwrap();
+        for n in 1..3 {
             let answer = print.write(&rows(n, 0, true));
             assert!(matches!(answer, Err(SinkError::Refused(_))));
+            assert!(!print.holds());
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::encode::sql::{Cell, Dialect, Table};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 use rusqlite::{TransactionBehavior, params_from_iter};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Memory beside the cache of pages: statements, the schema, the journal's index.
@@ -99,10 +100,36 @@ struct SqliteSink {
     settings: Settings,
     output: String,
     tables: Tables,
-    connection: Option<Connection>,
+    /// With the file that it has open.
+    connection: Option<(Connection, Option<File>)>,
+}
+
+/// Which file has a name: its device and its number there.
+type File = (u64, u64);
+
+fn file(path: &Path) -> Option<File> {
+    let there = std::fs::metadata(path).ok()?;
+    Some((there.dev(), there.ino()))
 }
 
 impl SqliteSink {
+    /// The connection, unless its file has the name no more: rows would go to one that nobody sees,
+    /// and be gone with it.
+    fn kept(&mut self) -> Option<Connection> {
+        let (connection, at) = self.connection.take()?;
+        if at == file(&self.settings.path) {
+            return Some(connection);
+        }
+        let path = self.settings.path.display();
+        log::warn!("{path} was taken away");
+        // Closing does not look for it. What its journal holds goes with it.
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(e) = connection.query_row(sql, [], |_| Ok(())) {
+            log::warn!("{path}: its last rows may be missing where it is now: {e}");
+        }
+        None
+    }
+
     fn open(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -133,7 +160,7 @@ impl SqliteSink {
     }
 
     fn store(&mut self, rows: &Rows) -> Result<(), Trouble> {
-        let mut connection = match self.connection.take() {
+        let mut connection = match self.kept() {
             Some(connection) => connection,
             None => self.open()?,
         };
@@ -147,7 +174,7 @@ impl SqliteSink {
             sql::remember(&mut transaction, &self.output, rows)?;
         }
         transaction.commit()?;
-        self.connection = Some(connection);
+        self.connection = Some((connection, file(&self.settings.path)));
         Ok(())
     }
 

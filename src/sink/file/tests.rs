@@ -122,11 +122,11 @@ fn a_file_has_its_name_when_it_is_complete() {
 fn earlier_files_are_continued_or_replaced_and_torn_lines_ended() {
     let row = "192.0.2.1,80,80,8000\n";
     for (existing, want) in [
-        ("continue", format!("old\n{row}{row}")),
+        ("continue", format!("{HEAD}old\n{row}{row}")),
         ("replace", format!("{HEAD}{row}{row}")),
     ] {
         let dir = TempDir::new().unwrap();
-        fs::write(dir.path().join("t-0005"), "old").unwrap();
+        fs::write(dir.path().join("t-0005"), format!("{HEAD}old")).unwrap();
         let mut sink = sink(dir.path(), "t-%H%M", &[("existing", text(existing))]);
         for n in 0..2 {
             sink.write(&rows(n, 300, &[(1, 80)], true)).unwrap();
@@ -254,6 +254,20 @@ fn a_flush_may_begin_the_file_anew() {
     assert_eq!(tree(dir.path()), want);
 }
 
+/// The files of a folder, where those that had to make room have `NAME.N`.
+fn beside(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let name = match name.rsplit_once('.') {
+            Some((name, number)) if number.parse::<u64>().is_ok() => format!("{name}.N"),
+            _ => name,
+        };
+        (name, fs::read(path).unwrap())
+    });
+    files.collect()
+}
+
 #[test]
 fn columns_that_change_in_the_middle_of_a_flush_lose_nothing() {
     for existing in ["overwrite", "replace", "continue"] {
@@ -261,10 +275,52 @@ fn columns_that_change_in_the_middle_of_a_flush_lose_nothing() {
         let mut sink = sink(dir.path(), "t-%s.csv", &[("existing", text(existing))]);
         sink.write(&rows(0, 300, &[(1, 80)], false)).unwrap();
         let other = by(&[Field::DstPort]);
-        sink.write(&of(other, 1, 300, &[(1, 443)], true)).unwrap();
-        let want = format!("{HEAD}192.0.2.1,80,80,8000\n443,443,44300\n");
-        assert_eq!(tree(dir.path()), files([("t-300.csv", want)]));
+        sink.write(&of(other.clone(), 1, 300, &[(1, 443)], false))
+            .unwrap();
+        sink.write(&of(other, 2, 300, &[(1, 53)], true)).unwrap();
+        let old = format!("{HEAD}192.0.2.1,80,80,8000\n");
+        let new = "DST_PORT,PACKETS,BYTES\n443,443,44300\n53,53,5300\n".to_string();
+        let want = [("t-300.csv", new), ("t-300.csv.N", old)];
+        let want = want.map(|(name, text)| (name.into(), text.into_bytes()));
+        assert_eq!(beside(dir.path()), want.into(), "{existing}");
     }
+}
+
+#[test]
+fn files_of_other_columns_make_room_over_a_restart_as_well() {
+    let row = |host: u8| format!("192.0.2.{host},80,80,8000\n");
+    let new = || of(by(&[Field::DstPort]), 0, 300, &[(1, 443)], true);
+    for (marks, path, left) in [
+        (false, "all.csv", None),
+        (true, "all.csv", None),
+        (false, "%s.csv", None),
+        // As a crash leaves it: a copy of what is there, and more.
+        (false, "%s.csv", Some(".300.csv.part")),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let more = [("markers", Raw::Bool(marks))];
+        let mut first = sink(dir.path(), path, &more);
+        first.write(&rows(0, 300, &[(1, 80)], true)).unwrap();
+        let (name, old) = beside(dir.path()).pop_first().unwrap();
+        if let Some(left) = left {
+            let text = [&old[..], row(2).as_bytes()].concat();
+            fs::write(dir.path().join(left), text).unwrap();
+        }
+        let mut second = sink(dir.path(), path, &more);
+        second.write(&new()).unwrap();
+        let there = beside(dir.path());
+        assert_eq!(there[&format!("{name}.N")], old);
+        assert_eq!(there.len(), 2 + usize::from(left.is_some()), "{there:?}");
+        let heads = |text: &[u8]| String::from_utf8_lossy(text).matches("PACKETS").count();
+        assert!(there.values().all(|text| heads(text) == 1), "{there:?}");
+        assert!(String::from_utf8_lossy(&there[&name]).contains("\n443,443,44300\n"));
+    }
+    // A name that has room for no number.
+    let dir = TempDir::new().unwrap();
+    let long = "x".repeat(249);
+    fs::write(dir.path().join(&long), "old\n").unwrap();
+    sink(dir.path(), &long, &[]).write(&new()).unwrap();
+    assert!(beside(dir.path()).values().any(|text| text == b"old\n"));
 }
 
 #[test]
@@ -428,11 +484,18 @@ fn containers_are_continued_after_a_crash_and_have_their_schema_beside_them() {
     let written = fs::read_to_string(dir.path().join("talkers.avsc")).unwrap();
     assert!(written.starts_with("{\"type\":\"record\",\"name\":\"acct_data\""));
     assert!(apache_avro::Schema::parse_str(&written).is_ok());
-    // Into a file with other columns nothing is written, and the rows wait.
-    match second.write(&of(by(&[Field::DstPort]), 3, 900, &[(1, 80)], true)) {
-        Err(SinkError::Retry { why, .. }) => assert!(why.contains("other columns"), "{why}"),
-        other => panic!("{other:?}"),
-    }
+    // A file with other columns makes room, also in the middle of a flush.
+    let other = || by(&[Field::DstPort]);
+    second.write(&rows(3, 900, &[(5, 80)], false)).unwrap();
+    second
+        .write(&of(other(), 4, 900, &[(1, 80), (2, 80)], false))
+        .unwrap();
+    second
+        .write(&of(other(), 5, 900, &[(3, 80)], true))
+        .unwrap();
+    let there = beside(dir.path());
+    assert_eq!(records(&there["all.avro.N"]), 4);
+    assert_eq!(records(&there["all.avro"]), 3);
 }
 
 #[test]
@@ -546,12 +609,17 @@ fn what_is_stored_is_a_whole_file_at_the_end_and_goes_on_in_the_next_sink() {
 fn what_a_crash_left_is_gone_on_with() {
     let row = |host: u8| format!("192.0.2.{host},80,80,8000\n");
     let (one, two) = (row(1), row(2));
+    let old = format!("{HEAD}old\n");
     for (held, left, want) in [
         ("", format!("{HEAD}{one}"), format!("{HEAD}{one}{two}")),
         // It began as a copy of what was there,
-        ("old\n", format!("old\n{one}"), format!("old\n{one}{two}")),
+        (
+            old.as_str(),
+            format!("{old}{one}"),
+            format!("{old}{one}{two}"),
+        ),
         // but did not come far.
-        ("old\n", "ol".into(), format!("old\n{two}")),
+        (&old, "SR".into(), format!("{old}{two}")),
     ] {
         let dir = TempDir::new().unwrap();
         if !held.is_empty() {
@@ -564,19 +632,18 @@ fn what_a_crash_left_is_gone_on_with() {
     }
     // What is something else is kept aside.
     let dir = TempDir::new().unwrap();
-    fs::write(dir.path().join("t-300"), "new\n").unwrap();
+    let new = format!("{HEAD}new\n");
+    fs::write(dir.path().join("t-300"), &new).unwrap();
     fs::write(dir.path().join(".t-300.part"), "old\n").unwrap();
     let mut sink = sink(dir.path(), "t-%s", &[]);
     sink.write(&rows(0, 300, &[(2, 80)], true)).unwrap();
     let texts: Vec<String> = tree(dir.path()).into_values().collect();
-    assert_eq!(texts, ["old\n".to_string(), format!("new\n{two}")]);
+    assert_eq!(texts, ["old\n".to_string(), format!("{new}{two}")]);
     // As is what rows like these can not follow.
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join(".t-300.part"), "no container").unwrap();
     let mut sink = self::sink(dir.path(), "t-%s", &[("format", text("avro"))]);
-    let batch = rows(0, 300, &[(2, 80)], true);
-    assert!(matches!(sink.write(&batch), Err(SinkError::Retry { .. })));
-    sink.write(&batch).unwrap();
+    sink.write(&rows(0, 300, &[(2, 80)], true)).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 

@@ -20,19 +20,17 @@ pub struct Known {
     pub fits: Vec<(Fit, bool)>,
     /// Values of columns that the rows have not, each behind a comma.
     pub more: String,
-    /// Names of these columns.
-    others: Vec<String>,
-    /// Whether rows are added up.
-    add: bool,
     told: bool,
 }
 
-impl Known {
-    /// Whether it was looked at for such rows.
-    pub fn suits(&self, table: &Table, full: &str) -> bool {
-        table.insert(full, &self.others, self.add).0 == self.head
-    }
+/// The statement by which a table, and its rows, are known: after a reload, and out of a spool,
+/// rows of one table may have other columns.
+pub fn mark(settings: &Settings, table: &Table, name: &str) -> String {
+    let (head, tail) = table.insert(&settings.named(name), &[], settings.add);
+    head + &tail
+}
 
+impl Known {
     /// Says once that values were cut.
     pub fn tell(&mut self, output: &str, name: &str) {
         if !self.told && self.fits.iter().any(|(_, cut)| *cut) {
@@ -171,8 +169,6 @@ pub fn look(
         tail,
         fits,
         more: values.iter().map(|value| format!(",{value}")).collect(),
-        others,
-        add: settings.add,
         told: false,
     })
 }
