@@ -197,10 +197,10 @@ impl Pipeline {
         for (worker, input) in sources {
             kept.add_input(&self.config, input, worker);
         }
-        let outlets = self.outlets.into_iter().zip(sinks);
+        let outlets = self.outlets.iter().zip(sinks);
         for (output, (outlet, opened)) in self.config.outputs.iter().zip(outlets) {
             if let Opened::Runs(thread) = opened {
-                kept.add_outlet(output, (outlet, thread));
+                kept.add_outlet(output, self.mark(output), (outlet.clone(), thread));
             }
         }
         kept.forget_next();

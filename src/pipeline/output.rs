@@ -3,7 +3,7 @@
 use super::Pipeline;
 use super::backlog::Backlog;
 use super::outlet::{Open, Outlet};
-use super::reload::Kept;
+use super::reload::{Kept, output_mark};
 use crate::base::error::Exit;
 use crate::config::Output;
 use crate::sink::{self, Sink};
@@ -34,12 +34,15 @@ impl Pipeline {
         kept: &mut Kept,
     ) -> Result<(), Exit> {
         let outputs = self.config.outputs.iter();
-        let running: Vec<_> = outputs.map(|output| kept.outlet(output)).collect();
+        let running = outputs.map(|output| kept.outlet(&output.name, &self.mark(output)));
+        let running: Vec<_> = running.collect();
         let mut result = Ok(());
         for (at, running) in running.into_iter().enumerate() {
             let output = &self.config.outputs[at];
             match running {
-                Some(running) if result.is_err() => kept.add_outlet(output, running),
+                Some(running) if result.is_err() => {
+                    kept.add_outlet(output, self.mark(output), running);
+                }
                 Some((outlet, thread)) => {
                     outlet.hurry(None);
                     self.outlets.push(outlet);
@@ -56,6 +59,11 @@ impl Pipeline {
             }
         }
         result
+    }
+
+    /// What must be equal after a reload for an output to go on.
+    pub(super) fn mark(&self, output: &Output) -> String {
+        output_mark(&self.config, output, self.mode.patient)
     }
 
     fn open_sink(&self, output: &Output, kept: &Kept) -> Result<(Arc<Outlet>, Opened), Exit> {

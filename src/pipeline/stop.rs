@@ -89,9 +89,10 @@ impl Pipeline {
                 kept.add_page(&aggregate.name, page.clone());
             }
         }
-        let running = self.outlets.drain(..).zip(self.sinks.drain(..));
+        let outlets = std::mem::take(&mut self.outlets);
+        let running = outlets.into_iter().zip(std::mem::take(&mut self.sinks));
         for (output, running) in self.config.outputs.iter().zip(running) {
-            kept.add_outlet(output, running);
+            kept.add_outlet(output, self.mark(output), running);
         }
         kept
     }
