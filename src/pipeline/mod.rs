@@ -19,7 +19,7 @@ use crate::agg::sieve::Sieve;
 use crate::base::Sieves;
 use crate::base::error::Exit;
 use crate::base::ledger::{Account, Reason};
-use crate::config::Config;
+use crate::config::{Aggregate, Config};
 use crate::decode;
 use crate::record::FieldSet;
 use crate::sink::BatchId;
@@ -488,6 +488,21 @@ impl Pipeline {
         }
         self.tell(|| Command::Flush(meant.clone()));
         true
+    }
+
+    /// Whether nothing is on its way to an output any more: the workers have done what they were
+    /// told, and what they have handed out is stored.
+    pub fn has_arrived(&self, output: &str) -> bool {
+        let config = &self.config;
+        let feeds = |a: &Aggregate| a.to.iter().chain(&a.rejects).any(|to| to == output);
+        let drains = config.aggregates.iter().zip(&self.drains);
+        let mut drains = drains.filter(|(aggregate, _)| feeds(aggregate));
+        let outlets = config.outputs.iter().zip(&self.outlets);
+        let mut outlets = outlets.filter(|(o, _)| o.name == output);
+        // In the order in which rows come.
+        self.obeyed()
+            && drains.all(|(_, drain)| drain.is_idle())
+            && outlets.all(|(_, outlet)| outlet.health().delivery.queued.records == 0)
     }
 
     /// The rules in force.

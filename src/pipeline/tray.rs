@@ -56,6 +56,7 @@ pub struct WorkerTray {
     worker: usize,
     to: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
+    on_way: Arc<AtomicUsize>,
     back: Receiver<Table>,
     spare: Option<Table>,
     began: Nanos,
@@ -68,6 +69,7 @@ impl Tray for WorkerTray {
 
     fn put(&mut self, drained: Drained, cause: Cause, now: Nanos) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.on_way.fetch_add(1, Ordering::Relaxed);
         let message = Message {
             worker: self.worker,
             drained,
@@ -120,10 +122,16 @@ pub struct Next {
 /// waits there to be told who is next.
 pub struct Draining {
     thread: JoinHandle<()>,
+    on_way: Arc<AtomicUsize>,
     then: Sender<Next>,
 }
 
 impl Draining {
+    /// Whether the outlets have all that workers have put here, and what the thread before had.
+    pub fn is_idle(&self) -> bool {
+        self.on_way.load(Ordering::Acquire) == 0
+    }
+
     /// Tells it who is next.
     pub fn tell(&self, next: Next) {
         // Gone by a defect, it has nothing to leave.
@@ -170,6 +178,9 @@ pub struct Drain {
     from: Receiver<Message>,
     back: Vec<Sender<Table>>,
     waiting: Vec<Arc<AtomicUsize>>,
+    /// Tables and row blocks that the outlets do not have yet; one more until the thread before has
+    /// come to its end.
+    on_way: Arc<AtomicUsize>,
     id: BatchId,
     begun: Begun,
     /// Where the thread before leaves what it has.
@@ -189,6 +200,7 @@ pub fn drain(
 ) -> (Drain, Vec<WorkerTray>) {
     let (to, from) = sync_channel(spares.len() * (WAITING + BESIDE));
     let (mut back, mut trays, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+    let on_way = Arc::new(AtomicUsize::new(0));
     for (worker, spare) in spares.into_iter().enumerate() {
         let (give, take) = channel();
         let count = Arc::new(AtomicUsize::new(0));
@@ -198,6 +210,7 @@ pub fn drain(
             worker,
             to: to.clone(),
             waiting: count,
+            on_way: on_way.clone(),
             back: take,
             spare: Some(spare),
             began: Nanos(0),
@@ -219,6 +232,7 @@ pub fn drain(
         from,
         back,
         waiting,
+        on_way,
         id,
         begun: Begun::default(),
         before: None,
@@ -233,6 +247,7 @@ impl Drain {
     pub fn follow(&mut self) -> Next {
         let (to, before) = channel();
         self.before = Some(before);
+        self.on_way.fetch_add(1, Ordering::Relaxed);
         Next {
             outlets: self.lanes.each_ref().map(|lane| lane.outlets.clone()),
             to: Some(to),
@@ -246,6 +261,7 @@ impl Drain {
     pub fn start(mut self) -> std::io::Result<Draining> {
         let name = format!("agg {}", self.schema.name);
         let (then, next) = channel();
+        let on_way = self.on_way.clone();
         let run = move || {
             self.take_over();
             self.run();
@@ -255,7 +271,11 @@ impl Drain {
         };
         let builder = std::thread::Builder::new().name(name);
         let thread = builder.stack_size(256 << 10).spawn(run)?;
-        Ok(Draining { thread, then })
+        Ok(Draining {
+            thread,
+            on_way,
+            then,
+        })
     }
 
     /// Waits until the thread before has handed out all it has, so that rows keep their order, and
@@ -268,6 +288,12 @@ impl Drain {
         if let Some((sieve, page)) = &mut self.sieve {
             sieve.page = *page.lock().unwrap_or_else(PoisonError::into_inner);
         }
+        self.arrived(1);
+    }
+
+    /// So many tables or row blocks are with the outlets.
+    fn arrived(&self, parts: usize) {
+        self.on_way.fetch_sub(parts, Ordering::Release);
     }
 
     /// Leaves what there is to whoever is next. Outlets that get nothing more of this aggregation
@@ -365,6 +391,7 @@ impl Drain {
             let all = || into.rows().chain(left.chunks_exact(words));
             self.cut(&all, cause, when);
         }
+        self.arrived(tables.len());
         for (worker, mut table) in tables {
             table.clear();
             if let Some(back) = self.back.get(worker) {
@@ -377,6 +404,7 @@ impl Drain {
     fn rows(&mut self, rows: &[u64], when: When) {
         let words = self.schema.row_words();
         self.cut(&|| rows.chunks_exact(words), Cause::Early, when);
+        self.arrived(1);
     }
 
     /// Rows by bin, in order of bins and within one in order of arrival, in batches.
