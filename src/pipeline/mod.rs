@@ -1,6 +1,7 @@
 //! Joins the parts into a running whole: plan, workers, drain threads, outlets.
 
 pub mod backlog;
+mod life;
 pub mod maps;
 pub mod outlet;
 mod output;
@@ -26,6 +27,7 @@ use crate::sink::BatchId;
 use crate::source::{Loss, SourceError};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::waker::{self, Wakened, Waker};
+use life::Life;
 use outlet::{Health, Outlet};
 use output::Opened;
 pub use plan::Plan;
@@ -34,7 +36,6 @@ use rules::{Rules, Seat};
 use saver::{Pages, Saver};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -79,27 +80,7 @@ struct Thread {
     commands: Sender<Command>,
     waker: Waker,
     view: Arc<Mutex<Snapshot>>,
-    /// Whether the worker has come to its end rather than to a defect.
-    orderly: Arc<AtomicBool>,
-    ended: Arc<AtomicBool>,
-}
-
-/// Wakes who waits for a worker when its thread ends, in whichever way.
-struct Done(Arc<Waker>, Arc<AtomicBool>);
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        // In this order, so that whoever is woken sees it: the thread itself may live on for as
-        // long as the system likes.
-        self.1.store(true, Ordering::Release);
-        self.0.wake();
-    }
-}
-
-impl Thread {
-    fn ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
+    life: Arc<Life>,
 }
 
 /// A running pipeline.
@@ -110,7 +91,7 @@ pub struct Pipeline {
     pub plan: Plan,
     /// How it is run.
     pub mode: Mode,
-    /// Woken when a worker ends, and how one waits for that.
+    /// Woken when a worker or a drain thread ends, and how one waits for that.
     done: (Arc<Waker>, Wakened),
     /// The rules in force: those of the plan, until maps are read again.
     rules: Mutex<Arc<Rules>>,
@@ -314,7 +295,7 @@ impl Pipeline {
                 aggregator.resume(std::mem::take(&mut account));
                 mine[*worker].push((at, aggregator));
             }
-            self.drains.push(drain.start().map_err(|e| {
+            self.drains.push(drain.start(self.done.0.clone()).map_err(|e| {
                 log::error!("aggregate {name}: {e}");
                 Exit::Failure
             })?);
@@ -385,38 +366,29 @@ impl Pipeline {
         };
         worker.follow(&self.rules());
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
-        // Dropped when the thread ends, be it by a defect.
-        let ended = Arc::new(AtomicBool::new(false));
-        let done = Done(self.done.0.clone(), ended.clone());
-        let orderly = Arc::new(AtomicBool::new(false));
-        let said = orderly.clone();
-        let run = move || {
-            let _done = done;
-            let worker = worker.run();
-            said.store(true, Ordering::Release);
-            worker
-        };
+        let life = Life::new(self.done.0.clone());
+        let its = life.clone();
+        let run = move || its.of(|| worker.run());
         let handle = builder.stack_size(512 << 10).spawn(run).map_err(report)?;
         self.workers.push(Thread {
             handle,
             commands,
             waker,
             view,
-            orderly,
-            ended,
+            life,
         });
         Ok(())
     }
 
     /// Whether every worker has ended by itself (all inputs were files).
     pub fn ended(&self) -> bool {
-        self.workers.iter().all(Thread::ended)
+        self.workers.iter().all(|worker| worker.life.is_over())
     }
 
-    /// Whether a worker has died of a defect.
+    /// Whether a worker, or a thread that hands rows out, has died of a defect.
     pub fn crashed(&self) -> bool {
-        let died = |w: &Thread| w.ended() && !w.orderly.load(Ordering::Acquire);
-        self.workers.iter().any(died)
+        let mut workers = self.workers.iter();
+        workers.any(|worker| worker.life.is_cut_short()) || self.drains.iter().any(Draining::died)
     }
 
     /// Waits until every worker has ended, `also` is readable, or the time is over; true when
@@ -452,7 +424,7 @@ impl Pipeline {
         let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
         self.workers.iter().all(|worker| {
             let view = worker.view.lock().unwrap_or_else(PoisonError::into_inner);
-            view.obeyed == told || worker.ended()
+            view.obeyed == told || worker.life.is_over()
         })
     }
 

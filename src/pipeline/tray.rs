@@ -2,6 +2,7 @@
 //! them by key, sifts the rows where that is asked for, cuts them into batches, and gives the
 //! tables back empty.
 
+use super::life::Life;
 use super::outlet::Outlet;
 use crate::agg::sieve::Sieve;
 use crate::agg::window::{Cause, Drained, Tray};
@@ -11,6 +12,7 @@ use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Field, Schema, Value};
 use crate::sink::{BatchId, Rows};
+use crate::sys::waker::Waker;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -122,6 +124,7 @@ pub struct Next {
 /// waits there to be told who is next.
 pub struct Draining {
     thread: JoinHandle<()>,
+    life: Arc<Life>,
     on_way: Arc<AtomicUsize>,
     then: Sender<Next>,
 }
@@ -130,6 +133,11 @@ impl Draining {
     /// Whether the outlets have all that workers have put here, and what the thread before had.
     pub fn is_idle(&self) -> bool {
         self.on_way.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether it has died of a defect.
+    pub fn died(&self) -> bool {
+        self.life.is_cut_short()
     }
 
     /// Tells it who is next.
@@ -254,25 +262,29 @@ impl Drain {
         }
     }
 
-    /// Starts the thread; it ends when every worker's tray is gone.
+    /// Starts the thread; it ends when every worker's tray is gone, which wakes `waker`.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start(mut self) -> std::io::Result<Draining> {
+    pub fn start(mut self, waker: Arc<Waker>) -> std::io::Result<Draining> {
         let name = format!("agg {}", self.schema.name);
         let (then, next) = channel();
         let on_way = self.on_way.clone();
-        let run = move || {
+        let life = Life::new(waker);
+        let its = life.clone();
+        let work = move || {
             self.take_over();
             self.run();
             if let Ok(next) = next.recv() {
                 self.leave(next);
             }
         };
+        let run = move || its.of(work);
         let builder = std::thread::Builder::new().name(name);
         let thread = builder.stack_size(256 << 10).spawn(run)?;
         Ok(Draining {
             thread,
+            life,
             on_way,
             then,
         })
@@ -536,3 +548,6 @@ impl Drain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
