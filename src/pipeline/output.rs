@@ -23,6 +23,20 @@ pub enum Opened {
         /// What opens its spool then.
         spool: Option<Open>,
     },
+    /// It has one now.
+    Begun(JoinHandle<()>),
+    /// The system has none for it.
+    Failed,
+}
+
+impl Opened {
+    /// Its thread.
+    pub fn thread(self) -> Option<JoinHandle<()>> {
+        match self {
+            Self::Runs(thread) | Self::Begun(thread) => Some(thread),
+            Self::New { .. } | Self::Failed => None,
+        }
+    }
 }
 
 impl Pipeline {
@@ -114,21 +128,24 @@ impl Pipeline {
 
     /// Starts the threads of outputs that are new. One that writes to the place of another waits
     /// until that has come to its end.
-    pub(super) fn start_sinks(&mut self, sinks: Vec<Opened>) -> Result<(), Exit> {
-        for (outlet, opened) in self.outlets.iter().zip(sinks) {
-            let started = match opened {
-                Opened::Runs(thread) => Ok(thread),
-                Opened::New {
-                    sink,
-                    before,
-                    spool,
-                } => outlet.start_after(before, spool, sink),
-            };
-            self.sinks.push(started.map_err(|e| {
-                log::error!("output {}: {e}", outlet.name);
-                Exit::Failure
-            })?);
-        }
-        Ok(())
+    pub(super) fn start_sinks(&self, sinks: &mut Vec<Opened>) -> Result<(), Exit> {
+        let mut result = Ok(());
+        let all = self.outlets.iter().zip(std::mem::take(sinks));
+        sinks.extend(all.map(|(outlet, opened)| match opened {
+            Opened::New {
+                sink,
+                before,
+                spool,
+            } if result.is_ok() => match outlet.start_after(before, spool, sink) {
+                Ok(thread) => Opened::Begun(thread),
+                Err(e) => {
+                    log::error!("output {}: {e}", outlet.name);
+                    result = Err(Exit::Failure);
+                    Opened::Failed
+                }
+            },
+            opened => opened,
+        }));
+        result
     }
 }

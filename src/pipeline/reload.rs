@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,26 @@ const STRIDE: u64 = 1 << 40;
 pub struct Ending(Option<JoinHandle<()>>);
 
 impl Ending {
+    /// Does this beside whoever goes on, or at once where the system has no thread for it: others
+    /// wait for its end.
+    fn of<F: FnOnce() + Send + 'static>(work: F) -> Self {
+        let (give, take) = channel::<F>();
+        let run = move || take.recv().into_iter().for_each(|work| work());
+        let builder = std::thread::Builder::new().name("reload".into());
+        match builder.stack_size(128 << 10).spawn(run) {
+            Ok(thread) => {
+                // It waits for this and does nothing else.
+                let _ = give.send(work);
+                Self(Some(thread))
+            }
+            Err(e) => {
+                log::warn!("reload: {e}; it waits for the outputs before");
+                work();
+                Self(None)
+            }
+        }
+    }
+
     /// Waits until it is done.
     pub fn wait(&mut self) {
         if let Some(thread) = self.0.take() {
@@ -233,10 +254,11 @@ impl Kept {
     }
 
     /// The page of an aggregation, and the one of its rows on their way.
-    pub fn aggregate(&mut self, name: &str) -> (Account, Option<Page>) {
+    pub fn aggregate(&self, name: &str) -> (Account, Option<Page>) {
+        // Copies: a start that fails must not take them along.
         (
-            self.accounts.remove(name).unwrap_or_default(),
-            self.pages.remove(name),
+            self.accounts.get(name).copied().unwrap_or_default(),
+            self.pages.get(name).cloned(),
         )
     }
 
@@ -291,14 +313,7 @@ impl Kept {
                 outlet::join(&outlet, thread);
             }
         };
-        let builder = std::thread::Builder::new().name("reload".into());
-        match builder.stack_size(128 << 10).spawn(work) {
-            Ok(thread) => Ending(Some(thread)),
-            Err(e) => {
-                log::error!("reload: {e}; what the outputs before had is lost");
-                Ending::default()
-            }
-        }
+        Ending::of(work)
     }
 }
 
