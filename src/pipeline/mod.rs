@@ -180,7 +180,7 @@ impl Pipeline {
         self.open(sources, sinks, kept)?;
         let aggregators = self.aggregators(kept)?;
         self.start_sinks(sinks)?;
-        let (pages, saver) = saver::start(&self.config).map_err(|e| {
+        let (pages, saver) = saver::start(&self.config, &self.plan.workers).map_err(|e| {
             log::error!("templates: {e}");
             Exit::Failure
         })?;
