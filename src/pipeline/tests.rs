@@ -30,8 +30,9 @@ fn a_start_that_fails_late_takes_nothing_from_the_pipeline_before() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name| dir.path().join(name).display().to_string();
     let (stays, other) = (path("stays.csv"), path("other.csv"));
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = port.local_addr().unwrap().port();
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
     let mode = Mode {
         patient: false,
         run: 7,
