@@ -4,9 +4,10 @@
 
 use super::life::Life;
 use super::outlet::Outlet;
+use crate::agg::full::Full;
 use crate::agg::sieve::Sieve;
-use crate::agg::window::{Cause, Drained, Tray};
-use crate::agg::{Table, table::Added};
+use crate::agg::window::{Cause, Drained, EVICTED_ROWS, Tray};
+use crate::agg::{Settings, Table};
 use crate::base::ledger::Sifted;
 use crate::base::time::Nanos;
 use crate::record::schema::What;
@@ -29,6 +30,17 @@ const WAITING: usize = 2;
 /// What a worker may put beside those: evicted rows with a table, and both once more at a reload,
 /// which must not wait for an output.
 const BESIDE: usize = 3;
+
+/// Bytes of rows on their way from the tables of so many workers to the queues of outputs: a batch
+/// for each lane, and blocks of evicted rows that workers fill, that wait, and that is cut up.
+pub fn memory(settings: &Settings, workers: usize, lanes: usize) -> usize {
+    let block = EVICTED_ROWS * settings.schema.row_words() * 8;
+    let blocks = match settings.full {
+        Full::Evict => workers * (1 + WAITING + BESIDE) + 1,
+        Full::Flush | Full::Fold => 0,
+    };
+    lanes * BATCH_BYTES + blocks * block
+}
 
 /// Places of the lanes of rows that pass, and of those that do not.
 const PASSED: usize = 0;
@@ -389,19 +401,20 @@ impl Drain {
             tables.extend(slot.take().map(|table| (worker, table)));
         }
         tables.sort_by_key(|(_, table)| std::cmp::Reverse(table.len()));
-        let mut left: Vec<u64> = Vec::new();
-        if let Some(((_, into), others)) = tables.split_first_mut() {
-            for (_, other) in others {
-                for row in other.rows() {
-                    if into.merge(row, &self.schema) == Added::Full {
-                        left.extend_from_slice(row);
-                    }
-                }
-                other.clear();
+        // Rows that find no room stay where they are; tried with every table before, so that each
+        // key is there once.
+        for at in 1..tables.len() {
+            let (before, rest) = tables.split_at_mut(at);
+            for (_, from) in rest.iter_mut().take(1) {
+                (before.iter_mut()).for_each(|(_, into)| from.pour(into, &self.schema));
             }
-            let words = self.schema.row_words();
-            let all = || into.rows().chain(left.chunks_exact(words));
-            self.cut(&all, cause, when);
+        }
+        if !tables.is_empty() {
+            self.cut(
+                &|| tables.iter().flat_map(|(_, table)| table.rows()),
+                cause,
+                when,
+            );
         }
         self.arrived(tables.len());
         for (worker, mut table) in tables {

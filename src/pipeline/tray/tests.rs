@@ -2,6 +2,7 @@ use super::*;
 use crate::agg::Aggregator;
 use crate::agg::Settings;
 use crate::agg::full::Full;
+use crate::agg::table::Added;
 use crate::agg::window::RecordTime;
 use crate::base::intern::Interner;
 use crate::record::FlowRecord;
@@ -9,6 +10,7 @@ use crate::record::schema::Options;
 use crate::sink::{Sink, SinkError};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::waker;
+use std::collections::BTreeMap;
 
 /// Bin and key of a row, and how often it was handed out, in order.
 type Got = Arc<Mutex<Vec<(u64, u64, u64)>>>;
@@ -86,6 +88,25 @@ fn handed_out(settings: &Settings, tables: Vec<Table>) -> Vec<(u64, u64, u64)> {
     thread.join().unwrap();
     let got = got.lock().unwrap();
     got.clone()
+}
+
+#[test]
+fn keys_of_workers_whose_tables_are_full_come_once() {
+    let settings = settings(4 << 10, false);
+    let room = Aggregator::table(&settings).capacity() as u16;
+    let keys = |from: u16| (from..from + room).map(|port| (port, 0));
+    // The second and the third share half of their keys, of which the first has none.
+    let starts = [0, 1000, 1000 + room / 2];
+    let tables = starts.map(|from| table(&settings, keys(from)));
+    let mut want: BTreeMap<u64, u64> = BTreeMap::new();
+    for (key, _) in starts.into_iter().flat_map(keys) {
+        *want.entry(key.into()).or_default() += 1;
+    }
+    let got = handed_out(&settings, tables.into());
+    let rows = got.len();
+    let sums: BTreeMap<u64, u64> = got.into_iter().map(|(_, key, n)| (key, n)).collect();
+    assert_eq!(rows, want.len());
+    assert_eq!(sums, want);
 }
 
 #[test]
