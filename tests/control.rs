@@ -210,6 +210,44 @@ fn a_datagram_is_seen_through_every_door() {
     assert_eq!(rows, ["10.0.0.1 3000", "10.0.0.2 1500"]);
 }
 
+#[test]
+fn questions_are_answered_at_once_after_a_reload_that_changes_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let udp = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let daemon = start(dir, udp, free_port());
+    let router = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = |host, sequence| {
+        let sent = router.send_to(&datagram(host, sequence), ("127.0.0.1", udp));
+        sent.unwrap();
+    };
+    let query = ["query", "live", "--format", "csv", "-s", "weir.sock"];
+    send(1, 0);
+    until("the first row", || {
+        printed(dir, &query).contains("10.0.0.1,")
+    });
+    let config = std::fs::read_to_string(dir.join("weir.toml")).unwrap();
+    let config = config.replace("kind = \"memory\"", "kind = \"memory\"\nsize = \"2 MiB\"");
+    std::fs::write(dir.join("weir.toml"), config).unwrap();
+    let id = daemon.0.id().to_string();
+    let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
+    assert!(sent.success());
+    // The table is a new one: what was in it is gone.
+    until("the reload", || !printed(dir, &query).contains("10.0.0.1,"));
+    send(2, 1);
+    until("the second row", || {
+        printed(dir, &query).contains("10.0.0.2,")
+    });
+    let asked = Instant::now();
+    printed(dir, &query);
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
 /// SIGTERM, and an end without fault.
 fn stop(daemon: &mut Daemon) {
     let id = daemon.0.id().to_string();

@@ -243,6 +243,21 @@ impl Table {
         }
     }
 
+    /// Moves its rows to another table of the same schema. Those that find no room there stay, in
+    /// their order.
+    pub fn pour(&mut self, into: &mut Self, schema: &Schema) {
+        let mut kept = 0;
+        for number in 0..self.len {
+            if into.merge(self.row(number), schema) == Added::Full {
+                let (from, to) = (number * self.stride, kept * self.stride);
+                self.slab.copy_within(from..from + self.stride, to);
+                kept += 1;
+            }
+        }
+        self.len = kept;
+        self.reindex();
+    }
+
     /// Where the entry of `key` begins in the slab, or the slot where it belongs.
     #[inline(always)]
     fn find(&self, hash: u64, key: &[u64]) -> Result<usize, usize> {

@@ -11,7 +11,7 @@ use crate::record::{Batch, Field, FlowRecord, Schema};
 use std::sync::Arc;
 
 /// Most rows evicted before they are handed on.
-const EVICTED_ROWS: usize = 256;
+pub const EVICTED_ROWS: usize = 256;
 
 /// How far behind its arrival a record's own time may lie, in bins; one bin ahead is the other
 /// end. Whoever states times must not choose how many bins are open.
@@ -121,8 +121,12 @@ impl Aggregator {
     ) -> Self {
         let keys = vec![0; settings.schema.key.len().max(1) * Batch::SIZE];
         let folding = vec![0; settings.schema.key.len()];
+        let evicted = match settings.full {
+            Full::Evict => EVICTED_ROWS * settings.schema.row_words(),
+            Full::Flush | Full::Fold => 0,
+        };
         Self {
-            evicted: Vec::with_capacity(EVICTED_ROWS * settings.schema.row_words()),
+            evicted: Vec::with_capacity(evicted),
             settings,
             pace: bins.clone(),
             bins,

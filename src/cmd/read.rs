@@ -15,7 +15,7 @@ use crate::config::{
 };
 use crate::encode::value::Style;
 use crate::pipeline::outlet::Outlet;
-use crate::pipeline::reload::Kept;
+use crate::pipeline::reload::{Kept, output_mark};
 use crate::pipeline::{Mode, Pipeline, Plan};
 use crate::record::schema::What;
 use crate::record::{FIELDS, Field};
@@ -324,12 +324,14 @@ impl Job {
         let Ok(thread) = outlet.start(Box::new(report)) else {
             return out::fail("no thread left");
         };
-        let mut kept = Kept::default();
-        kept.add_outlet(&config.outputs[0], (outlet, thread));
         let mode = Mode {
             patient: true,
             run: crate::base::time::wall().0,
         };
+        let mut kept = Kept::default();
+        let output = &config.outputs[0];
+        let mark = output_mark(&config, output, mode.patient);
+        kept.add_outlet(output, mark, (outlet, thread));
         let Ok(pipeline) = Pipeline::start(config, plan, mode, &mut kept) else {
             return Exit::Failure;
         };

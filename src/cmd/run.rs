@@ -260,7 +260,10 @@ impl Daemon {
                     }
                 }
                 None if self.shared.with(Pipeline::crashed) == Some(true) => {
-                    log::error!("a worker died of a defect; what the others hold is delivered");
+                    log::error!(
+                        "a thread of the data path died of a defect; what the others hold is \
+                         delivered"
+                    );
                     self.stop(true);
                     return Exit::Failure;
                 }

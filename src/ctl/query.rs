@@ -11,7 +11,6 @@ use crate::base::zone::Zone;
 use crate::encode::pen::Pen;
 use crate::encode::value::Watch;
 use crate::encode::{Encoder, Format, Style, Times};
-use crate::pipeline::Pipeline;
 use crate::sink::condition;
 use crate::sink::live::{self, Found, Live, Query, Sort};
 use std::io::{self, Write};
@@ -124,33 +123,12 @@ fn fresh(shared: &Shared, output: &str) {
         return;
     }
     let until = Instant::now() + ARRIVE;
-    while shared.with(|pipeline| arrived(pipeline, output)) == Some(false) {
+    while shared.with(|pipeline| pipeline.has_arrived(output)) == Some(false) {
         if Instant::now() > until {
             return;
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// Whether nothing is on its way to an output any more.
-fn arrived(pipeline: &Pipeline, output: &str) -> bool {
-    if !pipeline.obeyed() {
-        return false;
-    }
-    let view = pipeline.view();
-    let config = &pipeline.config;
-    let Some(at) = config.outputs.iter().position(|o| o.name == output) else {
-        return true;
-    };
-    let Some(health) = view.outputs.get(at) else {
-        return true;
-    };
-    let feeds = config.aggregates.iter().zip(&view.aggregates);
-    let mut sent = 0u64;
-    for (_, (account, _)) in feeds.filter(|(a, _)| a.to.iter().any(|to| to == output)) {
-        sent = sent.wrapping_add(account.flushed.packets);
-    }
-    health.delivery.queued.records == 0 && health.delivery.offered.packets >= sent
 }
 
 /// How an answer is written.

@@ -30,6 +30,8 @@ struct Assembly {
     units: [u64; UNITS / 64],
     /// Units that are there.
     have: usize,
+    /// The farthest end of a fragment so far.
+    top: usize,
     /// Length, known from the last fragment on.
     total: Option<usize>,
     begun: Nanos,
@@ -42,6 +44,7 @@ impl Assembly {
             bytes: Vec::new(),
             units: [0; UNITS / 64],
             have: 0,
+            top: 0,
             total: None,
             begun: Nanos(0),
         }
@@ -51,7 +54,7 @@ impl Assembly {
     fn begin(&mut self, key: Key, now: Nanos) {
         self.bytes.resize(DATAGRAM_BYTES, 0);
         self.units = [0; UNITS / 64];
-        (self.have, self.total) = (0, None);
+        (self.have, self.top, self.total) = (0, 0, None);
         (self.key, self.begun) = (Some(key), now);
     }
 
@@ -64,9 +67,12 @@ impl Assembly {
         let beyond = self
             .total
             .is_some_and(|t| end > t || (!fragment.more && end != t));
-        if data.is_empty() || ragged || beyond || end > DATAGRAM_BYTES {
+        // Units behind the end would be counted for some that never came.
+        let short = !fragment.more && end < self.top;
+        if data.is_empty() || ragged || beyond || short || end > DATAGRAM_BYTES {
             return Err(Reason::Length);
         }
+        self.top = self.top.max(end);
         if !fragment.more {
             self.total = Some(end);
         }

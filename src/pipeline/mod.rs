@@ -1,6 +1,7 @@
 //! Joins the parts into a running whole: plan, workers, drain threads, outlets.
 
 pub mod backlog;
+mod life;
 pub mod maps;
 pub mod outlet;
 mod output;
@@ -19,13 +20,14 @@ use crate::agg::sieve::Sieve;
 use crate::base::Sieves;
 use crate::base::error::Exit;
 use crate::base::ledger::{Account, Reason};
-use crate::config::Config;
+use crate::config::{Aggregate, Config};
 use crate::decode;
-use crate::record::FieldSet;
+use crate::record::{Batch, FieldSet};
 use crate::sink::BatchId;
 use crate::source::{Loss, SourceError};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::waker::{self, Wakened, Waker};
+use life::Life;
 use outlet::{Health, Outlet};
 use output::Opened;
 pub use plan::Plan;
@@ -34,8 +36,7 @@ use rules::{Rules, Seat};
 use saver::{Pages, Saver};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -75,31 +76,25 @@ pub struct View {
 }
 
 struct Thread {
-    handle: JoinHandle<Worker>,
+    /// Gives the worker's parts back, if it has got any.
+    handle: JoinHandle<Option<Worker>>,
     commands: Sender<Command>,
     waker: Waker,
     view: Arc<Mutex<Snapshot>>,
-    /// Whether the worker has come to its end rather than to a defect.
-    orderly: Arc<AtomicBool>,
-    ended: Arc<AtomicBool>,
+    life: Arc<Life>,
 }
 
-/// Wakes who waits for a worker when its thread ends, in whichever way.
-struct Done(Arc<Waker>, Arc<AtomicBool>);
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        // In this order, so that whoever is woken sees it: the thread itself may live on for as
-        // long as the system likes.
-        self.1.store(true, Ordering::Release);
-        self.0.wake();
-    }
+/// The thread of a worker that has nothing to do yet.
+struct Vacancy {
+    commands: (Wakened, Receiver<Command>),
+    give: Sender<Worker>,
 }
 
-impl Thread {
-    fn ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
+/// All that a pipeline needs to begin: the threads of its workers, with what they aggregate, and
+/// where they put templates.
+struct Ready {
+    workers: Vec<(Vacancy, Vec<(usize, Aggregator)>)>,
+    pages: Pages,
 }
 
 /// A running pipeline.
@@ -110,7 +105,7 @@ pub struct Pipeline {
     pub plan: Plan,
     /// How it is run.
     pub mode: Mode,
-    /// Woken when a worker ends, and how one waits for that.
+    /// Woken when a worker or a drain thread ends, and how one waits for that.
     done: (Arc<Waker>, Wakened),
     /// The rules in force: those of the plan, until maps are read again.
     rules: Mutex<Arc<Rules>>,
@@ -129,16 +124,13 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Builds and starts everything. `kept` are the parts of the pipeline before, for a reload.
-    ///
-    /// # Errors
-    /// When something can not be opened; it has been logged.
-    pub fn start(config: Config, plan: Plan, mode: Mode, kept: &mut Kept) -> Result<Self, Exit> {
+    /// A pipeline of which nothing is open.
+    fn new(config: Config, plan: Plan, mode: Mode, kept: &Kept) -> Result<Self, Exit> {
         let (done, wakened) = waker::pair().map_err(|e| {
             log::error!("pipeline: {e}");
             Exit::Failure
         })?;
-        let mut pipeline = Self {
+        Ok(Self {
             done: (Arc::new(done), wakened),
             workers: Vec::new(),
             told: Mutex::new(0),
@@ -155,25 +147,59 @@ impl Pipeline {
                 ..mode
             },
             plan,
-        };
+        })
+    }
+
+    /// Builds and starts everything. `kept` are the parts of the pipeline before, for a reload.
+    ///
+    /// # Errors
+    /// When something can not be opened; it has been logged.
+    pub fn start(config: Config, plan: Plan, mode: Mode, kept: &mut Kept) -> Result<Self, Exit> {
+        let mut pipeline = Self::new(config, plan, mode, kept)?;
         let (mut sources, mut sinks) = (Vec::new(), Vec::new());
-        if let Err(exit) = pipeline.open(&mut sources, &mut sinks, kept) {
-            pipeline.give_back(sources, sinks, kept);
-            return Err(exit);
+        match pipeline.prepare(&mut sources, &mut sinks, kept) {
+            Ok(ready) => {
+                pipeline.begin(ready, sources, sinks);
+                Ok(pipeline)
+            }
+            Err(exit) => {
+                pipeline.give_back(sources, sinks, kept);
+                Err(exit)
+            }
         }
-        let aggregators = pipeline.aggregators(kept)?;
-        pipeline.start_sinks(sinks)?;
-        let (pages, saver) = saver::start(&pipeline.config).map_err(|e| {
+    }
+
+    /// Opens everything and starts all threads. None of them has anything to do before nothing can
+    /// fail any more, so that a start that fails takes nothing from anybody.
+    fn prepare(
+        &mut self,
+        sources: &mut Vec<(usize, Intaker)>,
+        sinks: &mut Vec<Opened>,
+        kept: &mut Kept,
+    ) -> Result<Ready, Exit> {
+        self.open(sources, sinks, kept)?;
+        let aggregators = self.aggregators(kept)?;
+        self.start_sinks(sinks)?;
+        let (pages, saver) = saver::start(&self.config, &self.plan.workers).map_err(|e| {
             log::error!("templates: {e}");
             Exit::Failure
         })?;
-        pipeline.saver = saver;
-        for (at, mine) in aggregators.into_iter().enumerate() {
+        self.saver = saver;
+        let workers = aggregators.into_iter().enumerate();
+        let workers = workers.map(|(at, mine)| Ok((self.start_worker(at)?, mine)));
+        let workers = workers.collect::<Result<Vec<_>, Exit>>()?;
+        Ok(Ready { workers, pages })
+    }
+
+    /// Gives the threads what they are to do.
+    fn begin(&mut self, ready: Ready, mut sources: Vec<(usize, Intaker)>, sinks: Vec<Opened>) {
+        let threads = sinks.into_iter().filter_map(Opened::thread);
+        self.sinks.extend(threads);
+        for (at, (vacancy, mine)) in ready.workers.into_iter().enumerate() {
             let inputs = sources.extract_if(.., |(worker, _)| *worker == at);
             let inputs = inputs.map(|(_, input)| input).collect();
-            pipeline.start_worker(at, inputs, mine, &pages)?;
+            self.employ(at, vacancy, inputs, mine, &ready.pages);
         }
-        Ok(pipeline)
     }
 
     /// Opens, or takes over, the sources of all workers and all outputs.
@@ -192,18 +218,24 @@ impl Pipeline {
     }
 
     /// After a start that failed: what it had taken over goes back, with the sources it had opened,
-    /// for the start of the configuration before.
-    fn give_back(self, sources: Vec<(usize, Intaker)>, sinks: Vec<Opened>, kept: &mut Kept) {
+    /// for the start of the configuration before. The threads that it had started end.
+    fn give_back(mut self, sources: Vec<(usize, Intaker)>, sinks: Vec<Opened>, kept: &mut Kept) {
+        // None of the workers has begun.
+        self.join_workers();
+        kept.forget_next();
+        self.drains.drain(..).for_each(Draining::join);
         for (worker, input) in sources {
             kept.add_input(&self.config, input, worker);
         }
-        let outlets = self.outlets.into_iter().zip(sinks);
+        let outlets = self.outlets.iter().zip(sinks);
         for (output, (outlet, opened)) in self.config.outputs.iter().zip(outlets) {
-            if let Opened::Runs(thread) = opened {
-                kept.add_outlet(output, (outlet, thread));
+            match opened {
+                Opened::Runs(thread) => {
+                    kept.add_outlet(output, self.mark(output), (outlet.clone(), thread));
+                }
+                opened => outlet.abandon(opened.thread()),
             }
         }
-        kept.forget_next();
     }
 
     /// Opens the source of one input for one worker, or takes over the one from before.
@@ -314,10 +346,11 @@ impl Pipeline {
                 aggregator.resume(std::mem::take(&mut account));
                 mine[*worker].push((at, aggregator));
             }
-            self.drains.push(drain.start().map_err(|e| {
-                log::error!("aggregate {name}: {e}");
-                Exit::Failure
-            })?);
+            self.drains
+                .push(drain.start(self.done.0.clone()).map_err(|e| {
+                    log::error!("aggregate {name}: {e}");
+                    Exit::Failure
+                })?);
         }
         Ok(mine)
     }
@@ -338,13 +371,43 @@ impl Pipeline {
         })
     }
 
-    fn start_worker(
-        &mut self,
+    /// Starts the thread of a worker, which waits there for what it is to do.
+    fn start_worker(&mut self, at: usize) -> Result<Vacancy, Exit> {
+        let report = |e: std::io::Error| {
+            log::error!("worker {at}: {e}");
+            Exit::Failure
+        };
+        let (waker, wakened) = waker::pair().map_err(report)?;
+        let (commands, receiver) = channel();
+        let (give, take) = channel::<Worker>();
+        let life = Life::new(self.done.0.clone());
+        let its = life.clone();
+        let run = move || its.of(|| take.recv().ok().map(Worker::run));
+        let builder = std::thread::Builder::new().name(format!("worker {at}"));
+        let handle = builder.stack_size(512 << 10).spawn(run).map_err(report)?;
+        self.workers.push(Thread {
+            handle,
+            commands,
+            waker,
+            view: Arc::default(),
+            life,
+        });
+        Ok(Vacancy {
+            commands: (wakened, receiver),
+            give,
+        })
+    }
+
+    /// Gives a worker's thread what it is to do.
+    fn employ(
+        &self,
         at: usize,
+        vacancy: Vacancy,
         inputs: Vec<Intaker>,
         aggregates: Vec<(usize, Aggregator)>,
         pages: &Pages,
-    ) -> Result<(), Exit> {
+    ) {
+        // Fields that must be clean in every record: all that anybody wants.
         let mut wanted = FieldSet::EMPTY;
         for input in &inputs {
             wanted = wanted.union(self.plan.inputs[input.input].touched);
@@ -355,13 +418,6 @@ impl Pipeline {
                 .union(schema.key.needs())
                 .union(schema.counter.needs());
         }
-        let report = |e: std::io::Error| {
-            log::error!("worker {at}: {e}");
-            Exit::Failure
-        };
-        let (waker, wakened) = waker::pair().map_err(report)?;
-        let (commands, receiver) = channel();
-        let view = Arc::new(Mutex::new(Snapshot::default()));
         let live = inputs.iter().any(|i| i.live);
         let aggregates = aggregates.into_iter().map(|(at, a)| (at, a, None));
         let workers = self.plan.workers.len();
@@ -373,50 +429,30 @@ impl Pipeline {
                 workers,
             },
             symbols: self.plan.symbols.clone(),
-            batch: Worker::batch(wanted),
+            batch: Batch::new(wanted),
             cache: Default::default(),
             live,
-            commands: (wakened, receiver),
+            commands: vacancy.commands,
             obeyed: 0,
             stay: self.config.stay,
             rested: false,
-            view: view.clone(),
+            view: self.workers[at].view.clone(),
             saver: Saver::new(&self.config, at, pages),
         };
         worker.follow(&self.rules());
-        let builder = std::thread::Builder::new().name(format!("worker {at}"));
-        // Dropped when the thread ends, be it by a defect.
-        let ended = Arc::new(AtomicBool::new(false));
-        let done = Done(self.done.0.clone(), ended.clone());
-        let orderly = Arc::new(AtomicBool::new(false));
-        let said = orderly.clone();
-        let run = move || {
-            let _done = done;
-            let worker = worker.run();
-            said.store(true, Ordering::Release);
-            worker
-        };
-        let handle = builder.stack_size(512 << 10).spawn(run).map_err(report)?;
-        self.workers.push(Thread {
-            handle,
-            commands,
-            waker,
-            view,
-            orderly,
-            ended,
-        });
-        Ok(())
+        // It waits for this and does nothing else.
+        let _ = vacancy.give.send(worker);
     }
 
     /// Whether every worker has ended by itself (all inputs were files).
     pub fn ended(&self) -> bool {
-        self.workers.iter().all(Thread::ended)
+        self.workers.iter().all(|worker| worker.life.is_over())
     }
 
-    /// Whether a worker has died of a defect.
+    /// Whether a worker, or a thread that hands rows out, has died of a defect.
     pub fn crashed(&self) -> bool {
-        let died = |w: &Thread| w.ended() && !w.orderly.load(Ordering::Acquire);
-        self.workers.iter().any(died)
+        let mut workers = self.workers.iter();
+        workers.any(|worker| worker.life.is_cut_short()) || self.drains.iter().any(Draining::died)
     }
 
     /// Waits until every worker has ended, `also` is readable, or the time is over; true when
@@ -452,7 +488,7 @@ impl Pipeline {
         let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
         self.workers.iter().all(|worker| {
             let view = worker.view.lock().unwrap_or_else(PoisonError::into_inner);
-            view.obeyed == told || worker.ended()
+            view.obeyed == told || worker.life.is_over()
         })
     }
 
@@ -488,6 +524,21 @@ impl Pipeline {
         }
         self.tell(|| Command::Flush(meant.clone()));
         true
+    }
+
+    /// Whether nothing is on its way to an output any more: the workers have done what they were
+    /// told, and what they have handed out is stored.
+    pub fn has_arrived(&self, output: &str) -> bool {
+        let config = &self.config;
+        let feeds = |a: &Aggregate| a.to.iter().chain(&a.rejects).any(|to| to == output);
+        let drains = config.aggregates.iter().zip(&self.drains);
+        let mut drains = drains.filter(|(aggregate, _)| feeds(aggregate));
+        let outlets = config.outputs.iter().zip(&self.outlets);
+        let mut outlets = outlets.filter(|(o, _)| o.name == output);
+        // In the order in which rows come.
+        self.obeyed()
+            && drains.all(|(_, drain)| drain.is_idle())
+            && outlets.all(|(_, outlet)| outlet.health().delivery.queued.records == 0)
     }
 
     /// The rules in force.
@@ -589,3 +640,6 @@ impl View {
         self.position = self.position.or(snapshot.position);
     }
 }
+
+#[cfg(test)]
+mod tests;

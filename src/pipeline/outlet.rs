@@ -94,6 +94,8 @@ struct State {
     backlog: Option<Backlog>,
     health: Health,
     closed: bool,
+    /// Closed before anything came; those it would have waited for go on.
+    abandoned: bool,
     /// Whoever pushes waits no longer than this; a stop has a harder limit.
     press: Option<Instant>,
     give_up: Option<Instant>,
@@ -383,12 +385,14 @@ impl Outlet {
         self.changed.notify_all();
     }
 
-    /// Waits until nothing is done with the rows any more: all are stored, or given up.
-    pub fn wait_for_end(&self) {
+    /// Waits a moment until nothing is done with the rows any more: all are stored, or given up.
+    /// Whether that has come.
+    fn wait_for_end(&self) -> bool {
         let mut state = self.lock();
-        while !state.finished {
+        if !state.finished {
             state = self.wait(state, PAUSE);
         }
+        state.finished
     }
 
     /// Whether it has been told to come to its end.

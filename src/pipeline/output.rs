@@ -3,7 +3,7 @@
 use super::Pipeline;
 use super::backlog::Backlog;
 use super::outlet::{Open, Outlet};
-use super::reload::Kept;
+use super::reload::{Kept, output_mark};
 use crate::base::error::Exit;
 use crate::config::Output;
 use crate::sink::{self, Sink};
@@ -23,6 +23,20 @@ pub enum Opened {
         /// What opens its spool then.
         spool: Option<Open>,
     },
+    /// It has one now.
+    Begun(JoinHandle<()>),
+    /// The system has none for it.
+    Failed,
+}
+
+impl Opened {
+    /// Its thread.
+    pub fn thread(self) -> Option<JoinHandle<()>> {
+        match self {
+            Self::Runs(thread) | Self::Begun(thread) => Some(thread),
+            Self::New { .. } | Self::Failed => None,
+        }
+    }
 }
 
 impl Pipeline {
@@ -34,12 +48,15 @@ impl Pipeline {
         kept: &mut Kept,
     ) -> Result<(), Exit> {
         let outputs = self.config.outputs.iter();
-        let running: Vec<_> = outputs.map(|output| kept.outlet(output)).collect();
+        let running = outputs.map(|output| kept.outlet(&output.name, &self.mark(output)));
+        let running: Vec<_> = running.collect();
         let mut result = Ok(());
         for (at, running) in running.into_iter().enumerate() {
             let output = &self.config.outputs[at];
             match running {
-                Some(running) if result.is_err() => kept.add_outlet(output, running),
+                Some(running) if result.is_err() => {
+                    kept.add_outlet(output, self.mark(output), running);
+                }
                 Some((outlet, thread)) => {
                     outlet.hurry(None);
                     self.outlets.push(outlet);
@@ -56,6 +73,11 @@ impl Pipeline {
             }
         }
         result
+    }
+
+    /// What must be equal after a reload for an output to go on.
+    pub(super) fn mark(&self, output: &Output) -> String {
+        output_mark(&self.config, output, self.mode.patient)
     }
 
     fn open_sink(&self, output: &Output, kept: &Kept) -> Result<(Arc<Outlet>, Opened), Exit> {
@@ -106,21 +128,24 @@ impl Pipeline {
 
     /// Starts the threads of outputs that are new. One that writes to the place of another waits
     /// until that has come to its end.
-    pub(super) fn start_sinks(&mut self, sinks: Vec<Opened>) -> Result<(), Exit> {
-        for (outlet, opened) in self.outlets.iter().zip(sinks) {
-            let started = match opened {
-                Opened::Runs(thread) => Ok(thread),
-                Opened::New {
-                    sink,
-                    before,
-                    spool,
-                } => outlet.start_after(before, spool, sink),
-            };
-            self.sinks.push(started.map_err(|e| {
-                log::error!("output {}: {e}", outlet.name);
-                Exit::Failure
-            })?);
-        }
-        Ok(())
+    pub(super) fn start_sinks(&self, sinks: &mut Vec<Opened>) -> Result<(), Exit> {
+        let mut result = Ok(());
+        let all = self.outlets.iter().zip(std::mem::take(sinks));
+        sinks.extend(all.map(|(outlet, opened)| match opened {
+            Opened::New {
+                sink,
+                before,
+                spool,
+            } if result.is_ok() => match outlet.start_after(before, spool, sink) {
+                Ok(thread) => Opened::Begun(thread),
+                Err(e) => {
+                    log::error!("output {}: {e}", outlet.name);
+                    result = Err(Exit::Failure);
+                    Opened::Failed
+                }
+            },
+            opened => opened,
+        }));
+        result
     }
 }

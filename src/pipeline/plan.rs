@@ -9,6 +9,7 @@ use super::backlog;
 use super::maps::{Loader, Warning};
 use super::rules::{Rules, Seat};
 use super::suits;
+use super::tray;
 use crate::agg::window::RecordTime;
 use crate::agg::{Settings, sieve};
 use crate::base::bins::Bins;
@@ -291,6 +292,11 @@ impl Plan {
             parts.push(Part::new(name, times(decoder), holds));
         }
         for (aggregate, plan) in config.aggregates.iter().zip(&self.aggregates) {
+            let rejects = plan.sieve.as_ref().is_some_and(|(_, to)| !to.is_empty());
+            let lanes = usize::from(!plan.outputs.is_empty()) + usize::from(rejects);
+            let bytes = tray::memory(&plan.settings, plan.workers.len(), lanes);
+            let name = format!("aggregate.{} rows", aggregate.name);
+            parts.push(Part::new(name, bytes, "rows between tables and outputs"));
             let bytes = plan.sieve.as_ref().map_or(0, |(rules, _)| rules.memory());
             if bytes > 0 {
                 let name = format!("aggregate.{} sample", aggregate.name);

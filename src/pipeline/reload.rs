@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,8 @@ pub struct Kept {
     sources: HashMap<(String, usize), (String, Box<dyn Source>)>,
     ledgers: HashMap<(String, usize), Intake>,
     decoders: HashMap<(String, usize), Vec<u8>>,
-    outlets: HashMap<String, (Output, Running)>,
+    /// With what must be equal for it to go on.
+    outlets: HashMap<String, (Output, String, Running)>,
     accounts: HashMap<String, Account>,
     /// The run that goes on; none at the first start.
     pub run: Option<u64>,
@@ -53,6 +55,26 @@ const STRIDE: u64 = 1 << 40;
 pub struct Ending(Option<JoinHandle<()>>);
 
 impl Ending {
+    /// Does this beside whoever goes on, or at once where the system has no thread for it: others
+    /// wait for its end.
+    fn of<F: FnOnce() + Send + 'static>(work: F) -> Self {
+        let (give, take) = channel::<F>();
+        let run = move || take.recv().into_iter().for_each(|work| work());
+        let builder = std::thread::Builder::new().name("reload".into());
+        match builder.stack_size(128 << 10).spawn(run) {
+            Ok(thread) => {
+                // It waits for this and does nothing else.
+                let _ = give.send(work);
+                Self(Some(thread))
+            }
+            Err(e) => {
+                log::warn!("reload: {e}; it waits for the outputs before");
+                work();
+                Self(None)
+            }
+        }
+    }
+
     /// Waits until it is done.
     pub fn wait(&mut self) {
         if let Some(thread) = self.0.take() {
@@ -66,11 +88,15 @@ fn input_mark(input: &Input) -> String {
     format!("{} {}", input.kind, input.options.mark(INPUT_KEYS))
 }
 
-fn output_mark(output: &Output) -> String {
+/// What must be equal for an output to go on: its section, what it takes from the configuration
+/// around it, and whether its queue is one that waits.
+pub fn output_mark(config: &Config, output: &Output, patient: bool) -> String {
+    let own = output.options.has("timezone");
     format!(
-        "{} {} {}",
+        "{} {} {patient} {} {}",
         output.kind,
         output.queue,
+        if own { "" } else { &config.timezone },
         output.options.mark(&[])
     )
 }
@@ -116,11 +142,11 @@ impl Kept {
         self.pages.insert(aggregate.into(), page);
     }
 
-    /// Keeps an output, or lends one that a command made itself.
-    pub fn add_outlet(&mut self, output: &Output, running: Running) {
+    /// Keeps an output, with its [`mark`](output_mark), or lends one that a command made itself.
+    pub fn add_outlet(&mut self, output: &Output, mark: String, running: Running) {
         self.pressed.push(running.0.clone());
         self.outlets
-            .insert(output.name.clone(), (output.clone(), running));
+            .insert(output.name.clone(), (output.clone(), mark, running));
     }
 
     /// Keeps the thread that hands out what an aggregation held, and the identity that its first
@@ -194,15 +220,13 @@ impl Kept {
         self.decoders.remove(&(input.to_string(), worker))
     }
 
-    /// The running output, if it is configured as before.
-    pub fn outlet(&mut self, output: &Output) -> Option<Running> {
-        let (before, _) = self.outlets.get(&output.name)?;
-        if output_mark(before) != output_mark(output) {
+    /// The running output of this name, if its [`mark`](output_mark) is the same as before.
+    pub fn outlet(&mut self, name: &str, mark: &str) -> Option<Running> {
+        let (_, before, _) = self.outlets.get(name)?;
+        if before != mark {
             return None;
         }
-        self.outlets
-            .remove(&output.name)
-            .map(|(_, running)| running)
+        self.outlets.remove(name).map(|(.., running)| running)
     }
 
     /// Outputs of before that may write to the same place as one that is new or changed, and
@@ -217,23 +241,24 @@ impl Kept {
             let spool = output.spool.as_ref();
             spool.map(|spool| spool.settings(&output.name).folder)
         };
-        let same = self.outlets.values().filter(|(other, _)| {
+        let same = self.outlets.values().filter(|(other, ..)| {
             let place = path(other).is_some() && path(other) == path(output);
             other.name == output.name || place || shares(folder(other), folder(output))
         });
         let same: Vec<_> = same.collect();
         let spool = same
             .iter()
-            .any(|(other, _)| shares(folder(other), folder(output)));
-        let outlets = same.iter().map(|(_, (outlet, _))| outlet.clone());
+            .any(|(other, ..)| shares(folder(other), folder(output)));
+        let outlets = same.iter().map(|(.., (outlet, _))| outlet.clone());
         (outlets.collect(), spool)
     }
 
     /// The page of an aggregation, and the one of its rows on their way.
-    pub fn aggregate(&mut self, name: &str) -> (Account, Option<Page>) {
+    pub fn aggregate(&self, name: &str) -> (Account, Option<Page>) {
+        // Copies: a start that fails must not take them along.
         (
-            self.accounts.remove(name).unwrap_or_default(),
-            self.pages.remove(name),
+            self.accounts.get(name).copied().unwrap_or_default(),
+            self.pages.get(name).cloned(),
         )
     }
 
@@ -272,7 +297,7 @@ impl Kept {
             pressed,
             ..
         } = self;
-        for (_, (outlet, _)) in outlets.values() {
+        for (.., (outlet, _)) in outlets.values() {
             outlet.hurry(give_up);
         }
         for (name, drain) in &drains {
@@ -281,21 +306,14 @@ impl Kept {
         let work = move || {
             drains.into_values().for_each(Draining::join);
             pressed.iter().for_each(|outlet| outlet.press(None));
-            for (_, (outlet, _)) in outlets.values() {
+            for (.., (outlet, _)) in outlets.values() {
                 outlet.close();
             }
-            for (_, (outlet, thread)) in outlets.into_values() {
+            for (.., (outlet, thread)) in outlets.into_values() {
                 outlet::join(&outlet, thread);
             }
         };
-        let builder = std::thread::Builder::new().name("reload".into());
-        match builder.stack_size(128 << 10).spawn(work) {
-            Ok(thread) => Ending(Some(thread)),
-            Err(e) => {
-                log::error!("reload: {e}; what the outputs before had is lost");
-                Ending::default()
-            }
-        }
+        Ending::of(work)
     }
 }
 
@@ -374,6 +392,34 @@ mod tests {
         // The other one goes on, and nobody opens it anew.
         assert!(kept.source(&after, 1, 0, &open).is_ok());
         assert_eq!(tries.get(), 2);
+    }
+
+    #[test]
+    fn an_output_goes_on_where_nothing_that_it_depends_on_has_changed() {
+        let text = |zone: &str, own: &str| {
+            let text = format!(
+                "timezone = \"{zone}\"\n[input.a]\nkind = \"udp\"\nlisten = \"[::]:2055\"\n\
+                 [aggregate.x]\nby = [\"proto\"]\nto = \"f\"\n\
+                 [output.f]\nkind = \"file\"\npath = \"x\"\n{own}"
+            );
+            native::parse(&text).config
+        };
+        let own = "timezone = \"UTC\"\n";
+        let mark = |config: &Config, patient| output_mark(config, &config.outputs[0], patient);
+        let goes_on = |before: &Config, after: &Config, patient| {
+            let outlet = Outlet::new("f", 1, false);
+            let thread = std::thread::spawn(|| ());
+            let mut kept = Kept::default();
+            kept.add_outlet(&before.outputs[0], mark(before, false), (outlet, thread));
+            kept.outlet("f", &mark(after, patient)).is_some()
+        };
+        let utc = text("UTC", "");
+        assert!(goes_on(&utc, &text("UTC", ""), false));
+        // Names of files and printed times follow the zone.
+        assert!(!goes_on(&utc, &text("+05:00", ""), false));
+        assert!(goes_on(&text("UTC", own), &text("+05:00", own), false));
+        // With savefiles nothing is ever dropped, live input is never held up.
+        assert!(!goes_on(&utc, &utc, true));
     }
 
     #[test]

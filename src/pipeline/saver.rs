@@ -52,15 +52,16 @@ impl Saver {
         }
         self.next = Nanos(now.0.saturating_add(PAUSE));
         for input in inputs.iter_mut().filter(|input| news(input)) {
-            input.saved = input.decoder.news();
-            let Some(bytes) = input.decoder.save() else {
-                continue;
-            };
-            let page = (template_file(&self.file, &input.name, self.worker), bytes);
-            if self.pages.try_send(page).is_err() {
-                // The disk is slower than a minute: the newest will be written by the stop.
-                log::warn!("templates of input {}: not written this time", input.name);
+            let news = input.decoder.news();
+            if let Some(bytes) = input.decoder.save() {
+                let page = (template_file(&self.file, &input.name, self.worker), bytes);
+                if self.pages.try_send(page).is_err() {
+                    // The disk is slower than a minute: they are tried again after the next one.
+                    log::warn!("templates of input {}: not written this time", input.name);
+                    continue;
+                }
             }
+            input.saved = news;
         }
         None
     }
@@ -69,15 +70,20 @@ impl Saver {
 /// Where workers hand over what is to be written; none when the configuration keeps no templates.
 pub type Pages = Option<SyncSender<Page>>;
 
-/// The thread that writes. It ends with the last [`Saver`].
+/// The thread that writes, with room for a page of every input of each of `workers`, which all
+/// have their first news at once. It ends with the last [`Saver`].
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn start(config: &Config) -> std::io::Result<(Pages, Option<JoinHandle<()>>)> {
+pub fn start(
+    config: &Config,
+    workers: &[Vec<usize>],
+) -> std::io::Result<(Pages, Option<JoinHandle<()>>)> {
     if config.templates.is_none() {
         return Ok((None, None));
     }
-    let (pages, receiver) = sync_channel(config.inputs.len().max(1));
+    let inputs: usize = workers.iter().map(Vec::len).sum();
+    let (pages, receiver) = sync_channel(inputs.max(1));
     let builder = std::thread::Builder::new().name("templates".into());
     let thread = builder.stack_size(128 << 10).spawn(|| write(receiver))?;
     Ok((Some(pages), Some(thread)))
@@ -175,6 +181,53 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::{self, Decode, Setup};
+    use crate::record::FieldSet;
+
+    /// An input whose templates have changed.
+    fn input(name: &str) -> Intaker {
+        let setup = Setup::new(FieldSet::EMPTY);
+        let decoder = decode::build(Decode::Netflow, true, &setup).ok().unwrap();
+        Intaker {
+            input: 0,
+            name: name.into(),
+            live: true,
+            source: None,
+            reopen: Box::new(|| Err(std::io::Error::other("no").into())),
+            saved: decoder.news().wrapping_sub(1),
+            decoder,
+            frame_filters: Vec::new(),
+            record_filters: Vec::new(),
+            gate: Vec::new(),
+            must_pass: 0,
+            stage: Default::default(),
+            ledger: Default::default(),
+            past_loss: Default::default(),
+            ended: false,
+            broken: false,
+            retry_at: Nanos(0),
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_handed_over_is_handed_over_later() {
+        let (pages, written) = sync_channel(1);
+        let mut saver = Saver {
+            file: "templates".into(),
+            worker: 0,
+            pages,
+            next: Nanos(0),
+        };
+        let mut inputs = [input("a"), input("b")];
+        assert_eq!(saver.run(&mut inputs, Nanos(SECOND)), None);
+        assert_eq!(written.try_recv().unwrap().0, "templates.a");
+        assert!(written.try_recv().is_err());
+        let later = saver.run(&mut inputs, Nanos(2 * SECOND)).unwrap();
+        assert_eq!(saver.run(&mut inputs, later), None);
+        assert_eq!(written.try_recv().unwrap().0, "templates.b");
+        assert_eq!(saver.run(&mut inputs, Nanos(later.0 + PAUSE)), None);
+        assert!(written.try_recv().is_err());
+    }
 
     #[test]
     fn saved_templates_are_bounded_files_and_no_links_are_written_through() {

@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 
 impl Pipeline {
     /// Ends all workers after they have read what the kernel holds; gives their parts.
-    fn join_workers(&mut self) -> Vec<(usize, Worker)> {
+    pub(super) fn join_workers(&mut self) -> Vec<(usize, Worker)> {
         self.tell(|| Command::Stop);
         let mut all = Vec::new();
         for (at, worker) in std::mem::take(&mut self.workers).into_iter().enumerate() {
             match worker.handle.join() {
-                Ok(mut parts) => {
+                Ok(Some(mut parts)) => {
                     parts.saver = None;
                     all.push((at, parts));
                 }
+                // It was never given anything.
+                Ok(None) => {}
                 Err(_) => log::error!("a worker stopped by a defect; what its tables held is lost"),
             }
         }
@@ -89,9 +91,10 @@ impl Pipeline {
                 kept.add_page(&aggregate.name, page.clone());
             }
         }
-        let running = self.outlets.drain(..).zip(self.sinks.drain(..));
+        let outlets = std::mem::take(&mut self.outlets);
+        let running = outlets.into_iter().zip(std::mem::take(&mut self.sinks));
         for (output, running) in self.config.outputs.iter().zip(running) {
-            kept.add_outlet(output, running);
+            kept.add_outlet(output, self.mark(output), running);
         }
         kept
     }

@@ -2,15 +2,18 @@
 //! them by key, sifts the rows where that is asked for, cuts them into batches, and gives the
 //! tables back empty.
 
+use super::life::Life;
 use super::outlet::Outlet;
+use crate::agg::full::Full;
 use crate::agg::sieve::Sieve;
-use crate::agg::window::{Cause, Drained, Tray};
-use crate::agg::{Table, table::Added};
+use crate::agg::window::{Cause, Drained, EVICTED_ROWS, Tray};
+use crate::agg::{Settings, Table};
 use crate::base::ledger::Sifted;
 use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Field, Schema, Value};
 use crate::sink::{BatchId, Rows};
+use crate::sys::waker::Waker;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -27,6 +30,17 @@ const WAITING: usize = 2;
 /// What a worker may put beside those: evicted rows with a table, and both once more at a reload,
 /// which must not wait for an output.
 const BESIDE: usize = 3;
+
+/// Bytes of rows on their way from the tables of so many workers to the queues of outputs: a batch
+/// for each lane, and blocks of evicted rows that workers fill, that wait, and that is cut up.
+pub fn memory(settings: &Settings, workers: usize, lanes: usize) -> usize {
+    let block = EVICTED_ROWS * settings.schema.row_words() * 8;
+    let blocks = match settings.full {
+        Full::Evict => workers * (1 + WAITING + BESIDE) + 1,
+        Full::Flush | Full::Fold => 0,
+    };
+    lanes * BATCH_BYTES + blocks * block
+}
 
 /// Places of the lanes of rows that pass, and of those that do not.
 const PASSED: usize = 0;
@@ -56,6 +70,7 @@ pub struct WorkerTray {
     worker: usize,
     to: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
+    on_way: Arc<AtomicUsize>,
     back: Receiver<Table>,
     spare: Option<Table>,
     began: Nanos,
@@ -68,6 +83,7 @@ impl Tray for WorkerTray {
 
     fn put(&mut self, drained: Drained, cause: Cause, now: Nanos) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.on_way.fetch_add(1, Ordering::Relaxed);
         let message = Message {
             worker: self.worker,
             drained,
@@ -120,10 +136,22 @@ pub struct Next {
 /// waits there to be told who is next.
 pub struct Draining {
     thread: JoinHandle<()>,
+    life: Arc<Life>,
+    on_way: Arc<AtomicUsize>,
     then: Sender<Next>,
 }
 
 impl Draining {
+    /// Whether the outlets have all that workers have put here, and what the thread before had.
+    pub fn is_idle(&self) -> bool {
+        self.on_way.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether it has died of a defect.
+    pub fn died(&self) -> bool {
+        self.life.is_cut_short()
+    }
+
     /// Tells it who is next.
     pub fn tell(&self, next: Next) {
         // Gone by a defect, it has nothing to leave.
@@ -170,6 +198,9 @@ pub struct Drain {
     from: Receiver<Message>,
     back: Vec<Sender<Table>>,
     waiting: Vec<Arc<AtomicUsize>>,
+    /// Tables and row blocks that the outlets do not have yet; one more until the thread before has
+    /// come to its end.
+    on_way: Arc<AtomicUsize>,
     id: BatchId,
     begun: Begun,
     /// Where the thread before leaves what it has.
@@ -189,6 +220,7 @@ pub fn drain(
 ) -> (Drain, Vec<WorkerTray>) {
     let (to, from) = sync_channel(spares.len() * (WAITING + BESIDE));
     let (mut back, mut trays, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+    let on_way = Arc::new(AtomicUsize::new(0));
     for (worker, spare) in spares.into_iter().enumerate() {
         let (give, take) = channel();
         let count = Arc::new(AtomicUsize::new(0));
@@ -198,6 +230,7 @@ pub fn drain(
             worker,
             to: to.clone(),
             waiting: count,
+            on_way: on_way.clone(),
             back: take,
             spare: Some(spare),
             began: Nanos(0),
@@ -219,6 +252,7 @@ pub fn drain(
         from,
         back,
         waiting,
+        on_way,
         id,
         begun: Begun::default(),
         before: None,
@@ -233,29 +267,39 @@ impl Drain {
     pub fn follow(&mut self) -> Next {
         let (to, before) = channel();
         self.before = Some(before);
+        self.on_way.fetch_add(1, Ordering::Relaxed);
         Next {
             outlets: self.lanes.each_ref().map(|lane| lane.outlets.clone()),
             to: Some(to),
         }
     }
 
-    /// Starts the thread; it ends when every worker's tray is gone.
+    /// Starts the thread; it ends when every worker's tray is gone, which wakes `waker`.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start(mut self) -> std::io::Result<Draining> {
+    pub fn start(mut self, waker: Arc<Waker>) -> std::io::Result<Draining> {
         let name = format!("agg {}", self.schema.name);
         let (then, next) = channel();
-        let run = move || {
+        let on_way = self.on_way.clone();
+        let life = Life::new(waker);
+        let its = life.clone();
+        let work = move || {
             self.take_over();
             self.run();
             if let Ok(next) = next.recv() {
                 self.leave(next);
             }
         };
+        let run = move || its.of(work);
         let builder = std::thread::Builder::new().name(name);
         let thread = builder.stack_size(256 << 10).spawn(run)?;
-        Ok(Draining { thread, then })
+        Ok(Draining {
+            thread,
+            life,
+            on_way,
+            then,
+        })
     }
 
     /// Waits until the thread before has handed out all it has, so that rows keep their order, and
@@ -268,6 +312,12 @@ impl Drain {
         if let Some((sieve, page)) = &mut self.sieve {
             sieve.page = *page.lock().unwrap_or_else(PoisonError::into_inner);
         }
+        self.arrived(1);
+    }
+
+    /// So many tables or row blocks are with the outlets.
+    fn arrived(&self, parts: usize) {
+        self.on_way.fetch_sub(parts, Ordering::Release);
     }
 
     /// Leaves what there is to whoever is next. Outlets that get nothing more of this aggregation
@@ -351,20 +401,22 @@ impl Drain {
             tables.extend(slot.take().map(|table| (worker, table)));
         }
         tables.sort_by_key(|(_, table)| std::cmp::Reverse(table.len()));
-        let mut left: Vec<u64> = Vec::new();
-        if let Some(((_, into), others)) = tables.split_first_mut() {
-            for (_, other) in others {
-                for row in other.rows() {
-                    if into.merge(row, &self.schema) == Added::Full {
-                        left.extend_from_slice(row);
-                    }
-                }
-                other.clear();
+        // Rows that find no room stay where they are; tried with every table before, so that each
+        // key is there once.
+        for at in 1..tables.len() {
+            let (before, rest) = tables.split_at_mut(at);
+            for (_, from) in rest.iter_mut().take(1) {
+                (before.iter_mut()).for_each(|(_, into)| from.pour(into, &self.schema));
             }
-            let words = self.schema.row_words();
-            let all = || into.rows().chain(left.chunks_exact(words));
-            self.cut(&all, cause, when);
         }
+        if !tables.is_empty() {
+            self.cut(
+                &|| tables.iter().flat_map(|(_, table)| table.rows()),
+                cause,
+                when,
+            );
+        }
+        self.arrived(tables.len());
         for (worker, mut table) in tables {
             table.clear();
             if let Some(back) = self.back.get(worker) {
@@ -377,6 +429,7 @@ impl Drain {
     fn rows(&mut self, rows: &[u64], when: When) {
         let words = self.schema.row_words();
         self.cut(&|| rows.chunks_exact(words), Cause::Early, when);
+        self.arrived(1);
     }
 
     /// Rows by bin, in order of bins and within one in order of arrival, in batches.
@@ -508,3 +561,6 @@ impl Drain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

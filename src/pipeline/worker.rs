@@ -9,7 +9,7 @@ use crate::base::intern::{Interner, SymCache};
 use crate::base::ledger::{Account, Intake, Reason};
 use crate::base::time::{Nanos, SECOND, wall};
 use crate::decode::{Decoder, Emit};
-use crate::record::{Batch, FieldSet};
+use crate::record::Batch;
 use crate::rule::filter::Filter;
 use crate::source::{Frame, Loss, Progress, Source, SourceError};
 use crate::sys::poll::{Interest, Poll};
@@ -236,11 +236,6 @@ impl Intaker {
 }
 
 impl Worker {
-    /// Fields that must be clean in every record: all that anybody wants.
-    pub fn batch(wanted: FieldSet) -> Batch {
-        Batch::new(wanted)
-    }
-
     /// Runs until every input has ended or it is told to stop; gives itself back, with its
     /// tables as they are.
     pub fn run(mut self) -> Self {

@@ -73,9 +73,10 @@ impl Again {
             std::thread::sleep(delay);
             waker.wake();
         };
+        // Before the thread begins, or it could wake us too early, and nobody would a second time.
+        let until = Instant::now().checked_add(delay);
         let thread = std::thread::Builder::new().stack_size(64 << 10);
         thread.name("delay".into()).spawn(wake)?;
-        let until = Instant::now().checked_add(delay);
         self.pause = until.map(|until| (until, wakened));
         Ok(())
     }
@@ -181,6 +182,11 @@ mod tests {
         let (frames, waits) = read(Again::new(open(), times).unwrap());
         assert_eq!((frames, waits), (3 * once, 3));
         assert!(begun.elapsed() >= 3 * delay);
+        // However soon the pause is over, whoever waits for it is woken after it.
+        let delay = Duration::from_nanos(1);
+        let times = Times { repeat: 50, delay };
+        let (frames, _) = read(Again::new(open(), times).unwrap());
+        assert_eq!(frames, 50 * once);
         let forever = Times {
             repeat: 0,
             delay: Duration::ZERO,

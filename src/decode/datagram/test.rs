@@ -164,6 +164,19 @@ fn the_bounds_hold() {
         None
     );
     assert_eq!(l.dropped(Reason::Length).units, 4);
+    // The end is told before what came already: no whole datagram is made of holes and of what an
+    // earlier one, from elsewhere, left in the buffer.
+    let (mut u, mut l) = (Unwrap::default(), Intake::default());
+    assert_eq!(
+        feed(&mut u, &mut l, &v4(9, 1, 17, 0x2000, &udp(&[7; 72])), 1),
+        None
+    );
+    let other = feed(&mut u, &mut l, &v4(9, 1, 17, 10, &[7; 8]), 1);
+    assert_eq!(other.unwrap(), [7; 72]);
+    for (place, body) in [(0x2000 | 125, &[0; 80][..]), (9, &[0; 8])] {
+        assert_eq!(feed(&mut u, &mut l, &v4(1, 1, 17, place, body), 1), None);
+    }
+    assert_eq!(l.dropped(Reason::Length).units, 1);
     // A fragment that the capture cut short can not be used.
     let packet = v4(1, 3, 17, 0x2000, &[0; 64]);
     let cut = Frame {

@@ -42,7 +42,13 @@ impl Outlet {
             .name(format!("out {}", self.name))
             .stack_size(512 << 10)
             .spawn(move || {
-                before.iter().for_each(|before| before.wait_for_end());
+                for before in &before {
+                    while !before.wait_for_end() {
+                        if outlet.lock().abandoned {
+                            return outlet.end(false);
+                        }
+                    }
+                }
                 drop(before);
                 if let Some(open) = spool {
                     outlet.open_spool(open);
@@ -56,6 +62,19 @@ impl Outlet {
                 }
                 outlet.end(died);
             })
+    }
+
+    /// Ends it after a start that failed: nothing has come and nothing will. One that waits for
+    /// others does not wait any more, for they go on.
+    pub fn abandon(&self, thread: Option<JoinHandle<()>>) {
+        let mut state = self.lock();
+        (state.closed, state.abandoned) = (true, true);
+        self.release(state);
+        match thread {
+            // It has reported what went wrong.
+            Some(thread) => drop(thread.join()),
+            None => self.end(false),
+        }
     }
 
     /// Starts the thread that looks after the spool.
