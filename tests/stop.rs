@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,15 @@ fn send(port: u16, hosts: std::ops::Range<u32>) {
         if first % 300 == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// Takes a test's file system away.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
@@ -196,6 +205,56 @@ fn a_second_signal_ends_at_once() {
     let log = said(dir.path());
     assert!(log.contains("ends at once"), "{log}");
     assert!(numbers(&log, "output o: 0 rows stored,")[0] > 0, "{log}");
+}
+
+/// What a full disk took of a batch is not there any more when the daemon has ended: the next one
+/// brings the whole batch.
+#[test]
+fn a_full_disk_keeps_no_part_of_a_batch() {
+    let name = "a_full_disk_keeps_no_part_of_a_batch";
+    let daemon = Daemon::start(
+        "[aggregate.a]\nby = [\"src_host\", \"dst_host\", \"src_port\", \"dst_port\"]\nevery = \"1s\"\n\
+         to = [\"f\"]\n[output.f]\nkind = \"file\"\npath = \"DIR/disk/rows.json\"\nformat = \"json\"\n\
+         append = true\nspool = \"DIR/spool\"\n",
+    );
+    let (dir, port) = (daemon.dir(), daemon.port);
+    let text = std::fs::read_to_string(dir.path().join("weir.toml")).unwrap();
+    let (_, rest) = text.split_once(&format!("127.0.0.1:{port}\"\n")).unwrap();
+    daemon.stop();
+    let disk = dir.path().join("disk");
+    std::fs::create_dir_all(&disk).unwrap();
+    let mount = |options: &str| {
+        let options = ["-t", "tmpfs", "-o", options, "weir-test"];
+        let mount = Command::new("mount").args(options).arg(&disk).status();
+        mount.is_ok_and(|status| status.success())
+    };
+    if !mount("size=520k") {
+        println!("{name} skipped: needs root and mount");
+        return;
+    }
+    let _mounted = Mounted(disk.clone());
+    let file = disk.join("rows.json");
+    let rows = || {
+        std::fs::read_to_string(&file)
+            .unwrap_or_default()
+            .lines()
+            .count() as u64
+    };
+
+    let daemon = Daemon::start_in(dir.clone(), port, rest);
+    send(port, 0..6000);
+    wait_for(|| daemon.decoded().0 == 6000);
+    wait_for(|| daemon.log().contains("No space left"));
+    let log = daemon.stop();
+    let first = numbers(&log, "info: output f: ")[0];
+    assert!(first < 6000, "{log}");
+    assert_eq!(rows(), first, "{log}");
+
+    assert!(mount("remount,size=20m"));
+    let daemon = Daemon::start_in(dir.clone(), port, rest);
+    wait_for(|| rows() == 6000);
+    let log = daemon.stop();
+    assert_eq!(rows(), 6000, "{log}");
 }
 
 /// Standard error is a pipe that is full, and whoever has its other end does not read.

@@ -265,7 +265,8 @@ impl Part {
         };
         let written = file.write_all(&self.pending);
         if written.is_err() {
-            cut(file, self.len);
+            // The whole batch is written again, which may be by another process.
+            cut(file, self.mark.as_ref().map_or(self.len, |mark| mark.len));
             self.file = None;
             return written;
         }
