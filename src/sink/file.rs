@@ -41,6 +41,7 @@ use crate::base::time::Nanos;
 use crate::base::{Triggers, without};
 use crate::encode::Format;
 use crate::encode::value::Show;
+use crate::sys::process;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::io;
@@ -213,6 +214,8 @@ pub fn parse(options: &mut Options) -> Option<Box<dyn Opener>> {
     let triggers_max = options.number("triggers", 1, 256).unwrap_or(4) as usize;
     let sync = options.flag("sync").unwrap_or(false);
     let open_max = options.number("open", 1, 4096).unwrap_or(32) as usize;
+    // The others are for inputs, other outputs, and whoever asks.
+    let open_max = open_max.min((process::files() / 4).max(1));
     let files_max = options.number("files", 1, 65_536).unwrap_or(1024) as usize;
     let empty = options.flag("empty_files").unwrap_or(false);
     let access = access::parse(options);

@@ -44,17 +44,29 @@ pub fn nice(niceness: i32) -> io::Result<()> {
 /// Open files that are enough for everybody: more would only keep busy what commands do with them.
 const FILES: libc::rlim_t = 65_536;
 
+/// Limits on open files: in force, and the most that takes no right.
+fn limits() -> Option<libc::rlimit> {
+    // SAFETY: an all-zero structure is valid, and the pointer is to it alone.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        (libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0).then_some(limit)
+    }
+}
+
 /// Raises the limit of open files as far as no right is needed: the usual limit is for programs
 /// that wait with select(2).
 pub fn open_more() {
-    // SAFETY: an all-zero structure is valid, and the pointers are to it alone.
-    unsafe {
-        let mut limit: libc::rlimit = std::mem::zeroed();
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
-            limit.rlim_cur = limit.rlim_cur.max(limit.rlim_max.min(FILES));
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
-        }
+    if let Some(mut limit) = limits() {
+        limit.rlim_cur = limit.rlim_cur.max(limit.rlim_max.min(FILES));
+        // SAFETY: the pointer is to a local variable.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
+}
+
+/// How many files may be open after [`open_more`].
+pub fn files() -> usize {
+    let most = limits().map_or(FILES, |limit| limit.rlim_cur.max(limit.rlim_max.min(FILES)));
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
