@@ -21,6 +21,7 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder, Row, Value};
 use shape::Known;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 type Trouble = server::Trouble<mysql::Error>;
@@ -338,7 +339,14 @@ impl Store for Conn {
 impl Sink for MysqlSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
         self.used = true;
-        let stored = self.store(rows);
+        // The driver panics at some answers that no server gives; the next connection may do.
+        let stored = catch_unwind(AssertUnwindSafe(|| self.store(rows)));
+        let stored = stored.unwrap_or_else(|_| {
+            self.connection = None;
+            Err(Trouble::Setting(
+                "the server gives answers that make no sense".into(),
+            ))
+        });
         let settings = &self.settings;
         stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
     }
