@@ -8,6 +8,7 @@
 //!
 //! Its settings are those of [`server`]; `port` is 5432 if nobody says, a socket is its folder.
 
+mod session;
 mod trouble;
 
 use super::server::{self, Maker, Settings};
@@ -15,15 +16,15 @@ use super::sql::{self, BATCHES, Store, Tables};
 use super::{Context, Opener, Rows, Sink, SinkError};
 use crate::base::options::Options;
 use crate::encode::sql::{Dialect, Table, copied};
-use postgres::config::{SslMode, TargetSessionAttrs};
-use postgres::error::SqlState;
-use postgres::types::{ToSql, Type};
-use postgres::{Client, Config, CopyInWriter, IsolationLevel, NoTls, Transaction};
+use session::{Copy, Error, Session};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::time::Duration;
+use tokio_postgres::Config;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 
-type Trouble = server::Trouble<postgres::Error>;
+type Trouble = server::Trouble<Error>;
 
 /// Bytes of rows that are handed over at a time.
 const PIECE: usize = 64 << 10;
@@ -81,7 +82,7 @@ struct PostgresSink {
 
 /// A connection, and what is known of its database.
 struct Connection {
-    client: Client,
+    session: Session,
     /// Tables that are there, by the statement that brings rows of these columns to them: after a
     /// reload, and out of a spool, rows of one table may have others.
     stages: BTreeMap<String, Stage>,
@@ -97,7 +98,7 @@ struct Stage {
 
 /// A connection to the first host that takes writes.
 fn connect(settings: &Settings) -> Result<Connection, Trouble> {
-    let client = settings.first(|host, port, password| {
+    let session = settings.first(|host, port, password| {
         let mut config = Config::new();
         config
             .host(host)
@@ -112,57 +113,54 @@ fn connect(settings: &Settings) -> Result<Connection, Trouble> {
         if let Some(password) = password {
             config.password(password);
         }
-        config.connect(NoTls).and_then(|c| prepared(settings, c))
+        let session = Session::open(&config, settings.timeout, settings.timeout * SILENCE)?;
+        prepared(settings, session)
     })?;
     let stages = BTreeMap::new();
-    Ok(Connection { client, stages })
+    Ok(Connection { session, stages })
 }
 
 /// A fresh connection, with the account of batches.
-fn prepared(settings: &Settings, mut client: Client) -> Result<Client, postgres::Error> {
+fn prepared(settings: &Settings, session: Session) -> Result<Session, Error> {
     let wait = settings.timeout.as_millis();
     // A transaction whose connection is lost must not hold its lock for hours.
-    client.batch_execute(&format!(
+    session.batch(&format!(
         "SET client_min_messages = warning; SET lock_timeout = {wait}; \
          SET idle_in_transaction_session_timeout = {wait}"
     ))?;
-    if !there(&mut client, BATCHES)? {
-        client.batch_execute(&sql::account(Dialect::Postgres))?;
+    if !there(&session, BATCHES)? {
+        session.batch(&sql::account(Dialect::Postgres))?;
     }
-    client.batch_execute(&sql::forget(Dialect::Postgres))?;
-    Ok(client)
+    session.batch(&sql::forget(Dialect::Postgres))?;
+    Ok(session)
 }
 
-impl Maker for Client {
-    type Error = postgres::Error;
+impl Maker for Session {
+    type Error = Error;
 
-    fn there(&mut self, settings: &Settings, name: &str) -> Result<bool, postgres::Error> {
+    fn there(&mut self, settings: &Settings, name: &str) -> Result<bool, Error> {
         there(self, &settings.named(name))
     }
 
-    fn batch(&mut self, sql: &str) -> Result<(), postgres::Error> {
-        self.batch_execute(sql)
+    fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        Session::batch(self, sql)
     }
 }
 
 /// Whether a table is there.
-fn there(client: &mut Client, name: &str) -> Result<bool, postgres::Error> {
+fn there(session: &Session, name: &str) -> Result<bool, Error> {
     let sql = "SELECT to_regclass($1) IS NOT NULL";
-    let row = client.query_typed_one(sql, &[(&name, Type::TEXT)])?;
-    row.try_get(0)
+    let rows = session.query(sql, &[(&name, Type::TEXT)])?;
+    Ok(rows.first().map_or(Ok(false), |row| row.try_get(0))?)
 }
 
 /// The primary key of a table where it has all columns of the rows' key and others beside: as in
 /// tables that are made for all that there may be. These keep their defaults.
-fn primary(
-    client: &mut Client,
-    table: &Table,
-    name: &str,
-) -> Result<Option<String>, postgres::Error> {
+fn primary(session: &Session, table: &Table, name: &str) -> Result<Option<String>, Error> {
     let sql = "SELECT a.attname::text FROM pg_index i JOIN pg_attribute a \
                ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
                WHERE i.indisprimary AND i.indrelid = to_regclass($1)";
-    let rows = client.query_typed(sql, &[(&name, Type::TEXT)])?;
+    let rows = session.query(sql, &[(&name, Type::TEXT)])?;
     let columns: Vec<String> = rows
         .iter()
         .map(|row| row.try_get(0))
@@ -197,7 +195,7 @@ impl Connection {
             if self.stages.contains_key(&mark) {
                 continue;
             }
-            settings.create(&mut self.client, table, name)?;
+            settings.create(&mut self.session, table, name)?;
             let mut stage = Stage {
                 name: format!("pg_temp.weir_rows_{}", self.stages.len()),
                 primary: None,
@@ -205,9 +203,9 @@ impl Connection {
             if settings.add {
                 let full = settings.named(name);
                 let sql = table.stage(&full, &stage.name);
-                let made = self.client.batch_execute(&sql);
+                let made = self.session.batch(&sql);
                 stage.primary = made
-                    .and_then(|()| primary(&mut self.client, table, &full))
+                    .and_then(|()| primary(&self.session, table, &full))
                     .map_err(|error| Trouble::Table(name.clone(), error))?;
             }
             self.stages.insert(mark, stage);
@@ -220,7 +218,7 @@ impl Connection {
         if self.stages.len() > STAGES {
             let names: Vec<_> = self.stages.values().map(|s| s.name.as_str()).collect();
             let sql = format!("DROP TABLE IF EXISTS {}", names.join(", "));
-            self.client.batch_execute(&sql)?;
+            self.session.batch(&sql)?;
             self.stages.clear();
         }
         Ok(())
@@ -231,36 +229,35 @@ impl PostgresSink {
     fn store(&mut self, rows: &Rows) -> Result<(), Trouble> {
         let (kept, timeout) = (self.connection.take(), self.settings.timeout);
         // Whoever ended a silent connection, a server or what is before it, has done nothing wrong.
-        let mut connection = match kept.map(|mut k| k.client.is_valid(timeout).map(|()| k)) {
-            Some(Ok(connection)) => connection,
-            _ => connect(&self.settings)?,
+        let mut connection = match kept.filter(|kept| kept.session.answers(timeout)) {
+            Some(connection) => connection,
+            None => connect(&self.settings)?,
         };
         let (table, groups) = self.tables.sort(rows).map_err(Trouble::Rows)?;
         connection.prepare(&self.settings, table, groups.keys())?;
-        let Connection { client, stages } = &mut connection;
-        let committed = IsolationLevel::ReadCommitted;
-        let transaction = client.build_transaction().isolation_level(committed);
-        let mut transaction = transaction.start()?;
-        transaction.query_typed(
+        // Whatever fails from here on ends the connection, and with it the transaction.
+        let Connection { session, stages } = &mut connection;
+        session.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
+        session.query(
             "SELECT pg_advisory_xact_lock($1, hashtext($2))",
             &[(&LOCK, Type::INT4), (&self.output, Type::TEXT)],
         )?;
-        if !sql::stored(&mut transaction, &self.output, rows)? {
+        if !sql::stored(session, &self.output, rows)? {
             for (name, rows_of_it) in &groups {
                 let full = self.settings.named(name);
                 let mark = mark(&self.settings, table, name);
                 let stage = stages.get(&mark).filter(|_| self.settings.add);
                 let into = stage.map_or(&full, |stage| &stage.name);
-                copy(&mut transaction, table, into, rows, rows_of_it)
+                copy(session, table, into, rows, rows_of_it)
                     .and_then(|()| match stage {
-                        Some(stage) => merge(&mut transaction, table, &full, stage),
+                        Some(stage) => merge(session, table, &full, stage),
                         None => Ok(()),
                     })
                     .map_err(|error| Trouble::Table(name.clone(), error))?;
             }
-            sql::remember(&mut transaction, &self.output, rows)?;
+            sql::remember(session, &self.output, rows)?;
         }
-        transaction.commit()?;
+        session.batch("COMMIT")?;
         connection.tidy()?;
         self.connection = Some(connection);
         Ok(())
@@ -269,13 +266,13 @@ impl PostgresSink {
 
 /// Hands rows over.
 fn copy(
-    to: &mut Transaction<'_>,
+    to: &Session,
     table: &mut Table,
     into: &str,
     rows: &Rows,
     rows_of_it: &[&[u64]],
-) -> Result<(), postgres::Error> {
-    let mut writer = to.copy_in(&table.copy(into))?;
+) -> Result<(), Error> {
+    let mut writer: Copy<'_> = to.copy(&table.copy(into))?;
     let last = table.names().count().saturating_sub(1);
     let mut piece = Vec::with_capacity(PIECE + (PIECE >> 3));
     for row in rows_of_it {
@@ -285,41 +282,26 @@ fn copy(
         });
         done.unwrap_or_else(|never| match never {});
         if piece.len() >= PIECE {
-            send(&mut writer, &mut piece)?;
+            writer.send(&mut piece)?;
         }
     }
-    send(&mut writer, &mut piece)?;
-    writer.finish().map(drop)
-}
-
-fn send(writer: &mut CopyInWriter<'_>, piece: &mut Vec<u8>) -> Result<(), postgres::Error> {
-    let sent = writer.write_all(piece).and_then(|()| writer.flush());
-    piece.clear();
-    match sent.map_err(std::io::Error::downcast::<postgres::Error>) {
-        Err(Ok(error)) => Err(error),
-        // The writer has no errors of its own; what it could not send shows up when it finishes.
-        Ok(()) | Err(Err(_)) => Ok(()),
-    }
+    writer.send(&mut piece)?;
+    writer.finish()
 }
 
 /// Adds the rows of `stage` to those of a table. Where several have one key, as texts do that
 /// differ in nothing that can be shown, one statement can not add them all.
-fn merge(
-    to: &mut Transaction<'_>,
-    table: &Table,
-    full: &str,
-    stage: &Stage,
-) -> Result<(), postgres::Error> {
+fn merge(to: &Session, table: &Table, full: &str, stage: &Stage) -> Result<(), Error> {
     let (name, primary) = (&stage.name, stage.primary.as_deref());
     let sql = format!("SAVEPOINT weir; {}", table.merge(full, name, primary));
-    match to.batch_execute(&sql) {
+    match to.batch(&sql) {
         Err(error) if error.code() == Some(&SqlState::CARDINALITY_VIOLATION) => {}
         done => return done,
     }
-    to.batch_execute("ROLLBACK TO SAVEPOINT weir")?;
+    to.batch("ROLLBACK TO SAVEPOINT weir")?;
     for round in 1.. {
         let sql = table.merge_round(full, name, primary, round);
-        if to.execute_typed(&sql, &[])? == 0 {
+        if to.execute(&sql, &[])? == 0 {
             break;
         }
     }
@@ -336,8 +318,8 @@ fn values<'a>(output: &'a &str, numbers: &'a [i64]) -> Vec<(&'a (dyn ToSql + Syn
     std::iter::once(output).chain(numbers).collect()
 }
 
-impl Store for Transaction<'_> {
-    type Error = postgres::Error;
+impl Store for Session {
+    type Error = Error;
     const DIALECT: Dialect = Dialect::Postgres;
 
     fn pair(
@@ -345,14 +327,16 @@ impl Store for Transaction<'_> {
         sql: &str,
         output: &str,
         numbers: &[i64],
-    ) -> Result<Option<(i64, i64)>, postgres::Error> {
-        let row = self.query_typed_opt(sql, &values(&output, numbers))?;
-        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .transpose()
+    ) -> Result<Option<(i64, i64)>, Error> {
+        let rows = self.query(sql, &values(&output, numbers))?;
+        let pair = rows
+            .first()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        pair.transpose()
     }
 
-    fn run(&mut self, sql: &str, output: &str, numbers: &[i64]) -> Result<(), postgres::Error> {
-        self.execute_typed(sql, &values(&output, numbers)).map(drop)
+    fn run(&mut self, sql: &str, output: &str, numbers: &[i64]) -> Result<(), Error> {
+        self.execute(sql, &values(&output, numbers)).map(drop)
     }
 }
 

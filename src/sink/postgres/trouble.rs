@@ -1,8 +1,9 @@
 //! What PostgreSQL says when something goes wrong.
 
 use super::super::server::{Cause, Failure};
-use postgres::error::SqlState;
+use super::session::Error;
 use std::error::Error as _;
+use tokio_postgres::error::SqlState;
 
 /// Codes with what they come from.
 const CAUSES: &[(&SqlState, Cause)] = &[
@@ -41,15 +42,18 @@ const CLASSES: &[(&str, Cause)] = &[
     ("23", Cause::Value),
 ];
 
-impl Failure for postgres::Error {
+impl Failure for Error {
     fn said(&self) -> String {
-        if let Some(db) = self.as_db_error() {
+        let Self::Server(error) = self else {
+            return self.to_string();
+        };
+        if let Some(db) = error.as_db_error() {
             let detail = db.detail().map(|detail| format!(" ({detail})"));
             return format!("{}{}", db.message(), detail.unwrap_or_default());
         }
-        match self.source() {
+        match error.source() {
             Some(source) => source.to_string(),
-            None => self.to_string(),
+            None => error.to_string(),
         }
     }
 
