@@ -281,17 +281,15 @@ fn tables_are_made_by_ones_own_schema_and_named_by_time_and_value() {
         "10.0.0.1%19700101",
         "other%19700101",
     ];
-    let want = want.map(|w| format!("acct_{}", w.replace('%', "`; DROP TABLE x;-- ")));
+    // Where a file of one's own makes the table, nothing in its name can be taken for SQL.
+    let want = want.map(|w| format!("acct_{}", w.replace('%', "__ DROP TABLE x_-- ")));
     assert_eq!(got, want.join("\n"));
-    let sum = |name: &str| format!("SELECT sum(packets) FROM `{}`", name.replace('`', "``"));
+    let sum = |name: &str| format!("SELECT sum(packets) FROM `{name}`");
     let sums = want.iter().map(|name| number(&mut db, &sum(name)));
     assert_eq!(sums.sum::<u64>(), 100);
     // Columns that know where they are have the zone of the output.
     run(&mut db, "SET time_zone = '+00:00'");
-    let stamp = format!(
-        "SELECT DISTINCT stamp_inserted FROM `{}`",
-        want[2].replace('`', "``")
-    );
+    let stamp = format!("SELECT DISTINCT stamp_inserted FROM `{}`", want[2]);
     assert_eq!(shown(&mut db, &stamp), "1970-01-01 00:05:00");
     // Names that senders choose.
     let schema = schema(&[Field::SrcHost, Field::Label]);

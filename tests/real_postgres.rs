@@ -225,9 +225,10 @@ fn tables_are_made_by_ones_own_schema_and_named_by_time_and_value() {
         "10.0.0.1%19700101",
         "other%19700101",
     ];
-    let want = want.map(|w| format!("acct_{}", w.replace('%', "\"; DROP TABLE x;-- ")));
+    // Where a file of one's own makes the table, nothing in its name can be taken for SQL.
+    let want = want.map(|w| format!("acct_{}", w.replace('%', "__ DROP TABLE x_-- ")));
     assert_eq!(got, want.join("\n"));
-    let sum = |name: &str| format!("SELECT sum(packets) FROM \"{}\"", name.replace('"', "\"\""));
+    let sum = |name: &str| format!("SELECT sum(packets) FROM \"{name}\"");
     let sums = want.iter().map(|name| number(&mut db, &sum(name)));
     assert_eq!(sums.sum::<u64>(), 100);
 }
