@@ -1,110 +1,28 @@
 //! weir with a real MariaDB server that comes and goes, weir that is killed, and pmacct's tables.
 
+mod batch;
 mod daemon;
+mod database;
 mod host;
 mod maria;
 
-use daemon::{Daemon, column, datagrams};
-use maria::{PASSWORD, Server, number, run, shown};
-use mysql::prelude::Queryable;
-use std::net::UdpSocket;
-use std::process::Command;
-use std::time::{Duration, Instant};
-
-fn send(port: u16, all: &[Vec<u8>]) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for datagram in all {
-        socket.send_to(datagram, ("127.0.0.1", port)).unwrap();
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn sums(server: &Server) -> (u64, u64) {
-    let mut db = server.ask("flows");
-    let sql = "SELECT coalesce(sum(packets), 0), coalesce(sum(bytes), 0) FROM flows";
-    let row: Result<Option<(u64, u64)>, _> = db.query_first(sql);
-    row.ok().flatten().unwrap_or((0, 0))
-}
-
-fn until(server: &Server, want: (u64, u64), log: impl Fn() -> String) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while sums(server) != want {
-        let got = sums(server);
-        assert!(Instant::now() < end, "{got:?} of {want:?}\n{}", log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn config(server: &Server, more: &str) -> String {
-    format!(
-        "[aggregate.flows]\nby = [\"src_host\", \"dst_host\", \"src_port\", \"dst_port\"]\n\
-         every = \"1s\"\nto = \"db\"\n[output.db]\nkind = \"mysql\"\nhost = \"127.0.0.1\"\n\
-         port = {}\ndatabase = \"flows\"\npassword = \"{PASSWORD}\"\ntimeout = \"2s\"\n{more}",
-        server.port
-    )
-}
+use database::{Database, pmacct};
+use host::PASSWORD;
+use maria::{Server, number, run, shown};
 
 #[test]
 fn a_server_that_stops_and_starts_costs_no_row() {
-    let Some(mut server) = Server::start("a_server_that_stops_and_starts_costs_no_row") else {
-        return;
-    };
-    let all = datagrams("softflowd-v9.pcap");
-    let daemon = Daemon::start(&config(&server, ""));
-    // In order, and by a crash.
-    for how in ["TERM", "KILL"] {
-        send(daemon.port, &all);
-        until(&server, daemon.decoded(), || daemon.log());
-        send(daemon.port, &all[..all.len() / 2]);
-        server.stop(how);
-        send(daemon.port, &all[all.len() / 2..]);
-        daemon::wait_for(|| daemon.log().contains("rows wait in the queue"));
-        assert!(daemon.log().contains("rows wait in the queue"));
-        server.resume();
-        until(&server, daemon.decoded(), || daemon.log());
+    if let Some(server) = Server::start("a_server_that_stops_and_starts_costs_no_row") {
+        database::a_server_comes_and_goes(server);
     }
-    let want = daemon.decoded();
-    assert!(want.0 > 0);
-    let log = daemon.stop();
-    assert_eq!(sums(&server), want, "{log}");
-    assert!(
-        log.contains(" 0 dropped") && log.contains("works again"),
-        "{log}"
-    );
 }
 
 #[test]
 fn a_daemon_that_is_killed_has_every_flushed_row_once_in_the_end() {
-    let Some(mut server) =
-        Server::start("a_daemon_that_is_killed_has_every_flushed_row_once_in_the_end")
-    else {
-        return;
-    };
-    let all = datagrams("softflowd-v9.pcap");
-    let text = config(&server, "spool = \"DIR/spool\"\nspool_when = \"always\"\n");
-    let mut daemon = Daemon::start(&text);
-    let (dir, port) = (daemon.dir(), daemon.port);
-    let mut due = (0, 0);
-    for round in 0..6 {
-        // With the server away, with it there, and in the midst of writing.
-        if round % 3 == 0 {
-            server.stop("TERM");
-        }
-        send(port, &all);
-        let decoded = daemon.decoded();
-        daemon::wait_for(|| column(&daemon.status(), "offered") == decoded);
-        assert_eq!(column(&daemon.status(), "offered"), decoded);
-        due = (due.0 + decoded.0, due.1 + decoded.1);
-        daemon.kill();
-        if round % 3 == 0 {
-            server.resume();
-        }
-        daemon = Daemon::start_in(dir.clone(), port, &text);
-        until(&server, due, || daemon.log());
+    let test = "a_daemon_that_is_killed_has_every_flushed_row_once_in_the_end";
+    if let Some(server) = Server::start(test) {
+        database::weir_is_killed(server);
     }
-    let log = daemon.stop();
-    assert_eq!(sums(&server), due, "{log}");
-    assert!(due.0 > 0);
 }
 
 /// A table as pmacct's users have it: every column there may be, all of them in its key, none with
@@ -156,15 +74,7 @@ fn a_configuration_of_pmacct_writes_to_the_tables_that_are_there() {
     );
     let file = at.path().join("c.conf");
     std::fs::write(&file, &text).unwrap();
-    let start = || {
-        let weir = Command::new("timeout")
-            .args(["-k", "1", "60", env!("CARGO_BIN_EXE_weir")])
-            .args(["pmacct", "nfacctd", "-f"])
-            .arg(&file)
-            .output();
-        weir.unwrap()
-    };
-    let output = start();
+    let output = pmacct(&file);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let want = daemon::sums(&at.path().join("rows"));
@@ -194,15 +104,10 @@ fn a_configuration_of_pmacct_writes_to_the_tables_that_are_there() {
         text.replace("mysql[a], mysql[b], print[c], mysql[d]", "mysql[a]"),
     )
     .unwrap();
-    let output = start();
+    let output = pmacct(&file);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(number(&mut db, "SELECT count(*) FROM acct_v9"), count);
     let sum = number(&mut db, "SELECT sum(packets) FROM acct_v9");
     assert_eq!(sum, 2 * want.0);
-    // Who wants a connection that is encrypted gets none that is not.
-    std::fs::write(&file, format!("{text}sql_conn_ca_file: /etc/ssl/ca.pem\n")).unwrap();
-    let output = start();
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("are not encrypted yet"), "{said}");
+    database::encryption_is_not_left_out(&file, &text);
 }

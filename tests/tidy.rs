@@ -192,6 +192,50 @@ fn every_layer_of_the_crate_is_in_the_table() {
     assert_eq!(modules, layers);
 }
 
+/// Words in the lines of a tree that begin with `folder`, and in those indented below it.
+fn words_of<'a>(tree: &'a str, folder: &str) -> Vec<&'a str> {
+    let lines = tree.lines().skip_while(|line| !line.starts_with(folder));
+    let below = lines.enumerate();
+    let of_it = below.take_while(|(n, line)| *n == 0 || line.starts_with(' '));
+    let words = of_it.flat_map(|(_, line)| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    words.collect()
+}
+
+#[test]
+fn every_file_is_named_in_the_tree_of_the_architecture() {
+    let text = std::fs::read_to_string(text::root().join("docs/ARCHITECTURE.md")).unwrap();
+    let (_, tree) = text.split_once("## Tree\n").unwrap();
+    let (tree, _) = tree.split_once("\n## ").unwrap();
+    let (mut found, mut files) = (Vec::new(), 0);
+    for source in sources("src") {
+        let parts: Vec<&str> = source.path.split('/').collect();
+        let [_, layer, file] = parts[..] else {
+            continue;
+        };
+        let name = file.trim_end_matches(".rs");
+        if source.is_test() || name == "mod" {
+            continue;
+        }
+        files += 1;
+        // A source, decoder or sink has its line in a registry.
+        let registry = std::fs::read_to_string(text::root().join(format!("src/{layer}/mod.rs")));
+        let registered = registry.unwrap().contains(&format!("\": {name} if \""));
+        if !registered && !words_of(tree, &format!("src/{layer}/")).contains(&name) {
+            found.push(broken(
+                &source,
+                1,
+                name,
+                "not in the tree of ARCHITECTURE.md",
+            ));
+        }
+    }
+    assert!(
+        files > 100,
+        "only {files} files found: their reader is broken"
+    );
+    judge("tree", found);
+}
+
 #[test]
 fn features_are_asked_for_in_registries_only() {
     let mut found = Vec::new();

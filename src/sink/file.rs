@@ -264,6 +264,7 @@ impl FileSink {
                 style,
                 access: settings.access,
                 again: context.again,
+                asides: Default::default(),
             }),
             settings,
             parts: BTreeMap::new(),

@@ -9,13 +9,14 @@ use crate::base::time::wall;
 use crate::encode::{Encoder, Format, Join, Style};
 use crate::record::Schema;
 use crate::sys::fifo;
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Encoded bytes that are kept before they are written.
@@ -59,7 +60,12 @@ pub struct Manner {
     /// Whether rows that an earlier run left in a file that it did not complete come again, out of
     /// a spool that has all of them: then that file is not gone on with.
     pub again: bool,
+    /// Files that made room, each with the name that it had.
+    pub asides: Mutex<VecDeque<(PathBuf, PathBuf)>>,
 }
+
+/// Most of them that are remembered.
+const ASIDES: usize = 64;
 
 impl Manner {
     fn encoder(&self, schema: &Arc<Schema>) -> Box<Encoder> {
@@ -414,13 +420,40 @@ impl Part {
     fn make_room(&mut self, left: bool) -> io::Result<()> {
         self.file = None;
         if left {
-            return set_aside(&self.work, UNDONE);
+            return set_aside(&self.work, UNDONE).map(drop);
         }
         if !self.mode.in_place() {
             // A copy of it, which would be taken for what an earlier run left.
             fs::remove_file(&self.work)?;
         }
-        set_aside(&self.path, "rows of other columns")
+        let aside = set_aside(&self.path, "rows of other columns")?;
+        let manner = self.manner.clone();
+        let mut asides = (manner.asides.lock()).unwrap_or_else(PoisonError::into_inner);
+        // Out of a spool, rows of other columns come in turn with new ones. Theirs goes on, so that
+        // there is not one more file at each turn.
+        let ours = asides
+            .iter()
+            .position(|(path, aside)| *path == self.path && self.fits(aside));
+        let ours = ours.and_then(|at| asides.remove(at));
+        if asides.len() >= ASIDES {
+            asides.pop_front();
+        }
+        asides.push_back((self.path.clone(), aside));
+        match ours {
+            Some((_, ours)) => fs::rename(ours, &self.path),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether rows like these can be added to a file.
+    fn fits(&mut self, path: &Path) -> bool {
+        let Ok(mut file) = File::open(path) else {
+            return false;
+        };
+        let len = file.metadata().map_or(0, |m| m.len());
+        let found = len > 0 && regular(&file);
+        let joined = found.then(|| self.encoder().join(&mut file, len, &mut Vec::new()));
+        matches!(joined, Some(Ok(Join::Whole(1..))))
     }
 
     /// Opens the file for the first time; whether what it holds stays, and whether that is what an
@@ -546,15 +579,15 @@ fn goes_on(path: &Path, work: &Path, held: bool) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Keeps what nobody can go on with.
-fn set_aside(path: &Path, what: &str) -> io::Result<()> {
+/// Keeps what these rows can not go on with; its name from now on.
+fn set_aside(path: &Path, what: &str) -> io::Result<PathBuf> {
     let number = format!(".{}", wall().0);
     let name = path.file_name().unwrap_or_default().as_bytes();
     let name = name.get(..NAME_MAX - number.len()).unwrap_or(name);
     let aside = path.with_file_name(OsStr::from_bytes(&[name, number.as_bytes()].concat()));
     fs::rename(path, &aside)?;
     log::warn!("{} holds {what}", aside.display());
-    Ok(())
+    Ok(aside)
 }
 
 /// Whether the shorter of two files is the beginning of the longer one.

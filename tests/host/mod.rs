@@ -1,12 +1,97 @@
-//! What tests with real servers share: a user that is not root, free ports, a way that is cut.
+//! What tests with real servers share: a user that is not root, free ports, a server that
+//! runs, a way that is cut.
 
 #![allow(dead_code)] // Every test file uses a part of it.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use weir::base::options::Raw;
+
+/// The password of `weir` at servers.
+pub const PASSWORD: &str = "se cret";
+
+/// A server in a folder of its own, which has a port of loopback for it. It runs, or is stopped
+/// for now.
+pub struct Process {
+    child: Option<Child>,
+    dir: TempDir,
+    /// The signal that ends it in order.
+    end: &'static str,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Process {
+    /// One that does not run yet, of this user, where that can not be root.
+    pub fn of(user: &str, end: &'static str) -> Result<Self, String> {
+        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+        give(dir.path(), user)?;
+        Ok(Self {
+            child: None,
+            dir,
+            end,
+            port: free_port(),
+        })
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts it, again, and waits until it is `ready`, or for so many seconds.
+    pub fn run(&mut self, mut command: Command, patience: u64, ready: impl Fn(&Self) -> bool) {
+        let path = self.folder().join("log");
+        let log = std::fs::File::create(&path).unwrap();
+        let started = command.stdout(Stdio::null()).stderr(log).spawn();
+        self.child = Some(started.unwrap());
+        let end = Instant::now() + Duration::from_secs(patience);
+        while !ready(self) {
+            let log = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(Instant::now() < end, "{log}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Stops it by this signal.
+    pub fn stop(&mut self, how: &str) {
+        if let Some(mut child) = self.child.take() {
+            let pid = child.id().to_string();
+            let _ = Command::new("kill").args(["-s", how, &pid]).status();
+            let _ = child.wait();
+        }
+    }
+
+    /// Settings of an output to the database `flows` there.
+    pub fn settings(&self) -> Vec<(&'static str, Raw)> {
+        let text = |text: &str| Raw::Text(text.into());
+        vec![
+            ("host", text("127.0.0.1")),
+            ("port", Raw::Number(self.port.into())),
+            ("database", text("flows")),
+            ("password", text(PASSWORD)),
+            ("timeout", text("2s")),
+        ]
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop(self.end);
+    }
+}
+
+/// What could be set up; or what `test` says that it is skipped for.
+pub fn or_skip<T>(test: &str, server: Result<T, String>) -> Option<T> {
+    if let Err(why) = &server {
+        println!("{test} skipped: {why}");
+    }
+    server.ok()
+}
 
 /// Somebody that root can be for a server that does not run as root: the first of these who is
 /// there, or nobody.

@@ -2,17 +2,12 @@
 
 #![allow(dead_code)] // Every test file uses a part of it.
 
-use crate::host;
+use crate::database::Database;
+use crate::host::{self, PASSWORD, Process};
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder, Row, Value};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use weir::base::options::Raw;
-
-/// The password of `weir`, who may do everything in databases but administer.
-pub const PASSWORD: &str = "se cret";
 
 /// Who it runs as, where that can not be root.
 const USER: &str = "mysql";
@@ -26,13 +21,11 @@ const SMALL: &[&str] = &[
     "--skip-name-resolve",
 ];
 
-/// A running server, or one that is stopped for now.
+/// A running server, or one that is stopped for now. `weir` may do everything in databases but
+/// administer.
 pub struct Server {
-    child: Option<Child>,
-    dir: TempDir,
+    process: Process,
     more: Vec<&'static str>,
-    /// Where it listens on 127.0.0.1.
-    pub port: u16,
 }
 
 fn program(name: &str) -> Option<PathBuf> {
@@ -42,39 +35,28 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 impl Server {
-    /// A fresh server with the database `flows`; or what `test` says that it is skipped for.
-    pub fn start(test: &str) -> Option<Self> {
-        let server = Self::set_up();
-        if let Err(why) = &server {
-            println!("{test} skipped: {why}");
-        }
-        server.ok()
-    }
-
     fn set_up() -> Result<Self, String> {
         let without = "needs a MariaDB server, package mariadb-server";
         let install = program("mariadb-install-db").ok_or(without)?;
         program("mariadbd").ok_or(without)?;
-        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-        host::give(dir.path(), USER)?;
+        let process = Process::of(USER, Self::STOPS[0])?;
+        let dir = process.folder();
         let mut install = host::command(&install, USER).ok_or("needs a user that is not root")?;
         let made = install
             .arg("--no-defaults")
-            .arg(format!("--datadir={}", dir.path().join("data").display()))
-            .arg(format!("--tmpdir={}", dir.path().display()))
+            .arg(format!("--datadir={}", dir.join("data").display()))
+            .arg(format!("--tmpdir={}", dir.display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(SMALL)
             .output()
             .map_err(|e| e.to_string())?;
         assert!(made.status.success(), "{made:?}");
         let mut server = Self {
-            child: None,
-            dir,
+            process,
             more: Vec::new(),
-            port: host::free_port(),
         };
         server.resume();
-        let mut root = server.client("root", "", "mysql").unwrap();
+        let mut root = client(&server.process, "root", "", "mysql").unwrap();
         for sql in [
             "CREATE DATABASE flows CHARACTER SET latin1",
             &format!("CREATE USER weir@'%' IDENTIFIED BY '{PASSWORD}'"),
@@ -88,87 +70,85 @@ impl Server {
     /// Starts it with these arguments from now on.
     pub fn restart(&mut self, more: &[&'static str]) {
         self.more = more.to_vec();
-        self.stop("TERM");
+        self.process.stop("TERM");
         self.resume();
-    }
-
-    /// Starts it, again.
-    pub fn resume(&mut self) {
-        let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
-        let at = |name: &str| self.dir.path().join(name).display().to_string();
-        let child = host::command(&program("mariadbd").unwrap(), USER)
-            .unwrap()
-            .arg("--no-defaults")
-            .arg(format!("--datadir={}", at("data")))
-            // Servers clear away what others have in a folder of them all.
-            .arg(format!("--tmpdir={}", self.dir.path().display()))
-            .arg(format!("--socket={}", at("sock")))
-            .arg(format!("--pid-file={}", at("pid")))
-            .arg(format!("--port={}", self.port))
-            .args(["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=16M"])
-            .args(SMALL)
-            .args(&self.more)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        let end = Instant::now() + Duration::from_secs(90);
-        while self.client("root", "", "mysql").is_err() {
-            let log = self.dir.path().join("log");
-            let log = std::fs::read_to_string(log).unwrap_or_default();
-            assert!(Instant::now() < end, "{log}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Stops it; `how` is the signal: TERM is in order, KILL is a crash.
-    pub fn stop(&mut self, how: &str) {
-        if let Some(mut child) = self.child.take() {
-            let pid = child.id().to_string();
-            let _ = Command::new("kill").args(["-s", how, &pid]).status();
-            let _ = child.wait();
-        }
-    }
-
-    fn client(&self, user: &str, password: &str, database: &str) -> Result<Conn, mysql::Error> {
-        let socket = self.socket();
-        let options = OptsBuilder::new()
-            .socket(socket.to_str())
-            .user(Some(user))
-            .pass((!password.is_empty()).then_some(password))
-            .db_name(Some(database));
-        let mut client = Conn::new(options)?;
-        client.query_drop("SET NAMES utf8mb4")?;
-        Ok(client)
     }
 
     /// A connection.
     pub fn ask(&self, database: &str) -> Conn {
-        self.client("weir", PASSWORD, database).unwrap()
-    }
-
-    /// Settings of an output to `flows` there.
-    pub fn settings(&self) -> Vec<(&'static str, Raw)> {
-        let text = |text: &str| Raw::Text(text.into());
-        vec![
-            ("host", text("127.0.0.1")),
-            ("port", Raw::Number(self.port.into())),
-            ("database", text("flows")),
-            ("password", text(PASSWORD)),
-            ("timeout", text("2s")),
-        ]
+        client(&self.process, "weir", PASSWORD, database).unwrap()
     }
 
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
-        self.dir.path().join("sock")
+        self.process.folder().join("sock")
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop("TERM");
+fn client(at: &Process, user: &str, password: &str, database: &str) -> Result<Conn, mysql::Error> {
+    let options = OptsBuilder::new()
+        .socket(at.folder().join("sock").to_str())
+        .user(Some(user))
+        .pass((!password.is_empty()).then_some(password))
+        .db_name(Some(database));
+    let mut client = Conn::new(options)?;
+    client.query_drop("SET NAMES utf8mb4")?;
+    Ok(client)
+}
+
+impl Database for Server {
+    const KIND: &'static str = "mysql";
+    const STOPS: [&'static str; 2] = ["TERM", "KILL"];
+    const LATER: &'static str = "make it: CREATE DATABASE `later` CHARACTER SET utf8mb4; GRANT ALL \
+                                 ON `later`.* TO 'weir'@";
+    const CLERK: [&'static [&'static str]; 2] = [
+        &[
+            "CREATE USER clerk@'%' IDENTIFIED BY 'x'",
+            "GRANT SELECT ON flows.* TO clerk@'%'",
+        ],
+        &[
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON flows.talkers TO clerk@'%'",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON flows.weir_batch TO clerk@'%'",
+        ],
+    ];
+
+    fn start(test: &str) -> Option<Self> {
+        host::or_skip(test, Self::set_up())
+    }
+
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    fn settings(&self) -> Vec<(&'static str, Raw)> {
+        self.process.settings()
+    }
+
+    fn resume(&mut self) {
+        let at = |name: &str| self.process.folder().join(name).display().to_string();
+        let mut command = host::command(&program("mariadbd").unwrap(), USER).unwrap();
+        command
+            .arg("--no-defaults")
+            .arg(format!("--datadir={}", at("data")))
+            // Servers clear away what others have in a folder of them all.
+            .arg(format!("--tmpdir={}", self.process.folder().display()))
+            .arg(format!("--socket={}", at("sock")))
+            .arg(format!("--pid-file={}", at("pid")))
+            .arg(format!("--port={}", self.process.port))
+            .args(["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=16M"])
+            .args(SMALL)
+            .args(&self.more);
+        let ready = |process: &Process| client(process, "root", "", "mysql").is_ok();
+        self.process.run(command, 90, ready);
+    }
+
+    fn does(&self, sql: &str) {
+        run(&mut self.ask("flows"), sql);
+    }
+
+    fn finds(&self, sql: &str) -> Option<u64> {
+        let mut db = client(&self.process, "weir", PASSWORD, "flows").ok()?;
+        db.query_first::<Option<u64>, _>(sql).ok()??
     }
 }
 

@@ -287,6 +287,40 @@ fn columns_that_change_in_the_middle_of_a_flush_lose_nothing() {
 }
 
 #[test]
+fn columns_that_come_in_turn_have_a_file_each() {
+    let formats = ["csv", "avro"].into_iter().filter(|format| {
+        // Where this build has it.
+        *format == "csv" || crate::base::built("enc-avro")
+    });
+    for (format, path) in formats.flat_map(|f| [(f, "all"), (f, "at-%M")]) {
+        let dir = TempDir::new().unwrap();
+        let mut sink = sink(dir.path(), path, &[("format", text(format))]);
+        let other = by(&[Field::DstPort]);
+        let mut sequence = 0;
+        let mut next = || {
+            sequence += 1;
+            sequence
+        };
+        for turn in 0..5 {
+            let last = turn % 2 == 0;
+            sink.write(&rows(next(), 300, &[(1, 80)], last)).unwrap();
+            let new = of(other.clone(), next(), 300, &[(1, 443), (2, 443)], last);
+            sink.write(&new).unwrap();
+        }
+        sink.sync().unwrap();
+        let there = beside(dir.path());
+        let count = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(count, 2, "{format} {path}: {there:?}");
+        if format == "csv" {
+            let lines = there
+                .values()
+                .map(|text| text.split(|b| *b == b'\n').count() - 2);
+            assert_eq!(lines.collect::<Vec<_>>(), [10, 5]);
+        }
+    }
+}
+
+#[test]
 fn files_of_other_columns_make_room_over_a_restart_as_well() {
     let row = |host: u8| format!("192.0.2.{host},80,80,8000\n");
     let new = || of(by(&[Field::DstPort]), 0, 300, &[(1, 443)], true);
