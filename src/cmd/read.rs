@@ -303,9 +303,7 @@ fn column(name: &str) -> Result<What, String> {
 
 impl Job {
     fn run(self) -> Exit {
-        if let Err(e) =
-            crate::ctl::log::init(crate::ctl::log::Target::Stderr, log::LevelFilter::Warn)
-        {
+        if let Err(e) = ctl::log::init(Target::Stderr, log::LevelFilter::Warn) {
             return out::fail(&format!("log: {e}"));
         }
         let mut signals = match Signals::listen() {
