@@ -159,6 +159,12 @@ impl<'a> Sets<'a> {
         Self { cut: true, ..self }
     }
 
+    /// Bytes that no set has been made of yet.
+    #[inline]
+    pub fn left(&self) -> usize {
+        self.rest.left()
+    }
+
     #[inline]
     fn set(&mut self) -> Result<Set<'a>, Error> {
         let id = self.rest.u16()?;
