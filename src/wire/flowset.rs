@@ -43,8 +43,6 @@ pub struct Header {
     pub domain: u32,
 }
 
-/// Bytes of the v9 header.
-pub const HEADER_V9: usize = 20;
 /// Bytes of the IPFIX header.
 pub const HEADER_IPFIX: usize = 16;
 
