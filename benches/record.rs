@@ -8,6 +8,9 @@
 #[path = "load/traffic.rs"]
 mod traffic;
 
+mod rounds;
+
+use rounds::TUPLE;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,16 +24,8 @@ use weir::decode::registry::{Decode, build};
 use weir::decode::{Emit, Setup};
 use weir::encode::{self, Encoder, Style};
 use weir::record::schema::Options;
-use weir::record::{Batch, FIELDS, Field, FieldSet, FlowRecord, Schema};
+use weir::record::{Batch, FIELDS, FieldSet, FlowRecord, Schema};
 use weir::source::{Frame, Link, Peer};
-
-const TUPLE: [Field; 5] = [
-    Field::SrcHost,
-    Field::DstHost,
-    Field::SrcPort,
-    Field::DstPort,
-    Field::Proto,
-];
 
 /// Bytes of the table in which entries are counted.
 const MEMORY: usize = 128 << 20;
@@ -232,16 +227,7 @@ const ROWS: [(&str, &str); 12] = [
 ];
 
 fn main() {
-    let args: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with("--"))
-        .collect();
-    if let [name, count] = &args[..] {
-        let rounds = count.parse::<usize>().unwrap_or(100_000).div_ceil(10_000);
-        if row(name, 10_000, rounds).is_none() {
-            eprintln!("no row {name}");
-            std::process::exit(2);
-        }
+    if rounds::asked(10_000, |name, rounds| row(name, 10_000, rounds)) {
         return;
     }
     for (name, what) in ROWS {

@@ -5,6 +5,9 @@
 //! twice, and divide the difference: `valgrind --tool=callgrind BINARY tags-10000 100000`. The
 //! records are made anew for each batch, which `none` does alone.
 
+#[allow(dead_code, reason = "others use the rest of it")]
+mod rounds;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -136,16 +139,7 @@ fn row(name: &str, count: u32, rounds: usize) -> Option<f64> {
 }
 
 fn main() {
-    let args: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with("--"))
-        .collect();
-    if let [name, count] = &args[..] {
-        let rounds = count.parse::<usize>().unwrap_or(96_000).div_ceil(9_600);
-        if row(name, 9_600, rounds).is_none() {
-            eprintln!("no row {name}");
-            std::process::exit(2);
-        }
+    if rounds::asked(9_600, |name, rounds| row(name, 9_600, rounds)) {
         return;
     }
     for (name, what) in [

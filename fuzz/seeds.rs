@@ -121,16 +121,7 @@ fn customs() -> Customs {
         let form = Form::new(shape, length).expect("a form");
         let field = Field::custom(slot).expect("a slot");
         slot += form.size() / 8;
-        Custom {
-            name: format!("own_{slot}"),
-            shape,
-            form,
-            length,
-            element: None,
-            options: false,
-            pointers: Vec::new(),
-            field,
-        }
+        Custom::plain(&format!("own_{slot}"), (shape, length), form, field)
     });
     Customs::new(list.collect())
 }

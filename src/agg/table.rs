@@ -258,6 +258,31 @@ impl Table {
         self.reindex();
     }
 
+    /// Puts rows in order by what `of` gives, equal ones in order of arrival, for
+    /// [`run`](Self::run). The order takes the place of the index: from then on nothing is found or
+    /// added until the table is [cleared](Self::clear).
+    pub fn sort(&mut self, of: impl Fn(&[u64]) -> u64) {
+        let mut order = std::mem::take(&mut self.index);
+        let places = order.get_mut(..self.len).unwrap_or_default();
+        for (place, number) in places.iter_mut().zip(0..) {
+            *place = number;
+        }
+        places.sort_unstable_by_key(|number| (of(self.row(*number as usize)), *number));
+        self.index = order;
+    }
+
+    /// The rows for which `of` gives `value`, in order of arrival, of a table that was
+    /// [sorted](Self::sort) by it.
+    pub fn run(&self, of: impl Fn(&[u64]) -> u64, value: u64) -> impl Iterator<Item = &[u64]> {
+        let order = self.index.get(..self.len).unwrap_or_default();
+        let at = |number: &u32| of(self.row(*number as usize));
+        let start = order.partition_point(|number| at(number) < value);
+        let rest = order.get(start..).unwrap_or_default();
+        let end = rest.partition_point(|number| at(number) == value);
+        let run = rest.get(..end).unwrap_or_default();
+        run.iter().map(|number| self.row(*number as usize))
+    }
+
     /// Where the entry of `key` begins in the slab, or the slot where it belongs.
     #[inline(always)]
     fn find(&self, hash: u64, key: &[u64]) -> Result<usize, usize> {
@@ -485,6 +510,29 @@ mod tests {
                 "{} of 4096 under seed {seed:#x}",
                 low.len()
             );
+        }
+    }
+
+    #[test]
+    fn a_sorted_table_gives_runs_and_is_as_new_when_it_is_cleared() {
+        let schema = schema();
+        let mut table = Table::new(&schema, 1 << 14, 0, 1);
+        let room = table.capacity() as u32;
+        let words = schema.key.len();
+        let bytes = |row: &[u64]| row[words + crate::record::counter::BYTES];
+        for _ in 0..2 {
+            for key in 0..room {
+                let added = add(&mut table, &schema, key, u64::from(key * 7 % 5));
+                assert_eq!(added, Added::Counted);
+            }
+            let arrived: Vec<Vec<u64>> = table.rows().map(<[u64]>::to_vec).collect();
+            table.sort(bytes);
+            for value in 0..6 {
+                let want = arrived.iter().filter(|row| bytes(row) == value);
+                let run: Vec<&[u64]> = table.run(bytes, value).collect();
+                assert_eq!(run, want.map(Vec::as_slice).collect::<Vec<_>>());
+            }
+            table.clear();
         }
     }
 

@@ -99,12 +99,6 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// Two bytes, little-endian.
-    #[inline]
-    pub fn u16_le(&mut self) -> Result<u16, Short> {
-        self.array().map(u16::from_le_bytes)
-    }
-
     /// Four bytes, little-endian.
     #[inline]
     pub fn u32_le(&mut self) -> Result<u32, Short> {
@@ -133,6 +127,6 @@ mod tests {
         assert_eq!(c.u32(), Err(Short));
         assert_eq!(c.take(4), Err(Short));
         assert_eq!(c.left(), 3);
-        assert_eq!(c.u16_le(), Ok(0x0201));
+        assert_eq!(c.u16(), Ok(0x0102));
     }
 }

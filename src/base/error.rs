@@ -1,8 +1,4 @@
-//! Error types that every layer shares, and the exit codes of the program.
-
-/// It went wrong and it has already been reported. Carries nothing, so nobody reports it again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed;
+//! The exit codes of the program.
 
 /// What `weir` tells the shell when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use super::arg::{Args, Command, Flag, Operands, Take};
 use super::{out, socket};
 use crate::base::error::Exit;
 use crate::ctl::frame::Request;
+use crate::sink::live::Sort;
 
 /// The table of `weir query`.
 pub static COMMAND: Command = Command {
@@ -40,7 +41,7 @@ pub static COMMAND: Command = Command {
         .short('b'),
         Flag::new(
             "sort",
-            Take::Choice(&["bytes", "packets", "flows"]),
+            Take::Choice(&Sort::WORDS),
             "COLUMN",
             "What comes first.",
         )

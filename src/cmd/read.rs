@@ -13,6 +13,8 @@ use crate::base::zone::Zone;
 use crate::config::{
     Aggregate, Config, Decode, Every, Full, Input, Limits, Output, every, primitive,
 };
+use crate::ctl;
+use crate::ctl::log::Target;
 use crate::encode::value::Style;
 use crate::pipeline::outlet::Outlet;
 use crate::pipeline::reload::{Kept, output_mark};
@@ -217,11 +219,8 @@ const LIMITS_FROM: u64 = 32 << 20;
 
 /// An input for each file.
 fn inputs(args: &Args) -> Vec<Input> {
-    let decode = match args.text("decode") {
-        Some("netflow") => Decode::Netflow,
-        Some("sflow") => Decode::Sflow,
-        _ => Decode::Packet,
-    };
+    let decode = args.text("decode").and_then(Decode::named);
+    let decode = decode.unwrap_or(Decode::Packet);
     let input = |(n, path): (usize, &OsString)| {
         let name = path.to_string_lossy().into_owned();
         let mut options = Options::new(&format!("input.{n}"), Place::default());
@@ -472,4 +471,21 @@ fn show_progress(pipeline: &Pipeline) {
         None => String::new(),
     };
     out::say(&format!("\r{done}{frames} frames\x1b[K"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_every_decoder_but_the_one_that_guesses() {
+        let flag = COMMAND.flags.iter().find(|flag| flag.name == "decode");
+        let mut words = flag.unwrap().words();
+        words.sort_by_key(|word| Decode::named(word).map(Decode::name));
+        let mut names: Vec<_> = Decode::CHOICES.iter().map(|(_, d)| d.name()).collect();
+        names.sort();
+        names.dedup();
+        names.retain(|name| *name != "auto");
+        assert_eq!(words, names);
+    }
 }

@@ -21,8 +21,10 @@ use crate::sys::notify::{Notify, State, watchdog};
 use crate::sys::process;
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::syslog;
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The table of `weir run`.
 pub static COMMAND: Command = Command {
@@ -138,6 +140,7 @@ pub fn start(name: String, config: Config, plan: Plan, manner: Manner) -> Exit {
         manner,
         ending: Ending::default(),
         asked: false,
+        until: None,
         sandbox,
     };
     if daemon.manner.setup {
@@ -227,6 +230,8 @@ struct Daemon {
     ending: Ending,
     /// Whether the end has been asked for.
     asked: bool,
+    /// When all must be done, where that was in the middle of a reload.
+    until: Option<Instant>,
     sandbox: Sandbox,
 }
 
@@ -286,7 +291,9 @@ impl Daemon {
         };
         let (brake, patient) = (pipeline.brake(), pipeline.mode.patient);
         let before = dropped(&brake.outputs());
-        let within = self.config.stop_within;
+        // A reload that heard the signal has used up a part of it.
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let within = self.until.map_or(self.config.stop_within, left);
         self.asked |= hurry;
         if hurry || !patient {
             brake.pull(Some(within));
@@ -455,9 +462,15 @@ impl Daemon {
         let (rules, brake) = (before.rules(), before.brake());
         let within = self.config.stop_within;
         let pause = move || before.pause();
-        let Some(mut kept) = self.beside(|| brake.pull(Some(within)), pause) else {
+        let until = Cell::new(None);
+        let hurry = || {
+            until.set(Some(Instant::now() + within));
+            brake.pull(Some(within));
+        };
+        let Some(mut kept) = self.beside(hurry, pause) else {
             return false;
         };
+        self.until = until.get();
         let stale = stale(&plan);
         match Pipeline::start(config.clone(), plan, mode(&config), &mut kept) {
             Ok(pipeline) => {

@@ -17,8 +17,9 @@ use crate::ctl::status::quote;
 use crate::ctl::{self, Shared, query};
 use crate::pipeline::reload::Kept;
 use crate::pipeline::{Mode, Pipeline};
+use crate::sink::live::Sort;
 use crate::sys::terminal;
-use rate::{Rates, Rows, Sort};
+use rate::{Rates, Rows};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,7 @@ pub static COMMAND: Command = Command {
         .short('m'),
         Flag::new(
             "sort",
-            Take::Choice(&["bytes", "packets", "flows"]),
+            Take::Choice(&Sort::WORDS),
             "COLUMN",
             "What comes first.",
         )
@@ -126,11 +127,7 @@ fn run(args: Args) -> Exit {
 }
 
 fn sort(args: &Args) -> Sort {
-    match args.text("sort") {
-        Some("packets") => Sort::Packets,
-        Some("flows") => Sort::Flows,
-        _ => Sort::Bytes,
-    }
+    args.text("sort").and_then(Sort::named).unwrap_or_default()
 }
 
 fn measure_once(args: &Args, meter: &mut Meter, interval: Duration) -> Exit {

@@ -2,7 +2,7 @@
 //!
 //! What a source or sink takes by default is its own business and not shown here.
 
-use super::{Aggregate, Config, Decode, Full, Input, LogTo, Output, Reading, RecordTime};
+use super::{Aggregate, Config, Full, Input, LogTo, Output, Reading, RecordTime};
 use super::{custom, every, preprocess, primitive, spool};
 use crate::base::options::{Options, Raw};
 use crate::base::text::show_size;
@@ -204,7 +204,7 @@ fn sifting(text: &mut String, aggregate: &Aggregate) {
 fn input(text: &mut String, input: &Input) {
     let (name, kind) = (&input.name, quote(&input.kind));
     let _ = writeln!(text, "\n[input.{name}]\nkind = {kind}");
-    let _ = writeln!(text, "decode = {}", quote(decode(input.decode)));
+    let _ = writeln!(text, "decode = {}", quote(input.decode.name()));
     let _ = writeln!(text, "workers = {}", input.workers);
     reading(text, &input.reading);
     let shown = ["kind", "decode", "workers"];
@@ -236,15 +236,6 @@ fn reading(text: &mut String, reading: &Reading) {
     ];
     for (key, value) in READING.iter().zip(values) {
         let _ = writeln!(text, "{key} = {value}");
-    }
-}
-
-fn decode(decode: Decode) -> &'static str {
-    match decode {
-        Decode::Auto => "auto",
-        Decode::Packet => "packets",
-        Decode::Netflow => "netflow",
-        Decode::Sflow => "sflow",
     }
 }
 

@@ -250,14 +250,8 @@ impl Reader {
     fn input(&mut self, section: tree::Section) -> Option<Input> {
         let tree::Section { name, mut options } = section;
         let kind = options.required("kind", "udp");
-        let decoders = [
-            ("auto", Decode::Auto),
-            ("packets", Decode::Packet),
-            ("netflow", Decode::Netflow),
-            ("sflow", Decode::Sflow),
-            ("packet", Decode::Packet),
-        ];
-        let decode = options.choice("decode", &decoders).unwrap_or_default();
+        let decode = options.choice("decode", Decode::CHOICES);
+        let decode = decode.unwrap_or_default();
         if kind.as_deref() == Some("udp") && decode == Decode::Packet {
             let message = "`decode` is \"packets\", but what a UDP socket receives are export \
                            datagrams: \"netflow\", \"sflow\" or \"auto\"";

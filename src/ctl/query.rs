@@ -69,10 +69,8 @@ fn read(request: &Request) -> Result<Query, String> {
         query.by.push(condition::field(name.trim())?);
     }
     if let Some(word) = request.value("sort") {
-        let found = Sort::CHOICES.iter().find(|(known, _)| *known == word);
-        query.sort = found
-            .ok_or_else(|| format!("no counter `{word}` to sort by"))?
-            .1;
+        let sort = Sort::named(word);
+        query.sort = sort.ok_or_else(|| format!("no counter `{word}` to sort by"))?;
     }
     if let Some(number) = request.value("top") {
         let number = number.parse();

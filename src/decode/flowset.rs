@@ -47,11 +47,14 @@ impl NetflowDecoder {
         let mut context = fill(self.context(domain, at, frame.time));
         // Data records seen, for the sequence of IPFIX; none once they can not be counted.
         let mut records = Some(0u32);
-        for set in sets {
+        loop {
+            let left = sets.left();
+            let Some(set) = sets.next() else { break };
             let set = match set {
                 Ok(set) => set,
                 Err(e) => {
-                    out.drop(e.into(), frame.bytes.len());
+                    // What stands before it has been used.
+                    out.drop(e.into(), left.saturating_add(frame.missing()));
                     records = None;
                     break;
                 }

@@ -41,6 +41,27 @@ pub enum Decode {
 }
 
 impl Decode {
+    /// All by the names that configurations give them; of two names of one the first is shown.
+    pub const CHOICES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("packets", Self::Packet),
+        ("netflow", Self::Netflow),
+        ("sflow", Self::Sflow),
+        ("packet", Self::Packet),
+    ];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let found = Self::CHOICES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, decode)| *decode)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let found = Self::CHOICES.iter().find(|(_, decode)| *decode == self);
+        found.map_or("", |(name, _)| name)
+    }
+
     /// The kinds that take part for a source of datagrams or of frames.
     fn kinds(self, datagrams: bool) -> impl Iterator<Item = &'static Kind> {
         let names: &[&str] = match self {

@@ -424,7 +424,7 @@ impl Decoder for SflowDecoder {
             sub_agent,
             sequence,
             uptime,
-            samples,
+            mut samples,
             ..
         } = datagram;
         let gap = self.agents.datagram(agent, sub_agent, sequence, uptime);
@@ -442,8 +442,17 @@ impl Decoder for SflowDecoder {
             sub_agent,
             sequence,
         };
-        for sample in samples {
-            let sample = sample?;
+        loop {
+            let left = samples.left();
+            let Some(sample) = samples.next() else { break };
+            let sample = match sample {
+                Ok(sample) => sample,
+                Err(e) => {
+                    // What stands before it has been used.
+                    out.drop(e.into(), left.saturating_add(frame.missing()));
+                    break;
+                }
+            };
             if let Err(reason) = self.sample(&context, &sample, out) {
                 out.drop(reason, sample.body.left());
             }

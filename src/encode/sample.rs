@@ -107,16 +107,7 @@ pub fn customs(event: bool, fill: impl Fn(&mut FlowRecord, &Interner)) -> (Arc<S
         let form = Form::new(shape, length).unwrap();
         let field = Field::custom(slot).unwrap();
         slot += form.size() / 8;
-        Custom {
-            name: name.into(),
-            shape,
-            form,
-            length,
-            element: None,
-            options: false,
-            pointers: Vec::new(),
-            field,
-        }
+        Custom::plain(name, (shape, length), form, field)
     };
     let list: Vec<Custom> = list.into_iter().map(custom).collect();
     let mut by: Vec<Field> = list.iter().map(|custom| custom.field).collect();

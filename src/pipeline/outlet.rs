@@ -93,6 +93,8 @@ struct State {
     turn: bool,
     backlog: Option<Backlog>,
     health: Health,
+    /// Why rows were refused last: the sink works, and whoever asks is told.
+    refusing: Option<String>,
     closed: bool,
     /// Closed before anything came; those it would have waited for go on.
     abandoned: bool,
@@ -314,8 +316,10 @@ impl Outlet {
 
     fn show(&self, state: &mut State) {
         state.tell(self.bytes_max);
+        let mut health = state.health.clone();
+        health.failing = health.failing.or_else(|| state.refusing.clone());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = (state.health.clone(), state.busy);
+        *seen = (health, state.busy);
     }
 
     fn wait<'a>(&self, mut state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
@@ -496,21 +500,25 @@ impl Outlet {
                 backlog.ack(item.place, holds);
             }
         }
+        let failed = state.health.failing.take().is_some();
+        let refused = state.refusing.take().is_some();
         match stored {
             Ok(_) => {
                 state.health.last_success = wall();
-                if state.health.failing.take().is_some() {
+                if failed || refused {
                     log::info!("output {}: works again", self.name);
                 }
             }
-            Err(why) => state.health.failing = Some(why),
+            Err(why) => state.refusing = Some(why),
         }
         self.release(state);
     }
 
     fn note(&self, why: &str) {
         let mut state = self.lock();
-        if state.health.failing.is_none() {
+        // Of one that only did not answer the reason is news.
+        let known = state.health.failing.as_deref();
+        if known.is_none_or(|known| known == MUTE) {
             let spool = state.backlog.is_some();
             let place = if spool { "spool" } else { "queue" };
             log::warn!("output {}: {why}; rows wait in the {place}", self.name);

@@ -46,6 +46,9 @@ pub fn memory(settings: &Settings, workers: usize, lanes: usize) -> usize {
 const PASSED: usize = 0;
 const REJECTED: usize = 1;
 
+/// Bins for each of which all rows are looked at; with more of them they are sorted.
+const WALKS: usize = 2;
+
 /// How long tables of one flush wait for those of the other workers.
 const MEET: Duration = Duration::from_secs(2);
 
@@ -410,11 +413,7 @@ impl Drain {
             }
         }
         if !tables.is_empty() {
-            self.cut(
-                &|| tables.iter().flat_map(|(_, table)| table.rows()),
-                cause,
-                when,
-            );
+            self.cut(&mut tables, cause, when);
         }
         self.arrived(tables.len());
         for (worker, mut table) in tables {
@@ -426,57 +425,94 @@ impl Drain {
         }
     }
 
+    /// Evicted rows.
     fn rows(&mut self, rows: &[u64], when: When) {
-        let words = self.schema.row_words();
-        self.cut(&|| rows.chunks_exact(words), Cause::Early, when);
+        let words = self.schema.row_words().max(1);
+        let all = || rows.chunks_exact(words);
+        match self.bin_of() {
+            None => self.whole(all, Cause::Early, when),
+            Some(bin_of) => {
+                for bin in self.due(all().map(&bin_of).collect(), Cause::Early, when) {
+                    let rows = || all().filter(|row| bin_of(row) == bin);
+                    self.bin(bin, rows, Cause::Early, when.now);
+                }
+            }
+        }
         self.arrived(1);
     }
 
     /// Rows by bin, in order of bins and within one in order of arrival, in batches.
-    fn cut<'a, I: Iterator<Item = &'a [u64]>>(
-        &mut self,
-        all: &dyn Fn() -> I,
-        cause: Cause,
-        When { now, began }: When,
-    ) {
-        self.now = now;
-        let schema = self.schema.clone();
-        let column = schema
-            .column(What::Field(Field::Bin))
-            .filter(|_| schema.binned);
-        let Some(column) = column else {
-            let bin = match began {
-                Nanos(0) => *self.begun.unbinned.get_or_insert(now),
-                began => began,
-            };
-            self.bin(bin, all, cause, now);
-            let left = std::mem::take(&mut self.begun);
-            if cause == Cause::Early {
-                self.begun = Begun {
-                    unbinned: Some(bin),
-                    ..left
-                };
-            } else {
-                // There are others only where a reload has changed the bins.
-                let others = left.bins.into_iter().chain(left.unbinned);
-                others.filter(|b| *b != bin).for_each(|b| self.end(b));
+    fn cut(&mut self, tables: &mut [(usize, Table)], cause: Cause, when: When) {
+        let Some(bin_of) = self.bin_of() else {
+            let rows = || tables.iter().flat_map(|(_, table)| table.rows());
+            return self.whole(rows, cause, when);
+        };
+        let all = tables.iter().flat_map(|(_, table)| table.rows());
+        let bins = self.due(all.map(&bin_of).collect(), cause, when);
+        if bins.len() > WALKS {
+            // Whoever states times must not choose how often all rows are looked at.
+            (tables.iter_mut()).for_each(|(_, table)| table.sort(|row| bin_of(row).0));
+            for bin in bins {
+                let run = |table| Table::run(table, |row| bin_of(row).0, bin.0);
+                let rows = || tables.iter().flat_map(|(_, table)| run(table));
+                self.bin(bin, rows, cause, when.now);
             }
             return;
-        };
-        let bin_of = |row: &[u64]| match schema.value(column, row) {
-            Value::Time(bin) => bin,
-            _ => Nanos(0),
-        };
-        let mut bins: BTreeSet<Nanos> = all().map(&bin_of).collect();
+        }
+        for bin in bins {
+            let all = || tables.iter().flat_map(|(_, table)| table.rows());
+            let rows = || all().filter(|row| bin_of(row) == bin);
+            self.bin(bin, rows, cause, when.now);
+        }
+    }
+
+    /// What gives the bin of a row; none where rows have no bins.
+    fn bin_of(&self) -> Option<impl Fn(&[u64]) -> Nanos + use<>> {
+        let schema = self.schema.clone();
+        let column = *schema.column(What::Field(Field::Bin))?;
+        schema
+            .binned
+            .then_some(move |row: &[u64]| match schema.value(&column, row) {
+                Value::Time(bin) => bin,
+                _ => Nanos(0),
+            })
+    }
+
+    /// The bins of which rows are to be handed out, or the end told; these are those of the rows.
+    fn due(&mut self, mut bins: BTreeSet<Nanos>, cause: Cause, when: When) -> BTreeSet<Nanos> {
+        self.now = when.now;
         if cause == Cause::Bin {
             bins.append(&mut self.begun.bins);
             bins.extend(self.begun.unbinned.take());
         } else {
             self.begun.bins.extend(bins.iter().copied());
         }
-        for bin in bins {
-            let rows = || all().filter(|row| bin_of(row) == bin);
-            self.bin(bin, rows, cause, now);
+        bins
+    }
+
+    /// Rows that have no bins.
+    fn whole<'a, I: Iterator<Item = &'a [u64]>>(
+        &mut self,
+        rows: impl Fn() -> I,
+        cause: Cause,
+        When { now, began }: When,
+    ) {
+        self.now = now;
+        let bin = match began {
+            Nanos(0) => *self.begun.unbinned.get_or_insert(now),
+            began => began,
+        };
+        self.bin(bin, rows, cause, now);
+        let left = std::mem::take(&mut self.begun);
+        if cause == Cause::Early {
+            self.begun = Begun {
+                unbinned: Some(bin),
+                ..left
+            };
+        } else {
+            // There are others only where a reload has changed the bins.
+            let others = left.bins.into_iter().chain(left.unbinned);
+            others.filter(|b| *b != bin).for_each(|b| self.end(b));
         }
     }
 

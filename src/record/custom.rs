@@ -218,6 +218,25 @@ pub struct Custom {
 }
 
 impl Custom {
+    /// One that no input gives: of rows that come from elsewhere.
+    pub fn plain(
+        name: &str,
+        (shape, length): (Shape, Option<u16>),
+        form: Form,
+        field: Field,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            shape,
+            form,
+            length,
+            element: None,
+            options: false,
+            pointers: Vec::new(),
+            field,
+        }
+    }
+
     /// The fields that hold its value.
     pub fn fields(&self) -> impl Iterator<Item = Field> {
         let slots = self.form.size() / 8;

@@ -29,6 +29,22 @@ impl Sort {
         ("flows", Self::Flows),
     ];
 
+    /// The words alone.
+    pub const WORDS: [&'static str; 3] =
+        [Self::CHOICES[0].0, Self::CHOICES[1].0, Self::CHOICES[2].0];
+
+    /// The one of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        let found = Self::CHOICES.iter().find(|(known, _)| *known == word);
+        found.map(|(_, sort)| *sort)
+    }
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        let found = Self::CHOICES.iter().find(|(_, sort)| *sort == self);
+        found.map_or("", |(word, _)| word)
+    }
+
     /// The column that is meant.
     pub fn what(self) -> What {
         match self {

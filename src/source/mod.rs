@@ -152,6 +152,13 @@ pub struct Frame<'a> {
     pub from: Peer,
 }
 
+impl Frame<'_> {
+    /// Bytes that were on the wire and are not here.
+    pub fn missing(&self) -> usize {
+        (self.wire_len as usize).saturating_sub(self.bytes.len())
+    }
+}
+
 /// What one call of [`Source::read`] achieved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {

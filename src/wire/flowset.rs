@@ -43,8 +43,6 @@ pub struct Header {
     pub domain: u32,
 }
 
-/// Bytes of the v9 header.
-pub const HEADER_V9: usize = 20;
 /// Bytes of the IPFIX header.
 pub const HEADER_IPFIX: usize = 16;
 
@@ -157,6 +155,12 @@ impl<'a> Sets<'a> {
     /// would be wrong, since then it is the length that lies, and what follows are other sets.
     pub fn cut(self) -> Self {
         Self { cut: true, ..self }
+    }
+
+    /// Bytes that no set has been made of yet.
+    #[inline]
+    pub fn left(&self) -> usize {
+        self.rest.left()
     }
 
     #[inline]

@@ -9,8 +9,6 @@ use crate::base::cursor::Cursor;
 pub const HEADER: usize = 24;
 /// Bytes of one record.
 pub const RECORD: usize = 48;
-/// Records that the format allows in one datagram.
-pub const MAX_RECORDS: u16 = 30;
 
 /// The header of a NetFlow v5 datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

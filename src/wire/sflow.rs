@@ -192,9 +192,10 @@ pub struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// Samples that the datagram claims to hold and that were not read yet.
-    pub fn claimed(&self) -> u32 {
-        self.count
+    /// Bytes that no sample has been made of yet.
+    #[inline]
+    pub fn left(&self) -> usize {
+        self.xdr.left()
     }
 }
 

@@ -2,19 +2,9 @@
 
 use crate::ctl::status::quote;
 use crate::record::{FIELDS, Kind};
+use crate::sink::live::Sort;
 use std::collections::HashMap;
 use std::time::Duration;
-
-/// What comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
-    /// Bytes.
-    Bytes,
-    /// Packets.
-    Packets,
-    /// Flows.
-    Flows,
-}
 
 /// What was counted for a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

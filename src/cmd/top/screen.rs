@@ -2,7 +2,8 @@
 //! end, on a signal, in a panic.
 
 use super::Meter;
-use super::rate::{Rates, Sort};
+use super::rate::Rates;
+use crate::sink::live::Sort;
 use crate::sys::signal::Signals;
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
@@ -115,11 +116,7 @@ fn keys(until: Instant, signals: &mut Signals) -> io::Result<Option<Key>> {
 fn draw(name: &str, rates: &Rates, sort: Sort) -> io::Result<()> {
     let (width, height) = size()?;
     let (width, height) = (usize::from(width), usize::from(height));
-    let word = match sort {
-        Sort::Bytes => "bytes",
-        Sort::Packets => "packets",
-        Sort::Flows => "flows",
-    };
+    let word = sort.word();
     let mut to = io::stdout().lock();
     queue!(to, MoveTo(0, 0), Clear(ClearType::All))?;
     let head = format!("{}, by {word} (b p f, q ends)", rates.summary(name));

@@ -323,17 +323,7 @@ fn customs(raw: &[Raw<'_>]) -> Result<Customs, Refused> {
         let (What::Field(field), Some(form)) = (column.what, column.own) else {
             continue;
         };
-        let (shape, length) = form.made_from();
-        let custom = Custom {
-            name: column.called.into(),
-            shape,
-            form,
-            length,
-            element: None,
-            options: false,
-            pointers: Vec::new(),
-            field,
-        };
+        let custom = Custom::plain(column.called, form.made_from(), form, field);
         let slots: Vec<Field> = custom.fields().collect();
         if slots.len() * 8 != form.size() || slots.iter().any(|slot| taken.contains(slot)) {
             return Err(Refused::Columns);

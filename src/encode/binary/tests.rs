@@ -357,16 +357,8 @@ fn customs(forms: &[(usize, u16)]) -> Customs {
         }
         let field = Field::custom(slot).unwrap();
         slot += form.size() / 8 + n % 2;
-        list.push(Custom {
-            name: format!("own_{n}"),
-            shape,
-            form,
-            length,
-            element: None,
-            options: false,
-            pointers: Vec::new(),
-            field,
-        });
+        let name = format!("own_{n}");
+        list.push(Custom::plain(&name, (shape, length), form, field));
     }
     Customs::new(list)
 }

@@ -115,6 +115,37 @@ fn rows_that_are_refused_beside_others_are_dropped_and_counted() {
     assert_eq!(page.imbalance(), Sum::default());
 }
 
+/// Refuses its first rows; takes a while for all others.
+struct Once(bool);
+
+impl Sink for Once {
+    fn write(&mut self, _: &Rows) -> Result<(), SinkError> {
+        if !std::mem::replace(&mut self.0, true) {
+            return Err(SinkError::Refused("not these".into()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_that_refuses_rows_works_and_is_waited_for() {
+    let outlet = Outlet::new("x", 1, false);
+    let thread = outlet.start(Box::new(Once(false))).unwrap();
+    outlet.push(rows(0));
+    while outlet.health().delivery.dropped.records == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(outlet.health().failing.as_deref(), Some("not these"));
+    (1..10).for_each(|n| outlet.push(rows(n)));
+    outlet.close();
+    join(&outlet, thread);
+    let health = outlet.health();
+    let page = health.delivery;
+    assert_eq!((page.written.records, page.dropped.records), (9, 1));
+    assert_eq!(health.failing, None);
+}
+
 #[test]
 fn a_sink_that_hangs_at_a_stop_takes_the_others_a_part_of_the_time_and_all_its_rows_are_told() {
     let (begins, begun) = channel();

@@ -210,19 +210,46 @@ impl Table {
         Some(at)
     }
 
-    /// Takes rows as they are, each key once.
+    /// Takes rows as they are; those of one key become one.
     fn rebuild(&mut self, words: Vec<u64>) {
         self.index.clear();
         self.words = words;
-        let (seed, stride, keys) = (&self.seed, self.stride, self.schema.key.len());
-        for (at, row) in self.words.chunks_exact(stride).enumerate() {
-            let hash = seed.hash_one(row.get(..keys).unwrap_or_default());
-            let words = &self.words;
+        let (stride, keys, mut to) = (self.stride, self.schema.key.len(), 0);
+        for from in 0..self.len() {
+            let start = from * stride;
+            let key = self.words.get(start..start + keys).unwrap_or_default();
+            if let Some(at) = self.find(key) {
+                self.unite(at, from);
+                continue;
+            }
+            let hash = self.seed.hash_one(key);
+            self.words.copy_within(start..start + stride, to * stride);
+            let (seed, words) = (&self.seed, &self.words);
             let hash_of = |at: &u32| {
                 let start = *at as usize * stride;
                 seed.hash_one(words.get(start..start + keys).unwrap_or_default())
             };
-            self.index.insert_unique(hash, at as u32, hash_of);
+            self.index.insert_unique(hash, to as u32, hash_of);
+            to += 1;
+        }
+        self.words.truncate(to * stride);
+    }
+
+    /// Adds row number `from` to an earlier one.
+    fn unite(&mut self, at: usize, from: usize) {
+        let (stride, keys) = (self.stride, self.schema.key.len());
+        let (before, rest) = self.words.split_at_mut(from * stride);
+        let into = before.get_mut(at * stride + keys..(at + 1) * stride);
+        let row = rest.get(keys..stride);
+        let (Some(into), Some(row)) = (into, row) else {
+            return;
+        };
+        let counters = row.len() - AGES;
+        let (row, ages) = row.split_at(counters);
+        let (into, seen) = into.split_at_mut(counters);
+        self.schema.counter.merge(row, into);
+        if let ([first, last], [began, ended]) = (ages, seen) {
+            (*began, *ended) = (*first.min(began), *last.max(ended));
         }
     }
 

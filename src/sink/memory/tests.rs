@@ -246,6 +246,25 @@ fn a_reload_keeps_rows_whose_texts_have_other_symbols() {
 }
 
 #[test]
+fn rows_whose_texts_find_no_room_after_a_reload_are_one() {
+    let (before, after) = (Arc::new(Interner::new(4096)), Arc::new(Interner::new(0)));
+    let fields = [Field::Label];
+    let (mut sink, live) = open("memory-merge", &[]);
+    sink.write(&rows(
+        &schema(&fields, &before),
+        100,
+        &[(1, 0, 5), (2, 0, 6), (3, 0, 7)],
+    ))
+    .unwrap();
+    let adopted = schema(&fields, &after);
+    sink.write(&rows(&adopted, 100, &[(4, 0, 1)])).unwrap();
+    let found = live.query(&Query::default()).unwrap();
+    let all = seen(&found[0]);
+    assert_eq!(all, [(0, 0, 19)]);
+    assert_eq!((found[0].total.rows, found[0].total.bytes), (1, 19));
+}
+
+#[test]
 fn wrong_settings_are_named() {
     let mut options = Options::new("output.test", Default::default());
     options.set("size", Raw::Number(100));

@@ -36,8 +36,6 @@ pub mod format {
     pub const VNI_EGRESS: u32 = 1029;
     /// One number: the virtual network identifier before the device.
     pub const VNI_INGRESS: u32 = 1030;
-    /// [`IfCounters`](super::IfCounters), among counter records.
-    pub const IF_COUNTERS: u32 = 1;
 }
 
 /// What the first byte of a sampled header belongs to (`header_protocol`).

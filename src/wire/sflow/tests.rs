@@ -23,7 +23,7 @@ fn the_header_of_both_families() {
     let d = Datagram::parse(&bytes).unwrap();
     assert_eq!(d.agent, Some(Ip::v4([192, 0, 2, 7])));
     assert_eq!(
-        (d.sub_agent, d.sequence, d.uptime, d.samples.claimed()),
+        (d.sub_agent, d.sequence, d.uptime, d.samples.left()),
         (3, 9, 1000, 0)
     );
     let bytes = xdr(&[5, 2, 0x2001_0db8, 0, 0, 1, 0, 1, 2, 0]);

@@ -61,8 +61,12 @@ fn a_bad_set_costs_itself_alone() {
     // A set longer than the message: what came before it stays.
     let mut cut = ipfix(&[set(256, &five(1)), set(256, &five(2))]);
     cut.truncate(cut.len() - 3);
+    let before = rig.ledger.dropped(Reason::Truncated).bytes;
     assert_eq!(rig.feed(&cut).len(), 1);
     assert_eq!(rig.dropped(Reason::Truncated), 2);
+    // Nor do the bytes that were dropped: the set, with its header, as far as it goes.
+    let bytes = rig.ledger.dropped(Reason::Truncated).bytes - before;
+    assert_eq!(bytes, set(256, &five(2)).len() as u64 - 3);
 }
 
 /// A capture with a snap length has the begin of each datagram: whole records in it count.
