@@ -252,14 +252,17 @@ impl Pipeline {
                 log::error!("input {}: this build has no `{feature}`", input.name);
                 Exit::Failure
             })?;
-        if let Some(saved) = kept.decoder(&input.name, worker)
-            && let Err(why) = decoder.load(&saved)
-        {
-            log::warn!("input {}: {why}", input.name);
+        let workers = self.plan.workers.iter().enumerate();
+        let workers = workers.filter(|(_, inputs)| inputs.contains(&at));
+        let workers: Vec<usize> = workers.map(|(worker, _)| worker).collect();
+        for saved in kept.templates(&input.name, worker, &workers) {
+            if let Err(why) = decoder.load(&saved) {
+                log::warn!("input {}: {why}", input.name);
+            }
         }
         // What the page says of sources before this one, so that its numbers never fall.
         let broken = source.is_none();
-        let mut ledger = kept.ledger(input, worker);
+        let mut ledger = kept.ledger(&input.name, worker, &workers);
         if broken {
             ledger.drop(Reason::Savefile, 0);
         }

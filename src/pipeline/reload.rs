@@ -208,16 +208,37 @@ impl Kept {
         (mark == input_mark(input)).then_some(source)
     }
 
-    /// The page of an input.
-    pub fn ledger(&mut self, input: &Input, worker: usize) -> Intake {
-        self.ledgers
-            .remove(&(input.name.clone(), worker))
-            .unwrap_or_default()
+    /// The page of an input in `worker`, with those of workers that it does not have any more:
+    /// `workers` are the ones it has.
+    pub fn ledger(&mut self, input: &str, worker: usize, workers: &[usize]) -> Intake {
+        let mut page = self
+            .ledgers
+            .remove(&(input.into(), worker))
+            .unwrap_or_default();
+        self.ledgers.retain(|(name, at), gone| {
+            let goes = name == input && !workers.contains(at);
+            if goes {
+                page.add(gone);
+            }
+            !goes
+        });
+        page
     }
 
-    /// What a decoder saved.
-    pub fn decoder(&mut self, input: &str, worker: usize) -> Option<Vec<u8>> {
-        self.decoders.remove(&(input.to_string(), worker))
+    /// What decoders of an input have saved that is for `worker`. Where the workers were others,
+    /// that is all of it: exporters may come to another one now.
+    pub fn templates(&mut self, input: &str, worker: usize, workers: &[usize]) -> Vec<Vec<u8>> {
+        let own = (input.to_string(), worker);
+        let saved = self.decoders.iter().filter(|((name, _), _)| name == input);
+        let (mut before, mut all) = (Vec::new(), Vec::new());
+        for ((_, at), bytes) in saved {
+            before.push(*at);
+            all.push(bytes);
+        }
+        if before.len() == workers.len() && before.iter().all(|at| workers.contains(at)) {
+            return self.decoders.get(&own).cloned().into_iter().collect();
+        }
+        all.into_iter().cloned().collect()
     }
 
     /// The running output of this name, if its [`mark`](output_mark) is the same as before.
@@ -358,6 +379,26 @@ mod tests {
                 ..Loss::default()
             }
         }
+    }
+
+    #[test]
+    fn workers_that_go_leave_their_numbers_and_templates() {
+        let mut kept = Kept::default();
+        for worker in 0..3 {
+            let mut page = Intake::default();
+            page.frames = 1 << worker;
+            kept.ledgers.insert(("a".into(), worker), page);
+            kept.decoders
+                .insert(("a".into(), worker), vec![worker as u8]);
+        }
+        kept.decoders.insert(("b".into(), 0), vec![9]);
+        assert_eq!(kept.templates("a", 1, &[0, 1, 2]), [[1]]);
+        let mut all = kept.templates("a", 0, &[0, 1]);
+        all.sort();
+        assert_eq!(all, [[0], [1], [2]]);
+        let pages = [0, 1].map(|worker| kept.ledger("a", worker, &[0, 1]).frames);
+        assert_eq!(pages, [1 + 4, 2]);
+        assert_eq!(kept.ledger("a", 0, &[0, 1]).frames, 0);
     }
 
     #[test]
