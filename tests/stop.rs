@@ -214,8 +214,8 @@ fn a_full_disk_keeps_no_part_of_a_batch() {
     let name = "a_full_disk_keeps_no_part_of_a_batch";
     let daemon = Daemon::start(
         "[aggregate.a]\nby = [\"src_host\", \"dst_host\", \"src_port\", \"dst_port\"]\nevery = \"1s\"\n\
-         to = [\"f\"]\n[output.f]\nkind = \"file\"\npath = \"DIR/disk/rows.json\"\nformat = \"json\"\n\
-         append = true\nspool = \"DIR/spool\"\n",
+         to = [\"f\"]\n[output.f]\nkind = \"file\"\npath = \"DIR/disk/rows.json\"\n\
+         format = \"json\"\nappend = true\nspool = \"DIR/spool\"\n",
     );
     let (dir, port) = (daemon.dir(), daemon.port);
     let text = std::fs::read_to_string(dir.path().join("weir.toml")).unwrap();

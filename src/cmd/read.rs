@@ -13,6 +13,8 @@ use crate::base::zone::Zone;
 use crate::config::{
     Aggregate, Config, Decode, Every, Full, Input, Limits, Output, every, primitive,
 };
+use crate::ctl;
+use crate::ctl::log::Target;
 use crate::encode::value::Style;
 use crate::pipeline::outlet::Outlet;
 use crate::pipeline::reload::{Kept, output_mark};
@@ -308,9 +310,7 @@ fn mode() -> Mode {
 
 impl Job {
     fn run(self) -> Exit {
-        if let Err(e) =
-            crate::ctl::log::init(crate::ctl::log::Target::Stderr, log::LevelFilter::Warn)
-        {
+        if let Err(e) = ctl::log::init(Target::Stderr, log::LevelFilter::Warn) {
             return out::fail(&format!("log: {e}"));
         }
         let mut signals = match Signals::listen() {
