@@ -300,6 +300,14 @@ fn column(name: &str) -> Result<What, String> {
     })
 }
 
+/// How a pipeline of savefiles is run: everything waits.
+fn mode() -> Mode {
+    Mode {
+        patient: true,
+        run: crate::base::time::wall().0,
+    }
+}
+
 impl Job {
     fn run(self) -> Exit {
         if let Err(e) = ctl::log::init(Target::Stderr, log::LevelFilter::Warn) {
@@ -321,10 +329,7 @@ impl Job {
         let Ok(thread) = outlet.start(Box::new(report)) else {
             return out::fail("no thread left");
         };
-        let mode = Mode {
-            patient: true,
-            run: crate::base::time::wall().0,
-        };
+        let mode = mode();
         let mut kept = Kept::default();
         let output = &config.outputs[0];
         let mark = output_mark(&config, output, mode.patient);

@@ -314,7 +314,17 @@ impl Daemon {
         let now = dropped(&outputs);
         let queued: u64 = outputs.iter().map(|o| o.delivery.queued.records).sum();
         let lost = now > before || (patient && before > 0) || queued > 0;
-        for (output, health) in self.config.outputs.iter().zip(&outputs) {
+        self.tell(&outputs);
+        if lost || failed {
+            Exit::Failure
+        } else {
+            Exit::Fine
+        }
+    }
+
+    /// Tells what has become of the rows of each output.
+    fn tell(&self, outputs: &[Health]) {
+        for (output, health) in self.config.outputs.iter().zip(outputs) {
             let delivery = &health.delivery;
             let spooled = match delivery.spooled.records {
                 0 => String::new(),
@@ -326,11 +336,6 @@ impl Daemon {
                 delivery.written.records,
                 (delivery.dropped + delivery.queued).records
             );
-        }
-        if lost || failed {
-            Exit::Failure
-        } else {
-            Exit::Fine
         }
     }
 

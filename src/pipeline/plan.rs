@@ -186,6 +186,7 @@ impl Plan {
         }
         suits::mixed(config, &inputs, &mut problems);
         if inputs.len() == config.inputs.len() {
+            suits::meaningless(&inputs, &mut problems);
             suits::ungiven(config, &inputs, &rules, &mut problems);
         }
         suits::homeless(config, &loader, &mut problems);
@@ -520,6 +521,19 @@ fn plan_aggregate(
     }
 }
 
+/// The bit of an aggregation that has filters.
+fn own(bits: &[Option<Bit>], at: usize) -> Option<&Bit> {
+    let bit = bits.get(at).and_then(Option::as_ref);
+    bit.filter(|bit| !bit.filters.is_empty())
+}
+
+/// The filters of these aggregations, each with its bit.
+fn filters(feeds: &[usize], bits: &[Option<Bit>]) -> Vec<(u32, Arc<Filter>)> {
+    let bits = feeds.iter().filter_map(|feed| own(bits, *feed));
+    let each = bits.flat_map(|own| own.filters.iter().map(|filter| (own.bit, filter.clone())));
+    each.collect()
+}
+
 fn plan_input(
     config: &Config,
     at: usize,
@@ -531,28 +545,25 @@ fn plan_input(
     let feeds = feeds(config, at);
     let datagrams = opener.datagrams();
     let judges = input.decode == Decode::Packet || (input.decode == Decode::Auto && !datagrams);
-    let (mut frame_filters, mut record_filters, mut must_pass) = (Vec::new(), Vec::new(), 0);
     let seat = Seat {
         worker: 0,
         workers: 1,
     };
     let (_, reach) = rules.input(at, seat);
     let (mut wanted, mut touched) = (reach.before, reach.touched);
-    let mut all = false;
-    for feed in &feeds {
-        let bit = bits.get(*feed).and_then(Option::as_ref);
-        let Some(Bit { bit, filters }) = bit.filter(|bit| !bit.filters.is_empty()) else {
-            all = true;
-            continue;
-        };
-        for filter in filters {
-            if judges {
-                must_pass |= bit;
-                frame_filters.push((*bit, filter.clone()));
-            } else {
-                wanted = wanted.union(filter.needs());
-                record_filters.push((*bit, filter.clone()));
+    let filters = filters(&feeds, bits);
+    let (mut frame_filters, mut record_filters, mut must_pass) = (Vec::new(), Vec::new(), 0);
+    match judges {
+        true => {
+            // Where somebody takes all frames, none of them need pass anything.
+            if feeds.iter().all(|feed| own(bits, *feed).is_some()) {
+                must_pass = filters.iter().fold(0, |bits, (bit, _)| bits | bit);
             }
+            frame_filters = filters;
+        }
+        false => {
+            wanted = (filters.iter()).fold(wanted, |all, (_, filter)| all.union(filter.needs()));
+            record_filters = filters;
         }
     }
     touched = touched.union(wanted);
@@ -573,7 +584,7 @@ fn plan_input(
         frame_filters,
         record_filters,
         gate: Vec::new(),
-        must_pass: if all { 0 } else { must_pass },
+        must_pass,
         workers: input.workers.max(1) as usize,
     }
 }

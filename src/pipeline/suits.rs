@@ -75,6 +75,18 @@ pub(super) fn mixed(config: &Config, inputs: &[InputPlan], problems: &mut Vec<Pr
     }
 }
 
+/// Filters that ask for what no flow record can tell.
+pub(super) fn meaningless(inputs: &[InputPlan], problems: &mut Vec<Problem>) {
+    let filters = inputs.iter().flat_map(|input| &input.record_filters);
+    for (_, filter) in filters.filter(|(_, filter)| !filter.knows(Link::Datagram)) {
+        let expression = filter.expression();
+        problems.push(Problem {
+            place: Default::default(),
+            message: format!("filter `{expression}`: has no meaning on flow records"),
+        });
+    }
+}
+
 /// Keys that none of an aggregation's inputs can supply.
 pub(super) fn ungiven(
     config: &Config,
@@ -82,17 +94,6 @@ pub(super) fn ungiven(
     rules: &Rules,
     problems: &mut Vec<Problem>,
 ) {
-    for input in inputs {
-        for (_, filter) in &input.record_filters {
-            if !filter.knows(Link::Datagram) {
-                let expression = filter.expression();
-                problems.push(Problem {
-                    place: Default::default(),
-                    message: format!("filter `{expression}`: has no meaning on flow records"),
-                });
-            }
-        }
-    }
     let strict = config.aggregates.iter().enumerate();
     for (at, aggregate) in strict.filter(|(_, aggregate)| !aggregate.absent) {
         let given = rules.given(at);

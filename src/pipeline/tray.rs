@@ -408,7 +408,7 @@ impl Drain {
         // key is there once.
         for at in 1..tables.len() {
             let (before, rest) = tables.split_at_mut(at);
-            for (_, from) in rest.iter_mut().take(1) {
+            if let Some((_, from)) = rest.first_mut() {
                 (before.iter_mut()).for_each(|(_, into)| from.pour(into, &self.schema));
             }
         }
