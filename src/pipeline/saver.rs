@@ -5,12 +5,12 @@
 //! Each input of each worker has a file of its own beside the configured name.
 
 use super::worker::{Intaker, Worker};
+use crate::base::channel::{Receiver, Sender, bounded};
 use crate::base::time::{Nanos, SECOND};
 use crate::config::Config;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Least time between two writings of a worker's templates.
@@ -23,7 +23,7 @@ type Page = (String, Vec<u8>);
 pub struct Saver {
     file: String,
     worker: usize,
-    pages: SyncSender<Page>,
+    pages: Sender<Page>,
     /// Not before this time is anything written again.
     next: Nanos,
 }
@@ -67,7 +67,7 @@ impl Saver {
 }
 
 /// Where workers hand over what is to be written; none when the configuration keeps no templates.
-pub type Pages = Option<SyncSender<Page>>;
+pub type Pages = Option<Sender<Page>>;
 
 /// The thread that writes. It ends with the last [`Saver`].
 ///
@@ -77,14 +77,14 @@ pub fn start(config: &Config) -> std::io::Result<(Pages, Option<JoinHandle<()>>)
     if config.templates.is_none() {
         return Ok((None, None));
     }
-    let (pages, receiver) = sync_channel(config.inputs.len().max(1));
+    let (pages, receiver) = bounded(config.inputs.len().max(1));
     let builder = std::thread::Builder::new().name("templates".into());
     let thread = builder.stack_size(128 << 10).spawn(|| write(receiver))?;
     Ok((Some(pages), Some(thread)))
 }
 
 fn write(pages: Receiver<Page>) {
-    for (path, bytes) in pages {
+    while let Some((path, bytes)) = pages.recv() {
         store(&path, &bytes);
     }
 }

@@ -6,14 +6,14 @@ use super::outlet::Outlet;
 use crate::agg::sieve::Sieve;
 use crate::agg::window::{Cause, Drained, Tray};
 use crate::agg::{Table, table::Added};
+use crate::base::channel::{Receiver, Sender, Silence, bounded, channel};
 use crate::base::ledger::Sifted;
+use crate::base::sorted::Sorted;
 use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Field, Schema, Value};
 use crate::sink::{BatchId, Rows};
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -54,7 +54,7 @@ struct When {
 /// A worker's end.
 pub struct WorkerTray {
     worker: usize,
-    to: SyncSender<Message>,
+    to: Sender<Message>,
     waiting: Arc<AtomicUsize>,
     back: Receiver<Table>,
     spare: Option<Table>,
@@ -87,9 +87,9 @@ impl Tray for WorkerTray {
             return Some(table);
         }
         if wait {
-            self.back.recv().ok()
+            self.back.recv()
         } else {
-            self.back.try_recv().ok()
+            self.back.try_recv()
         }
     }
 
@@ -103,7 +103,7 @@ impl Tray for WorkerTray {
 #[derive(Debug, Default)]
 pub struct Begun {
     /// Bins of which the last rows are to come.
-    bins: BTreeSet<Nanos>,
+    bins: Sorted<Nanos>,
     /// The same where rows have no bins.
     unbinned: Option<Nanos>,
 }
@@ -187,7 +187,7 @@ pub fn drain(
     id: BatchId,
     spares: Vec<Table>,
 ) -> (Drain, Vec<WorkerTray>) {
-    let (to, from) = sync_channel(spares.len() * (WAITING + BESIDE));
+    let (to, from) = bounded(spares.len() * (WAITING + BESIDE));
     let (mut back, mut trays, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     for (worker, spare) in spares.into_iter().enumerate() {
         let (give, take) = channel();
@@ -249,7 +249,7 @@ impl Drain {
         let run = move || {
             self.take_over();
             self.run();
-            if let Ok(next) = next.recv() {
+            if let Some(next) = next.recv() {
                 self.leave(next);
             }
         };
@@ -278,7 +278,7 @@ impl Drain {
             // One that is gone itself completes what it has.
             (lane.outlets).retain(|outlet| !stays(outlet) && !outlet.hurries());
         }
-        let bins: Vec<Nanos> = self.begun.bins.iter().copied().collect();
+        let bins = self.begun.bins.members().to_vec();
         let bins = bins.into_iter().chain(self.begun.unbinned);
         bins.for_each(|bin| self.end(bin));
         if let Some(to) = next.to {
@@ -305,15 +305,15 @@ impl Drain {
             let message = if some {
                 match self.from.recv_timeout(MEET) {
                     Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => {
+                    Err(Silence::Timeout) => None,
+                    Err(Silence::Closed) => {
                         return self.deliver(&mut met, Cause::Bin, when);
                     }
                 }
             } else {
                 match self.from.recv() {
-                    Ok(message) => Some(message),
-                    Err(_) => return,
+                    Some(message) => Some(message),
+                    None => return,
                 }
             };
             let Some(message) = message else {
@@ -405,7 +405,7 @@ impl Drain {
                 };
             } else {
                 // There are others only where a reload has changed the bins.
-                let others = left.bins.into_iter().chain(left.unbinned);
+                let others = left.bins.members().iter().copied().chain(left.unbinned);
                 others.filter(|b| *b != bin).for_each(|b| self.end(b));
             }
             return;
@@ -414,14 +414,22 @@ impl Drain {
             Value::Time(bin) => bin,
             _ => Nanos(0),
         };
-        let mut bins: BTreeSet<Nanos> = all().map(&bin_of).collect();
+        let mut bins = Sorted::new();
+        all().for_each(|row| bins.insert(bin_of(row)));
         if cause == Cause::Bin {
-            bins.append(&mut self.begun.bins);
-            bins.extend(self.begun.unbinned.take());
+            let begun = std::mem::take(&mut self.begun.bins);
+            begun.members().iter().for_each(|bin| bins.insert(*bin));
+            self.begun
+                .unbinned
+                .take()
+                .into_iter()
+                .for_each(|bin| bins.insert(bin));
         } else {
-            self.begun.bins.extend(bins.iter().copied());
+            bins.members()
+                .iter()
+                .for_each(|bin| self.begun.bins.insert(*bin));
         }
-        for bin in bins {
+        for &bin in bins.members() {
             let rows = || all().filter(|row| bin_of(row) == bin);
             self.bin(bin, rows, cause, now);
         }
