@@ -239,6 +239,44 @@ fn what_links_lead_to_is_let_through() {
 }
 
 #[test]
+fn it_ends_for_a_configuration_that_needs_more_where_a_manager_starts_it_anew() {
+    let (dir, port) = folder(&user::account(&user::current().0.to_string()).unwrap());
+    configure(&dir, port, "", FILES);
+    let daemon = Daemon::spawn_with(dir.clone(), port, &["--restart"]);
+    if !is_on(&daemon.status(), "seccomp") {
+        println!("restart_of_the_sandbox skipped: this kernel has no seccomp");
+        return;
+    }
+    send(&daemon);
+    wait_for(|| daemon.decoded() >= V9);
+    let more = format!("{FILES}trigger = \"touch DIR/triggered\"\n");
+    // Wrong beside: it would not start with that.
+    configure(
+        &dir,
+        port,
+        "",
+        &format!("{more}[output.more]\nkind = \"nowhere\"\n"),
+    );
+    daemon.signal("HUP");
+    wait_for(|| daemon.log().contains("stays in force"));
+    configure(&dir, port, "", &more);
+    daemon.signal("HUP");
+    let (status, log) = daemon.ended();
+    assert_eq!(status, Some(4), "{log}");
+    assert!(
+        log.contains("which the sandbox has not let through"),
+        "{log}"
+    );
+    assert!(log.contains("ends, to be started anew"), "{log}");
+    assert_eq!(log.matches("stays in force").count(), 1, "{log}");
+    assert_eq!(written(dir.path(), "out"), V9, "{log}");
+    // As a service manager would.
+    let daemon = Daemon::spawn_with(dir.clone(), port, &["--restart"]);
+    let log = daemon.stop();
+    assert!(!log.contains("error"), "{log}");
+}
+
+#[test]
 fn commands_are_as_free_as_before_and_confined_when_strict() {
     let Some(nobody) = nobody("commands_are_as_free_as_before_and_confined_when_strict") else {
         return;

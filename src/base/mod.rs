@@ -4,6 +4,7 @@
 
 pub mod addr;
 pub mod bins;
+pub mod channel;
 pub mod civil;
 pub mod cursor;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod options;
 pub mod part;
 pub mod pattern;
 pub mod proto;
+pub mod sorted;
 pub mod text;
 pub mod time;
 #[cfg(feature = "time-zone")]

@@ -202,6 +202,7 @@ fn serve(name: &str, compiled: Compiled) -> Exit {
         names: Some(names(&face)),
         reopen: true,
         fixed_maps: !face.reload,
+        restart: false,
         setup: face.dry_run == Some("setup"),
         remarks,
     };

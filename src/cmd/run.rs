@@ -44,6 +44,11 @@ pub static COMMAND: Command = Command {
         Flag::new("config", Take::Path, "FILE", "The configuration.")
             .short('c')
             .default("/etc/weir/weir.toml"),
+        Flag::switch(
+            "restart",
+            "When a new configuration needs what the sandbox took at the start: deliver and end, \
+             with status 4, for a service manager that starts weir anew.",
+        ),
     ],
     examples: &[(
         "weir run -c weir.toml",
@@ -59,7 +64,13 @@ fn run(args: Args) -> Exit {
         Err(exit) => return exit,
     };
     match check::understand(&name, &text, &mut out::say) {
-        Ok((config, plan)) => start(name, config, plan, Manner::default()),
+        Ok((config, plan)) => {
+            let manner = Manner {
+                restart: args.flag("restart"),
+                ..Manner::default()
+            };
+            start(name, config, plan, manner)
+        }
         Err(exit) => exit,
     }
 }
@@ -75,6 +86,8 @@ pub struct Manner {
     pub fixed_maps: bool,
     /// Ends as soon as everything is open.
     pub setup: bool,
+    /// Ends when a configuration needs what was taken at the start.
+    pub restart: bool,
     /// Paths beside those of the configuration.
     pub paths: Vec<Need>,
     /// What is said first, each with whether something is missing because of it.
@@ -217,6 +230,16 @@ fn stale(plan: &Plan) -> Option<String> {
     })
 }
 
+/// What becomes of the daemon after it has read its configuration again.
+enum Next {
+    /// It goes on, with the new one or the one before.
+    Runs,
+    /// Nothing runs any more.
+    Nothing,
+    /// Another process is to begin with the new one.
+    Restart,
+}
+
 /// The running daemon: waits for signals and for the end of its inputs.
 struct Daemon {
     name: String,
@@ -252,8 +275,14 @@ impl Daemon {
                     Ok(()) => log::info!("the log has been opened anew"),
                     Err(e) => log::error!("log: {e}"),
                 },
-                Some(Signal::Hangup) if self.reload() => {}
-                Some(Signal::Hangup) => return Exit::Failure,
+                Some(Signal::Hangup) => match self.reload() {
+                    Next::Runs => {}
+                    Next::Nothing => return Exit::Failure,
+                    Next::Restart => {
+                        self.stop(true);
+                        return Exit::Permission;
+                    }
+                },
                 Some(Signal::User2) if self.manner.fixed_maps || self.read_maps() => {}
                 Some(Signal::User2) => return Exit::Failure,
                 Some(Signal::Terminate | Signal::Interrupt) => return self.stop(true),
@@ -339,8 +368,8 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration anew; a wrong one changes nothing. False when nothing runs any more.
-    fn reload(&mut self) -> bool {
+    /// Reads the configuration anew; a wrong one changes nothing.
+    fn reload(&mut self) -> Next {
         self.notify.send(State::Reloading);
         log::info!("reads {} again", self.name);
         let read = std::fs::read_to_string(&self.name);
@@ -352,15 +381,22 @@ impl Daemon {
                 Err(Exit::Config)
             }
         };
-        let running = match understood {
-            Ok((config, plan)) => self.replace(config, plan),
+        let next = match understood {
+            Ok((config, plan)) => match self.replace(config, plan) {
+                true => Next::Runs,
+                false => Next::Nothing,
+            },
+            Err(Exit::Permission) if self.manner.restart => {
+                log::warn!("ends, to be started anew with what {} needs", self.name);
+                return Next::Restart;
+            }
             Err(_) => {
                 log::error!("{}: the configuration before stays in force", self.name);
-                true
+                Next::Runs
             }
         };
         self.notify.send(State::Ready);
-        running
+        next
     }
 
     /// A configuration while this one runs. What was taken from the process at its start stays
@@ -376,6 +412,10 @@ impl Daemon {
             );
         }
         if !refused.is_empty() {
+            // No start is tried with a configuration that is wrong beside.
+            if self.manner.restart {
+                check::plan(&self.name, outcome, None, &mut complain)?;
+            }
             return Err(Exit::Permission);
         }
         let of = |c: &Config| (c.user.clone(), c.group.clone(), c.sandbox);

@@ -3,8 +3,8 @@
 use super::explain::{millis, quote, size};
 use crate::base::options::{Options, Raw};
 use crate::base::text::{self, show_size};
-use crate::base::{built, without};
-use crate::spool::{Settings, Sync};
+use crate::base::without;
+use crate::spool::{Built, Settings, Sync};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -37,6 +37,8 @@ const AGE_MIN: Duration = Duration::from_secs(60);
 /// Disk for the rows of an output that wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spool {
+    /// Without the spool there are no settings of one, so nothing looks at them.
+    _built: Built,
     /// The folder in which the output has a folder of its own name.
     pub folder: String,
     /// Whether all rows go there first, rather than those that can not go on.
@@ -54,12 +56,10 @@ pub struct Spool {
 impl Spool {
     /// Reads what an output of this kind says of it; none where it has none.
     pub fn read(options: &mut Options, kind: Option<&str>) -> Option<Self> {
-        let when = [("needed", false), ("always", true)];
-        let always = options.choice("spool_when", &when).unwrap_or(false);
-        let size = options.size("spool_size").unwrap_or(SIZE);
-        let age = options.duration("spool_age");
-        let sync = sync(options);
-        let daily = options.size("spool_daily");
+        // Known in any case, so that without a spool nobody is told that there are no such keys.
+        for key in KEYS {
+            options.raw(key);
+        }
         let folder = options.text("spool").filter(|folder| !folder.is_empty());
         let Some(folder) = folder else {
             let loose = KEYS.iter().find(|key| options.has(key) && **key != "spool");
@@ -69,9 +69,16 @@ impl Spool {
             }
             return None;
         };
-        if !built("spool") {
+        let Some(built) = Built::here() else {
             options.wrong("spool", format!("`spool`: {}", without("spool")));
-        }
+            return None;
+        };
+        let when = [("needed", false), ("always", true)];
+        let always = options.choice("spool_when", &when).unwrap_or(false);
+        let size = options.size("spool_size").unwrap_or(SIZE);
+        let age = options.duration("spool_age");
+        let sync = sync(options);
+        let daily = options.size("spool_daily");
         if kind == Some("memory") {
             let message = "`spool` is for outputs that may be away, which a table in memory is not";
             options.wrong("spool", message);
@@ -91,6 +98,7 @@ impl Spool {
             );
         }
         Some(Self {
+            _built: built,
             folder,
             always,
             size: size.max(SIZE_MIN),
@@ -214,6 +222,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "spool")]
     fn what_is_wrong_with_a_spool_is_named() {
         for (given, want) in [
             ("spool_size = \"2 MiB\"\n", "there is no `spool`"),

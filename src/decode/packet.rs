@@ -151,15 +151,11 @@ impl HeaderPlan {
         packet::parse(start, frame, wire_len, self.tunnel)
     }
 
-    /// The view of a usual Ethernet frame, from which [`fill_plain`](Self::fill_plain) takes all
-    /// that is wanted.
+    /// Whether [`fill_plain`](Self::fill_plain) takes all that is wanted from this view. Apart from
+    /// making the view, so that it stays where it was made.
     #[inline]
-    pub fn plain<'a, const IP: usize>(
-        &self,
-        frame: &'a [u8],
-        wire_len: u32,
-    ) -> Option<Plain<'a, IP>> {
-        Plain::of(frame, wire_len).filter(|plain| !(self.tunnel && plain.is_carrier()))
+    pub fn suits<const IP: usize>(&self, plain: &Plain<'_, IP>) -> bool {
+        !(self.tunnel && plain.is_carrier())
     }
 
     /// Writes the wanted header fields of a usual frame. Counters and times are the caller's.
@@ -389,13 +385,17 @@ impl PacketDecoder {
     /// The usual Ethernet frame; false when it is not one.
     #[inline(always)]
     fn usual<const IP: usize>(&self, frame: &Frame<'_>, out: &mut Emit<'_>) -> bool {
-        let Some(plain) = self.plan.plain::<IP>(frame.bytes, frame.wire_len) else {
+        let view = Plain::<IP>::of(frame.bytes, frame.wire_len);
+        let Some(plain) = &view else {
             return false;
         };
+        if !self.plan.suits(plain) {
+            return false;
+        }
         let record = out.slot();
         record.packets = 1;
         record.bytes = u64::from(plain.bytes());
-        self.plan.fill_plain(record, &plain);
+        self.plan.fill_plain(record, plain);
         if self.frame {
             self.fill_frame(record, frame);
         }

@@ -22,7 +22,7 @@ use crate::base::ledger::Reason;
 use crate::record::{Field, FieldSet, FlowRecord};
 use crate::source::Frame;
 use crate::wire;
-use crate::wire::packet::{V4, V6};
+use crate::wire::packet::{Plain, V4, V6};
 use crate::wire::sflow::record::{RawHeader, format, protocol};
 use crate::wire::sflow::{CounterSample, Datagram, FlowSample, Interface, Sample, VERSION, sample};
 use agent::{Agents, Totals};
@@ -314,9 +314,13 @@ impl SflowDecoder {
         out: &mut Emit<'_>,
     ) -> bool {
         let want = &self.want;
-        let Some(plain) = want.header.plain::<IP>(header.header, length) else {
+        let view = Plain::<IP>::of(header.header, length);
+        let Some(plain) = &view else {
             return false;
         };
+        if !want.header.suits(plain) {
+            return false;
+        }
         let record = out.slot();
         let bytes = if want.reading.frame_bytes {
             header.frame_length
@@ -330,7 +334,7 @@ impl SflowDecoder {
         if want.export {
             export(record, context, sample);
         }
-        want.header.fill_plain(record, &plain);
+        want.header.fill_plain(record, plain);
         true
     }
 

@@ -19,6 +19,7 @@ pub mod worker;
 use crate::agg::Aggregator;
 use crate::agg::sieve::Sieve;
 use crate::base::Sieves;
+use crate::base::channel::{Receiver, Sender, channel};
 use crate::base::error::Exit;
 use crate::base::ledger::Reason;
 use crate::config::{Aggregate, Config};
@@ -37,7 +38,6 @@ use rules::{Rules, Seat};
 use saver::{Pages, Saver};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -372,7 +372,7 @@ impl Pipeline {
         let (give, take) = channel::<Worker>();
         let life = Life::new(self.done.0.clone());
         let its = life.clone();
-        let run = move || its.of(|| take.recv().ok().map(Worker::run));
+        let run = move || its.of(|| take.recv().map(Worker::run));
         let builder = std::thread::Builder::new().name(format!("worker {at}"));
         let handle = builder.stack_size(512 << 10).spawn(run).map_err(report)?;
         self.workers.push(Thread {

@@ -5,12 +5,12 @@
 //! Each input of each worker has a file of its own beside the configured name.
 
 use super::worker::{Intaker, Worker};
+use crate::base::channel::{Receiver, Sender, bounded};
 use crate::base::time::{Nanos, SECOND};
 use crate::config::Config;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Least time between two writings of a worker's templates.
@@ -23,7 +23,7 @@ type Page = (String, Vec<u8>);
 pub struct Saver {
     file: String,
     worker: usize,
-    pages: SyncSender<Page>,
+    pages: Sender<Page>,
     /// Not before this time is anything written again.
     next: Nanos,
 }
@@ -68,7 +68,7 @@ impl Saver {
 }
 
 /// Where workers hand over what is to be written; none when the configuration keeps no templates.
-pub type Pages = Option<SyncSender<Page>>;
+pub type Pages = Option<Sender<Page>>;
 
 /// The thread that writes, with room for a page of every input of each of `workers`, which all
 /// have their first news at once. It ends with the last [`Saver`].
@@ -83,14 +83,14 @@ pub fn start(
         return Ok((None, None));
     }
     let inputs: usize = workers.iter().map(Vec::len).sum();
-    let (pages, receiver) = sync_channel(inputs.max(1));
+    let (pages, receiver) = bounded(inputs.max(1));
     let builder = std::thread::Builder::new().name("templates".into());
     let thread = builder.stack_size(128 << 10).spawn(|| write(receiver))?;
     Ok((Some(pages), Some(thread)))
 }
 
 fn write(pages: Receiver<Page>) {
-    for (path, bytes) in pages {
+    while let Some((path, bytes)) = pages.recv() {
         store(&path, &bytes);
     }
 }
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_handed_over_is_handed_over_later() {
-        let (pages, written) = sync_channel(1);
+        let (pages, written) = bounded(1);
         let mut saver = Saver {
             file: "templates".into(),
             worker: 0,
@@ -221,12 +221,12 @@ mod tests {
         let mut inputs = [input("a"), input("b")];
         assert_eq!(saver.run(&mut inputs, Nanos(SECOND)), None);
         assert_eq!(written.try_recv().unwrap().0, "templates.a");
-        assert!(written.try_recv().is_err());
+        assert!(written.try_recv().is_none());
         let later = saver.run(&mut inputs, Nanos(2 * SECOND)).unwrap();
         assert_eq!(saver.run(&mut inputs, later), None);
         assert_eq!(written.try_recv().unwrap().0, "templates.b");
         assert_eq!(saver.run(&mut inputs, Nanos(later.0 + PAUSE)), None);
-        assert!(written.try_recv().is_err());
+        assert!(written.try_recv().is_none());
     }
 
     #[test]

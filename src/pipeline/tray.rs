@@ -8,15 +8,15 @@ use crate::agg::full::Full;
 use crate::agg::sieve::Sieve;
 use crate::agg::window::{Cause, Drained, EVICTED_ROWS, Tray};
 use crate::agg::{Settings, Table};
+use crate::base::channel::{Receiver, Sender, Silence, bounded, channel};
 use crate::base::ledger::Sifted;
+use crate::base::sorted::Sorted;
 use crate::base::time::Nanos;
 use crate::record::schema::What;
 use crate::record::{Field, Schema, Value};
 use crate::sink::{BatchId, Rows};
 use crate::sys::waker::Waker;
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -71,7 +71,7 @@ struct When {
 /// A worker's end.
 pub struct WorkerTray {
     worker: usize,
-    to: SyncSender<Message>,
+    to: Sender<Message>,
     waiting: Arc<AtomicUsize>,
     on_way: Arc<AtomicUsize>,
     back: Receiver<Table>,
@@ -106,9 +106,9 @@ impl Tray for WorkerTray {
             return Some(table);
         }
         if wait {
-            self.back.recv().ok()
+            self.back.recv()
         } else {
-            self.back.try_recv().ok()
+            self.back.try_recv()
         }
     }
 
@@ -122,7 +122,7 @@ impl Tray for WorkerTray {
 #[derive(Debug, Default)]
 pub struct Begun {
     /// Bins of which the last rows are to come.
-    bins: BTreeSet<Nanos>,
+    bins: Sorted<Nanos>,
     /// The same where rows have no bins.
     unbinned: Option<Nanos>,
 }
@@ -221,7 +221,7 @@ pub fn drain(
     id: BatchId,
     spares: Vec<Table>,
 ) -> (Drain, Vec<WorkerTray>) {
-    let (to, from) = sync_channel(spares.len() * (WAITING + BESIDE));
+    let (to, from) = bounded(spares.len() * (WAITING + BESIDE));
     let (mut back, mut trays, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     let on_way = Arc::new(AtomicUsize::new(0));
     for (worker, spare) in spares.into_iter().enumerate() {
@@ -290,7 +290,7 @@ impl Drain {
         let work = move || {
             self.take_over();
             self.run();
-            if let Ok(next) = next.recv() {
+            if let Some(next) = next.recv() {
                 self.leave(next);
             }
         };
@@ -331,7 +331,7 @@ impl Drain {
             // One that is gone itself completes what it has.
             (lane.outlets).retain(|outlet| !stays(outlet) && !outlet.hurries());
         }
-        let bins: Vec<Nanos> = self.begun.bins.iter().copied().collect();
+        let bins = self.begun.bins.members().to_vec();
         let bins = bins.into_iter().chain(self.begun.unbinned);
         bins.for_each(|bin| self.end(bin));
         if let Some(to) = next.to {
@@ -358,15 +358,15 @@ impl Drain {
             let message = if some {
                 match self.from.recv_timeout(MEET) {
                     Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => {
+                    Err(Silence::Timeout) => None,
+                    Err(Silence::Closed) => {
                         return self.deliver(&mut met, Cause::Bin, when);
                     }
                 }
             } else {
                 match self.from.recv() {
-                    Ok(message) => Some(message),
-                    Err(_) => return,
+                    Some(message) => Some(message),
+                    None => return,
                 }
             };
             let Some(message) = message else {
@@ -432,7 +432,8 @@ impl Drain {
         match self.bin_of() {
             None => self.whole(all, Cause::Early, when),
             Some(bin_of) => {
-                for bin in self.due(all().map(&bin_of).collect(), Cause::Early, when) {
+                let bins = self.due(all().map(&bin_of).collect(), Cause::Early, when);
+                for &bin in bins.members() {
                     let rows = || all().filter(|row| bin_of(row) == bin);
                     self.bin(bin, rows, Cause::Early, when.now);
                 }
@@ -449,17 +450,18 @@ impl Drain {
         };
         let all = tables.iter().flat_map(|(_, table)| table.rows());
         let bins = self.due(all.map(&bin_of).collect(), cause, when);
+        let bins = bins.members();
         if bins.len() > WALKS {
             // Whoever states times must not choose how often all rows are looked at.
             (tables.iter_mut()).for_each(|(_, table)| table.sort(|row| bin_of(row).0));
-            for bin in bins {
+            for &bin in bins {
                 let run = |table| Table::run(table, |row| bin_of(row).0, bin.0);
                 let rows = || tables.iter().flat_map(|(_, table)| run(table));
                 self.bin(bin, rows, cause, when.now);
             }
             return;
         }
-        for bin in bins {
+        for &bin in bins {
             let all = || tables.iter().flat_map(|(_, table)| table.rows());
             let rows = || all().filter(|row| bin_of(row) == bin);
             self.bin(bin, rows, cause, when.now);
@@ -479,13 +481,20 @@ impl Drain {
     }
 
     /// The bins of which rows are to be handed out, or the end told; these are those of the rows.
-    fn due(&mut self, mut bins: BTreeSet<Nanos>, cause: Cause, when: When) -> BTreeSet<Nanos> {
+    fn due(&mut self, mut bins: Sorted<Nanos>, cause: Cause, when: When) -> Sorted<Nanos> {
         self.now = when.now;
         if cause == Cause::Bin {
-            bins.append(&mut self.begun.bins);
-            bins.extend(self.begun.unbinned.take());
+            let begun = std::mem::take(&mut self.begun.bins);
+            begun.members().iter().for_each(|bin| bins.insert(*bin));
+            self.begun
+                .unbinned
+                .take()
+                .into_iter()
+                .for_each(|bin| bins.insert(bin));
         } else {
-            self.begun.bins.extend(bins.iter().copied());
+            bins.members()
+                .iter()
+                .for_each(|bin| self.begun.bins.insert(*bin));
         }
         bins
     }
@@ -511,7 +520,7 @@ impl Drain {
             };
         } else {
             // There are others only where a reload has changed the bins.
-            let others = left.bins.into_iter().chain(left.unbinned);
+            let others = left.bins.members().iter().copied().chain(left.unbinned);
             others.filter(|b| *b != bin).for_each(|b| self.end(b));
         }
     }

@@ -5,6 +5,7 @@ use super::rules::{Rules, Seat};
 use super::saver::Saver;
 use super::stage::{Aggregates, InputStage, Stage};
 use crate::agg::window::Cause;
+use crate::base::channel::Receiver;
 use crate::base::intern::{Interner, SymCache};
 use crate::base::ledger::{Account, Intake, Reason};
 use crate::base::time::{Nanos, SECOND, wall};
@@ -14,7 +15,6 @@ use crate::rule::filter::Filter;
 use crate::source::{Frame, Loss, Progress, Source, SourceError};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::waker::Wakened;
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -290,7 +290,7 @@ impl Worker {
 
     /// Does all that it was told since; false when that is to stop.
     fn obey(&mut self, now: Nanos) -> bool {
-        while let Ok(command) = self.commands.1.try_recv() {
+        while let Some(command) = self.commands.1.try_recv() {
             match command {
                 Command::Stop => return false,
                 Command::Flush(which) => {

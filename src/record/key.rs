@@ -245,7 +245,10 @@ impl KeyPlan {
         };
         for (record, key) in records.iter().zip(keys.as_chunks_mut::<N>().0) {
             if let Some(words) = record.words().get(first..first + N) {
-                *key = std::array::from_fn(|n| u64::from_ne_bytes(words[n]) & masks[n]);
+                // In its place: an array that is made first is copied there by small builds.
+                for ((out, word), mask) in key.iter_mut().zip(words).zip(masks) {
+                    *out = u64::from_ne_bytes(*word) & mask;
+                }
             }
         }
     }

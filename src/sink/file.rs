@@ -37,12 +37,13 @@ use crate::base::ledger::Sum;
 use crate::base::offset::Wall;
 use crate::base::options::Options;
 use crate::base::pattern::Pattern;
+use crate::base::sorted::Sorted;
 use crate::base::time::Nanos;
 use crate::base::{Triggers, without};
 use crate::encode::Format;
 use crate::encode::value::Show;
 use crate::sys::process;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,9 +68,9 @@ const OPEN: usize = 4 << 10;
 struct Ours {
     seed: foldhash::fast::RandomState,
     /// Files that `replace` spares.
-    whole: BTreeSet<u64>,
+    whole: Sorted<u64>,
     /// Files that were completed in the middle of a flush: they are gone on with.
-    parts: BTreeSet<u64>,
+    parts: Sorted<u64>,
 }
 
 impl Ours {
@@ -78,8 +79,8 @@ impl Ours {
         static OURS: LazyLock<Mutex<Ours>> = LazyLock::new(|| {
             Mutex::new(Ours {
                 seed: Default::default(),
-                whole: BTreeSet::new(),
-                parts: BTreeSet::new(),
+                whole: Sorted::new(),
+                parts: Sorted::new(),
             })
         });
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -400,8 +401,11 @@ impl FileSink {
             return Ok(());
         }
         Ours::with(path, |ours, hash| {
-            if ours.parts.len() >= OURS_MAX {
-                ours.parts.pop_first();
+            // Which one is forgotten does not matter: these are hashes.
+            if let Some(first) = ours.parts.members().first().copied()
+                && ours.parts.len() >= OURS_MAX
+            {
+                ours.parts.remove(first);
             }
             ours.parts.insert(hash);
         });
@@ -417,8 +421,8 @@ impl FileSink {
     /// Begins a file, or goes on with the one that was just ended.
     fn begin(&mut self, path: &Path, rows: &Rows, values: Vec<Vec<u8>>, again: bool) {
         let (foreign, again) = Ours::with(path, |ours, hash| {
-            let foreign = ours.whole.len() < OURS_MAX && !ours.whole.contains(&hash);
-            (foreign, ours.parts.remove(&hash) || again)
+            let foreign = ours.whole.len() < OURS_MAX && !ours.whole.contains(hash);
+            (foreign, ours.parts.remove(hash) || again)
         });
         let mode = match self.settings.existing {
             _ if self.settings.append => Mode::Append,

@@ -31,6 +31,7 @@ pub fn memory(settings: &Settings, segments: u64) -> u64 {
 }
 
 /// Is there in builds that have the spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built(());
 
 impl Built {

@@ -100,9 +100,15 @@ impl Daemon {
 
     /// Starts it with the configuration that is there.
     pub fn spawn(dir: Rc<TempDir>, port: u16) -> Self {
+        Self::spawn_with(dir, port, &[])
+    }
+
+    /// Starts it with more arguments.
+    pub fn spawn_with(dir: Rc<TempDir>, port: u16, args: &[&str]) -> Self {
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_weir"))
             .arg("run")
+            .args(args)
             .arg(dir.path().join("weir.toml"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -209,6 +215,16 @@ impl Daemon {
         let log = self.log();
         assert!(status.is_some_and(|s| s.success()), "{status:?}\n{log}");
         log
+    }
+
+    /// Waits until it ends by itself; gives its exit status and its log.
+    pub fn ended(mut self) -> (Option<i32>, String) {
+        let mut status = None;
+        wait_for(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        (status.and_then(|s| s.code()), self.log())
     }
 
     /// Ends it in order; gives its exit status, which may tell of a failure, its log, and how long

@@ -673,7 +673,11 @@ fn what_a_crash_left_is_gone_on_with() {
     sink.write(&rows(0, 300, &[(2, 80)], true)).unwrap();
     let texts: Vec<String> = tree(dir.path()).into_values().collect();
     assert_eq!(texts, ["old\n".to_string(), format!("{new}{two}")]);
-    // As is what rows like these can not follow.
+}
+
+#[test]
+#[cfg(feature = "enc-avro")]
+fn what_a_crash_left_and_rows_can_not_follow_is_kept_aside() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join(".t-300.part"), "no container").unwrap();
     let mut sink = self::sink(dir.path(), "t-%s", &[("format", text("avro"))]);
