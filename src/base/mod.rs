@@ -73,6 +73,7 @@ features! {
     "sink-sqlite": "collector, full",
     "sink-postgres": "collector, full",
     "sink-mysql": "collector, full",
+    "sink-amqp": "collector, full",
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",

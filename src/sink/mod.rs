@@ -12,13 +12,22 @@ pub mod format;
 #[cfg(any(
     feature = "sink-sqlite",
     feature = "sink-postgres",
-    feature = "sink-mysql"
+    feature = "sink-mysql",
+    feature = "sink-amqp"
 ))]
 mod group;
 pub mod live;
+#[cfg(feature = "sink-amqp")]
+pub mod message;
 pub mod name;
 #[cfg(feature = "sink-file")]
 mod part;
+#[cfg(any(
+    feature = "sink-postgres",
+    feature = "sink-mysql",
+    feature = "sink-amqp"
+))]
+pub mod peer;
 pub mod registry;
 #[cfg(any(feature = "sink-postgres", feature = "sink-mysql"))]
 pub mod server;
@@ -60,6 +69,7 @@ registry! {
     "sqlite": sqlite if "sink-sqlite";
     "postgres": postgres if "sink-postgres";
     "mysql": mysql if "sink-mysql";
+    "amqp": amqp if "sink-amqp";
 }
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.

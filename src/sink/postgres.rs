@@ -46,7 +46,7 @@ struct To(Settings);
 
 impl Opener for To {
     fn open(self: Box<Self>, context: &Context) -> Result<Box<dyn Sink>, String> {
-        self.0.warn(&context.name);
+        self.0.peer.warn(&context.name);
         Ok(Box::new(PostgresSink {
             tables: self.0.tables(context),
             output: context.name.clone(),
@@ -95,10 +95,10 @@ fn connect(settings: &Settings) -> Result<Connection, Trouble> {
             .host(host)
             .port(port)
             .dbname(&settings.database)
-            .user(&settings.user)
+            .user(&settings.peer.user)
             .application_name("weir")
-            .connect_timeout(settings.timeout)
-            .tcp_user_timeout(settings.timeout)
+            .connect_timeout(settings.peer.timeout)
+            .tcp_user_timeout(settings.peer.timeout)
             .ssl_mode(SslMode::Disable)
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
         if let Some(password) = password {
@@ -112,7 +112,7 @@ fn connect(settings: &Settings) -> Result<Connection, Trouble> {
 
 /// A fresh connection, with the account of batches.
 fn prepared(settings: &Settings, mut client: Client) -> Result<Client, postgres::Error> {
-    let wait = settings.timeout.as_millis();
+    let wait = settings.peer.timeout.as_millis();
     // A transaction whose connection is lost must not hold its lock for hours.
     client.batch_execute(&format!(
         "SET client_min_messages = warning; SET lock_timeout = {wait}; \
@@ -339,6 +339,6 @@ impl Sink for PostgresSink {
     fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
         let stored = self.store(rows);
         let settings = &self.settings;
-        stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
+        stored.map_err(|trouble| trouble.judge(&settings.database, &settings.peer.user))
     }
 }

@@ -154,7 +154,7 @@ impl Tables {
     /// None so far.
     pub fn new(target: Target, style: Style, dialect: Dialect) -> Self {
         Self {
-            names: Names::new(target.table, &style, target.most),
+            names: Names::new(target.table, &style, target.most, |_| {}),
             columns: target.columns,
             style,
             dialect,

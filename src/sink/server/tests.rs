@@ -1,7 +1,8 @@
 //! Settings, and the SQL of schema files.
 
+use super::super::peer::{host_port, near};
 use super::*;
-use crate::base::options::Raw;
+use crate::base::options::{Place, Raw};
 
 fn settings(given: &[(&str, Raw)]) -> (bool, String) {
     let mut options = Options::new("output.x", Place::default());
@@ -80,17 +81,13 @@ fn with_table(given: &str, space: Option<&str>) -> Settings {
     let target = sql::target(&mut options, given, Dialect::Postgres).unwrap();
     Settings {
         dialect: Dialect::Postgres,
-        hosts: Vec::new(),
+        peer: peer::parse(&mut options, 5432, None),
         database: "flows".into(),
-        user: "weir".into(),
-        password: None,
-        password_file: None,
         space: space.map(String::from),
         given: given.into(),
         target,
         add: true,
         schema: None,
-        timeout: Duration::from_secs(1),
         shape: format::values(&mut options),
     }
 }
