@@ -74,6 +74,7 @@ features! {
     "sink-postgres": "collector, full",
     "sink-mysql": "collector, full",
     "sink-amqp": "collector, full",
+    "sink-mqtt": "collector, full",
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",

@@ -13,11 +13,12 @@ pub mod format;
     feature = "sink-sqlite",
     feature = "sink-postgres",
     feature = "sink-mysql",
-    feature = "sink-amqp"
+    feature = "sink-amqp",
+    feature = "sink-mqtt"
 ))]
 mod group;
 pub mod live;
-#[cfg(feature = "sink-amqp")]
+#[cfg(any(feature = "sink-amqp", feature = "sink-mqtt"))]
 pub mod message;
 pub mod name;
 #[cfg(feature = "sink-file")]
@@ -25,7 +26,8 @@ mod part;
 #[cfg(any(
     feature = "sink-postgres",
     feature = "sink-mysql",
-    feature = "sink-amqp"
+    feature = "sink-amqp",
+    feature = "sink-mqtt"
 ))]
 pub mod peer;
 pub mod registry;
@@ -70,6 +72,7 @@ registry! {
     "postgres": postgres if "sink-postgres";
     "mysql": mysql if "sink-mysql";
     "amqp": amqp if "sink-amqp";
+    "mqtt": mqtt if "sink-mqtt";
 }
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.
