@@ -208,9 +208,12 @@ impl AmqpSink {
             to.publish(settings, &message, (key, id), rows, done)
         });
         let sent = sent.and_then(|()| to.settle(|number| identity(&rows.id, number), done));
-        // After an error nobody knows what is still under way.
-        if matches!(sent, Ok(()) | Err(Trouble::Unrouted(_))) {
-            *link = Some(to);
+        match sent {
+            Ok(()) | Err(Trouble::Unrouted(_)) => *link = Some(to),
+            // Nobody knows what is still under way, nor of what is confirmed, what was on its way
+            // back.
+            Err(_) if settings.mandatory => *done = before,
+            Err(_) => {}
         }
         sent
     }
