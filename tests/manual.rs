@@ -108,7 +108,7 @@ fn every_setting_of_every_kind_is_in_the_manual_and_no_other() {
         let shared = described(|h| {
             h == format!("`[{family}.NAME]`")
                 || (family == "output"
-                    && ["How values", "Text", "Rows that wait"]
+                    && ["How values", "Text", "Messages", "Rows that wait"]
                         .iter()
                         .any(|of| h.starts_with(of)))
         });

@@ -218,6 +218,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("sql_passwd", "likewise: tests/real_postgres.rs"),
     ("sql_dont_try_update", "likewise: tests/real_postgres.rs"),
     ("sql_table_version", "a database is no text: tests/face.rs"),
+    (
+        "amqp_multi_values",
+        "a broker of its own: tests/real_rabbitmq.rs",
+    ),
 ];
 
 /// The configuration without the lines of a key; none where it has none.

@@ -75,6 +75,8 @@ features! {
     "sink-sqlite": "collector, full",
     "sink-postgres": "collector, full",
     "sink-mysql": "collector, full",
+    "sink-amqp": "collector, full",
+    "sink-mqtt": "collector, full",
     "ctl-http": "collector, full",
     "time-zone": "collector, full",
     "cmd-top": "collector, full",

@@ -123,6 +123,9 @@ const READ: &[&str] = &["file", "allow_file", "password_file", "schema"];
 /// Kinds of outputs that stay on this machine.
 const LOCAL: &[&str] = &["", "print", "file", "memory", "sqlite"];
 
+/// Kinds of outputs whose schema is one of SQL.
+const DATABASES: &[&str] = &["postgres", "mysql"];
+
 impl Needs {
     /// Of a configuration.
     pub fn of(config: &Config) -> Self {
@@ -219,8 +222,8 @@ impl Needs {
             self.connects = Some(what("kind"));
         }
         // What is a schema of a database is read, and of Avro, written.
-        let local = LOCAL.contains(&output.kind.as_str());
-        let written: &[&str] = if local { &["schema"] } else { &[] };
+        let database = DATABASES.contains(&output.kind.as_str());
+        let written: &[&str] = if database { &[] } else { &["schema"] };
         let given = output.options.given();
         let given = given.filter(|(key, _)| !["trigger", "spool"].contains(key));
         self.given(given, &what, written);

@@ -183,6 +183,8 @@ pub struct Avro {
     show: Show,
     /// Whether records are branches of a union, the rows the first.
     union: bool,
+    /// Whether records stand alone, with nothing around them.
+    bare: bool,
     /// Records of the block that is open, and how many.
     block: Vec<u8>,
     count: i64,
@@ -198,10 +200,22 @@ impl Avro {
             describe,
             show: Show::new(style),
             union: style.markers.is_some(),
+            bare: false,
             block: Vec::new(),
             count: 0,
             schema,
         })
+    }
+
+    /// The same without the frame of a file: records one behind the other, as messages have them.
+    /// Marks are records of schemas of their own.
+    pub fn bare(schema: Arc<Schema>, style: &Style) -> Option<Self> {
+        let style = Style {
+            markers: None,
+            ..style.clone()
+        };
+        let bare = true;
+        Self::new(schema, &style).map(|avro| Self { bare, ..avro })
     }
 
     /// Goes on with rows of a schema that [is like](Schema::is_like) the one before.
@@ -221,6 +235,9 @@ impl Avro {
 
     /// What a file begins with.
     pub fn header(&self, out: &mut Vec<u8>) {
+        if self.bare {
+            return;
+        }
         container::header(&self.describe, &self.sync, out);
     }
 
@@ -295,7 +312,9 @@ impl Avro {
 
     fn marker(&mut self, branch: i64, event: &str, writer: &str, numbers: &[i64]) {
         let mut pen = Pen::new(&mut self.block);
-        long(&mut pen, branch);
+        if self.union {
+            long(&mut pen, branch);
+        }
         text(&mut pen, event.as_bytes());
         text(&mut pen, writer.as_bytes());
         numbers.iter().for_each(|number| long(&mut pen, *number));
@@ -304,7 +323,9 @@ impl Avro {
 
     /// Ends the block that is open.
     pub fn settle(&mut self, out: &mut Vec<u8>) {
-        if self.count > 0 {
+        if self.bare {
+            out.extend_from_slice(&self.block);
+        } else if self.count > 0 {
             container::block(self.count, &self.block, &self.sync, out);
         }
         self.forget();

@@ -92,12 +92,27 @@ impl Encoder {
     /// For rows of `schema`, as `style` says. A format that this build has not got is JSON; the
     /// configuration does not let anybody ask for one.
     pub fn new(format: Format, schema: Arc<Schema>, style: &Style) -> Self {
+        Self::with(format, schema, style, Avro::new)
+    }
+
+    /// The same for messages, which hold rows and nothing else: those of Avro have no frame of a
+    /// file around them.
+    pub fn bare(format: Format, schema: Arc<Schema>, style: &Style) -> Self {
+        Self::with(format, schema, style, Avro::bare)
+    }
+
+    fn with(
+        format: Format,
+        schema: Arc<Schema>,
+        style: &Style,
+        avro: fn(Arc<Schema>, &Style) -> Option<Avro>,
+    ) -> Self {
         let json = || Writer::Json(Json::new(schema.clone(), style));
         let writer = match format {
             Format::Csv => Writer::Csv(Csv::new(schema, style)),
             Format::Json => json(),
             Format::Table => Writer::Table(Text::new(schema, style)),
-            Format::Avro => Avro::new(schema.clone(), style).map_or_else(json, Writer::Avro),
+            Format::Avro => avro(schema.clone(), style).map_or_else(json, Writer::Avro),
             Format::AvroJson => avro::json(schema.clone(), style).map_or_else(json, Writer::Json),
         };
         Self {

@@ -26,6 +26,11 @@ impl Avro {
         None
     }
 
+    /// None.
+    pub fn bare(_: Arc<Schema>, _: &Style) -> Option<Self> {
+        None
+    }
+
     /// Never called, as are the others.
     pub fn header(&self, _: &mut Vec<u8>) {
         match *self {}

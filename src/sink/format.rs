@@ -36,6 +36,11 @@ impl Shape {
         self
     }
 
+    /// Whether a flush has a mark before and behind it.
+    pub fn marks(&self) -> bool {
+        self.markers
+    }
+
     /// The style, in the zone of the output or else of the configuration.
     pub fn style(&self, context: &Context) -> Style {
         let writer = self.writer.clone();

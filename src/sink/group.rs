@@ -16,17 +16,20 @@ pub struct Names {
     style: Style,
     /// Most names of one time bin; values beyond are called `other`.
     most: usize,
+    /// Makes a value fit for a name.
+    fit: fn(&mut [u8]),
 }
 
 impl Names {
-    /// Names by `pattern`, with values and times as `style` says.
-    pub fn new(pattern: Pattern, style: &Style, most: usize) -> Self {
+    /// Names by `pattern`, with values and times as `style` says; `fit` makes a value fit for one.
+    pub fn new(pattern: Pattern, style: &Style, most: usize, fit: fn(&mut [u8])) -> Self {
         Self {
             pattern,
             wall: Wall::new(style.zone.clone()),
             show: Show::new(style),
             style: style.clone(),
             most,
+            fit,
         }
     }
 
@@ -60,7 +63,8 @@ impl Names {
     }
 
     fn name(&mut self, rows: &Rows, variables: &Variables, row: &[u64], other: bool) -> String {
-        let values = variables.of(&mut self.show, &rows.schema, row, other);
+        let mut values = variables.of(&mut self.show, &rows.schema, row, other);
+        values.iter_mut().for_each(|value| (self.fit)(value));
         let civil = self.wall.civil(rows.bin);
         let values = values.iter().map(Vec::as_slice);
         self.pattern.expand(rows.bin, &civil, values)

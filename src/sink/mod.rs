@@ -12,13 +12,24 @@ pub mod format;
 #[cfg(any(
     feature = "sink-sqlite",
     feature = "sink-postgres",
-    feature = "sink-mysql"
+    feature = "sink-mysql",
+    feature = "sink-amqp",
+    feature = "sink-mqtt"
 ))]
 mod group;
 pub mod live;
+#[cfg(any(feature = "sink-amqp", feature = "sink-mqtt"))]
+pub mod message;
 pub mod name;
 #[cfg(feature = "sink-file")]
 mod part;
+#[cfg(any(
+    feature = "sink-postgres",
+    feature = "sink-mysql",
+    feature = "sink-amqp",
+    feature = "sink-mqtt"
+))]
+pub mod peer;
 pub mod registry;
 #[cfg(any(feature = "sink-postgres", feature = "sink-mysql"))]
 pub mod server;
@@ -60,6 +71,8 @@ registry! {
     "sqlite": sqlite if "sink-sqlite";
     "postgres": postgres if "sink-postgres";
     "mysql": mysql if "sink-mysql";
+    "amqp": amqp if "sink-amqp";
+    "mqtt": mqtt if "sink-mqtt";
 }
 
 /// Identity of a batch of rows: a batch that is delivered again carries the same one.

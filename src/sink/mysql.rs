@@ -56,7 +56,7 @@ impl Opener for To {
         if context.name.chars().count() > NAME {
             return Err(format!("its name has more than {NAME} characters"));
         }
-        self.0.warn(&context.name);
+        self.0.peer.warn(&context.name);
         Ok(Box::new(MysqlSink {
             tables: self.0.tables(context),
             zone: self.0.shape.style(context).zone,
@@ -101,13 +101,13 @@ struct Connection {
 /// A connection to the first host that takes writes.
 fn connect(settings: &Settings) -> Result<Connection, Trouble> {
     let (mut client, most) = settings.first(|host, port, password| {
-        let patience = settings.timeout * ANSWER;
+        let patience = settings.peer.timeout * ANSWER;
         let mut options = OptsBuilder::new()
-            .user(Some(&settings.user))
+            .user(Some(&settings.peer.user))
             .pass(password)
             .db_name(Some(&settings.database))
             .prefer_socket(false)
-            .tcp_connect_timeout(Some(settings.timeout))
+            .tcp_connect_timeout(Some(settings.peer.timeout))
             .tcp_keepalive_time_ms(Some(60_000))
             .read_timeout(Some(patience))
             .write_timeout(Some(patience));
@@ -138,7 +138,7 @@ fn connect(settings: &Settings) -> Result<Connection, Trouble> {
 
 /// A fresh connection, with the account of batches, and the most bytes of a statement.
 fn prepared(settings: &Settings, mut client: Conn) -> Result<(Conn, usize), mysql::Error> {
-    let wait = settings.timeout.as_secs().max(1);
+    let wait = settings.peer.timeout.as_secs().max(1);
     client.query_drop("SET NAMES utf8mb4")?;
     // What does not fit is an error, zeroes of times are none, whatever the server's own mode is.
     // A connection that is lost must not hold its locks for hours.
@@ -348,13 +348,13 @@ impl Sink for MysqlSink {
             ))
         });
         let settings = &self.settings;
-        stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
+        stored.map_err(|trouble| trouble.judge(&settings.database, &settings.peer.user))
     }
 
     /// A server that ends a silent connection itself says in its log that something is wrong.
     fn idle(&mut self) -> Result<Option<Duration>, SinkError> {
         if std::mem::take(&mut self.used) {
-            return Ok(Some(self.settings.timeout * ANSWER));
+            return Ok(Some(self.settings.peer.timeout * ANSWER));
         }
         self.connection = None;
         Ok(None)

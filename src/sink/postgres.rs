@@ -51,7 +51,7 @@ struct To(Settings);
 
 impl Opener for To {
     fn open(self: Box<Self>, context: &Context) -> Result<Box<dyn Sink>, String> {
-        self.0.warn(&context.name);
+        self.0.peer.warn(&context.name);
         Ok(Box::new(PostgresSink {
             tables: self.0.tables(context),
             output: context.name.clone(),
@@ -104,16 +104,20 @@ fn connect(settings: &Settings) -> Result<Connection, Trouble> {
             .host(host)
             .port(port)
             .dbname(&settings.database)
-            .user(&settings.user)
+            .user(&settings.peer.user)
             .application_name("weir")
-            .connect_timeout(settings.timeout)
-            .tcp_user_timeout(settings.timeout)
+            .connect_timeout(settings.peer.timeout)
+            .tcp_user_timeout(settings.peer.timeout)
             .ssl_mode(SslMode::Disable)
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
         if let Some(password) = password {
             config.password(password);
         }
-        let session = Session::open(&config, settings.timeout, settings.timeout * SILENCE)?;
+        let session = Session::open(
+            &config,
+            settings.peer.timeout,
+            settings.peer.timeout * SILENCE,
+        )?;
         prepared(settings, session)
     })?;
     let stages = BTreeMap::new();
@@ -122,7 +126,7 @@ fn connect(settings: &Settings) -> Result<Connection, Trouble> {
 
 /// A fresh connection, with the account of batches.
 fn prepared(settings: &Settings, session: Session) -> Result<Session, Error> {
-    let wait = settings.timeout.as_millis();
+    let wait = settings.peer.timeout.as_millis();
     // A transaction whose connection is lost must not hold its lock for hours.
     session.batch(&format!(
         "SET client_min_messages = warning; SET lock_timeout = {wait}; \
@@ -227,7 +231,7 @@ impl Connection {
 
 impl PostgresSink {
     fn store(&mut self, rows: &Rows) -> Result<(), Trouble> {
-        let (kept, timeout) = (self.connection.take(), self.settings.timeout);
+        let (kept, timeout) = (self.connection.take(), self.settings.peer.timeout);
         // Whoever ended a silent connection, a server or what is before it, has done nothing wrong.
         let mut connection = match kept.filter(|kept| kept.session.answers(timeout)) {
             Some(connection) => connection,
@@ -345,13 +349,13 @@ impl Sink for PostgresSink {
         self.used = true;
         let stored = self.store(rows);
         let settings = &self.settings;
-        stored.map_err(|trouble| trouble.judge(&settings.database, &settings.user))
+        stored.map_err(|trouble| trouble.judge(&settings.database, &settings.peer.user))
     }
 
     /// A silent connection may be cut by what it goes through, and is one that others can not have.
     fn idle(&mut self) -> Result<Option<Duration>, SinkError> {
         if std::mem::take(&mut self.used) {
-            return Ok(Some(self.settings.timeout * SILENCE));
+            return Ok(Some(self.settings.peer.timeout * SILENCE));
         }
         self.connection = None;
         Ok(None)

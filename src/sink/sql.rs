@@ -163,7 +163,7 @@ impl Tables {
     /// None so far.
     pub fn new(target: Target, style: Style, dialect: Dialect) -> Self {
         Self {
-            names: Names::new(target.table, &style, target.most),
+            names: Names::new(target.table, &style, target.most, |_| {}),
             fitting: target.fitting,
             columns: target.columns,
             style,

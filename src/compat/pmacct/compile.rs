@@ -6,7 +6,7 @@ use super::key::{Fate, Key, Value};
 use super::parse::{Line, Lines};
 use super::rows::{self, Open};
 use super::settings::{self, Plugin, Settings, Values};
-use super::{input, output, primitives};
+use super::{broker, input, output, primitives};
 use crate::base::options::{Options, Place, Problem, Raw};
 use crate::config::tree::{File, Section, is_name};
 use crate::config::write::Remark;
@@ -272,6 +272,9 @@ impl Compiler<'_> {
             let table = entries.unwrap_or(ENTRIES).saturating_mul(ENTRY);
             let live = output::live_size(plugin).saturating_mul(2);
             memory = memory.saturating_add(PLUGIN);
+            if plugin.kind == "amqp" {
+                memory = memory.saturating_add(broker::memory(&plugin.values));
+            }
             memory = memory.saturating_add(if plugin.kind == "memory" { live } else { table });
         }
         memory = memory.saturating_add(map_files(self.settings).saturating_mul(MAP));
@@ -439,7 +442,6 @@ fn without(kind: &str) -> &'static str {
         "nfprobe" => Part::Nfprobe.why(),
         "sfprobe" => Part::Sfprobe.why(),
         "tee" => Part::Tee.why(),
-        "amqp" => Part::Amqp.why(),
         _ => Part::Kafka.why(),
     }
 }

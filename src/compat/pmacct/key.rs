@@ -65,8 +65,6 @@ pub const fn to(setting: &'static str, note: &'static str) -> Fate {
 /// Parts of pmacct that this build has not got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// RabbitMQ.
-    Amqp,
     /// Border gateway protocol.
     Bgp,
     /// BGP monitoring protocol.
@@ -121,7 +119,6 @@ impl Part {
     /// What is said of a key that belongs to it.
     pub fn why(self) -> &'static str {
         match self {
-            Self::Amqp => "this build has no AMQP output yet",
             Self::Bgp => "this build has no BGP yet: what routes would tell is empty",
             Self::Bmp => "this build has no BMP yet: what routes would tell is empty",
             Self::Bus => "this build takes datagrams from sockets and savefiles alone",

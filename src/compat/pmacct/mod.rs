@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod bins;
+mod broker;
 pub mod compile;
 pub mod daemon;
 mod database;

@@ -1,6 +1,7 @@
 //! What a plugin counts and where its rows go: an aggregation and an output of its name.
 
 use super::bins::{self, Bins};
+use super::broker;
 use super::compile::{Compiler, copy, push, raw, section};
 use super::daemon::Daemon;
 use super::database;
@@ -39,6 +40,7 @@ pub fn compile(compiler: &mut Compiler<'_>, at: usize) {
         "memory" => live(options, &plugin.values),
         "sqlite3" => database::lite(compiler, options, &plugin, &by),
         "pgsql" | "mysql" => database::server(compiler, options, &plugin, &by),
+        "amqp" => broker::amqp(compiler, options, &plugin, &by),
         _ => print(compiler, options, &plugin, &by),
     }
     compiler.file.outputs.push(output);
@@ -281,7 +283,7 @@ fn times(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin) {
 }
 
 /// Copies flags that are on.
-fn copy_flags(options: &mut Options, values: &Values, pairs: &[(&str, &str)]) {
+pub fn copy_flags(options: &mut Options, values: &Values, pairs: &[(&str, &str)]) {
     let on: Vec<_> = pairs
         .iter()
         .filter(|(_, key)| values.on(key))
@@ -410,7 +412,8 @@ fn print(compiler: &mut Compiler<'_>, options: &mut Options, plugin: &Plugin, by
     options.set("kind", Raw::Text(kind.into()));
     format(compiler, options, values);
     shown(options, values);
-    encoded(options, values);
+    let word = values.text("print_output").unwrap_or("formatted");
+    encoded(options, values, word);
     copy_flags(options, values, &[("markers", "print_markers")]);
     match path {
         Some(line) => file(compiler, options, plugin, by, &line),
@@ -463,13 +466,9 @@ fn format(compiler: &mut Compiler<'_>, options: &mut Options, values: &Values) {
     }
 }
 
-/// How objects look.
-fn encoded(options: &mut Options, values: &Values) {
-    let objects = ["json", "avro", "avro_bin", "avro_json"];
-    if !values
-        .text("print_output")
-        .is_some_and(|word| objects.contains(&word))
-    {
+/// How objects look, in the encoding of this word.
+pub fn encoded(options: &mut Options, values: &Values, word: &str) {
+    if !["json", "avro", "avro_bin", "avro_json"].contains(&word) {
         return;
     }
     let arrays = [
@@ -493,7 +492,7 @@ fn encoded(options: &mut Options, values: &Values) {
         values,
         &[("label_map", "pre_tag_label_encode_as_map")],
     );
-    if values.text("print_output") != Some("json") {
+    if word != "json" {
         copy(options, values, &[("schema", "avro_schema_file")]);
     }
 }

@@ -22,7 +22,7 @@ pub const TYPES: &[(&str, bool)] = &[
     ("nfprobe", false),
     ("sfprobe", false),
     ("tee", false),
-    ("amqp", false),
+    ("amqp", true),
     ("kafka", false),
 ];
 

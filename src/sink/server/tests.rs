@@ -1,7 +1,8 @@
 //! Settings, and the SQL of schema files.
 
+use super::super::peer::{host_port, near};
 use super::*;
-use crate::base::options::Raw;
+use crate::base::options::{Place, Raw};
 
 fn settings(given: &[(&str, Raw)]) -> (bool, String) {
     let mut options = Options::new("output.x", Place::default());

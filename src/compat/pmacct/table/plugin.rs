@@ -73,7 +73,7 @@ keys! {
     "amqp_markers": FLOW Either B, Flag => to("output.markers", "");
     "kafka_markers": FLOW Either B, Flag => to("output.markers", "");
     "sql_multi_values": FLOW Either A, Number(0, u64::MAX) => Idle("a delivery of rows is one transaction, of statements as long as the server takes them");
-    "amqp_multi_values": FLOW Either A, Number(0, u64::MAX) => Idle("what is written at a time is not set");
+    "amqp_multi_values": FLOW Either A, Number(0, u64::MAX) => to("output.message_size", "JSON; for Avro `output.message_rows`");
     "kafka_multi_values": FLOW Either A, Number(0, u64::MAX) => Idle("what is written at a time is not set");
     // print plugin
     "print_output": FLOW Either A, Words(&["formatted", "csv", "json", "avro", "avro_json", "event_formatted", "event_csv", "custom", "avro_bin"]) => to("output.format", "");
@@ -107,21 +107,21 @@ keys! {
     "sql_backup_host": FLOW Either C, Text => to("output.host", "PostgreSQL and MySQL, the second one");
     "sql_trigger_time": FLOW Either C, Bins => Absent(Part::SqlTrigger);
     // AMQP plugin (RabbitMQ)
-    "amqp_host": FLOW Either B, Text => Absent(Part::Amqp);
-    "amqp_port": FLOW Either B, Port => Absent(Part::Amqp);
-    "amqp_vhost": FLOW Either B, Text => Absent(Part::Amqp);
-    "amqp_user": FLOW Either B, Text => Absent(Part::Amqp);
-    "amqp_passwd": FLOW Either B, Text => Absent(Part::Amqp);
-    "amqp_exchange": FLOW Either B, Text => to("output.path", "the same variable as `sql_db`");
-    "amqp_exchange_type": FLOW Either B, Words(&["direct", "fanout", "topic"]) => Absent(Part::Amqp);
-    "amqp_routing_key": FLOW Either B, Template => to("output.path", "the same variable as `print_output_file`");
-    "amqp_routing_key_rr": FLOW Either C, Number(0, u64::MAX) => Absent(Part::Amqp);
-    "amqp_persistent_msg": FLOW Either C, Flag => Absent(Part::Amqp);
-    "amqp_frame_max": FLOW Either C, Number(1, u64::MAX) => Absent(Part::Amqp);
-    "amqp_heartbeat_interval": FLOW Either C, Seconds(0) => Absent(Part::Amqp);
-    "amqp_output": FLOW Either B, Words(&["json", "avro", "avro_json", "avro_bin"]) => Absent(Part::Amqp);
-    "amqp_avro_schema_routing_key": FLOW Either C, Text => Absent(Part::Amqp);
-    "amqp_avro_schema_refresh_time": FLOW Either C, Seconds(1) => Absent(Part::Amqp);
+    "amqp_host": FLOW Either B, Text => to("output.host", "");
+    "amqp_port": FLOW Either B, Port => to("output.port", "");
+    "amqp_vhost": FLOW Either B, Text => to("output.vhost", "");
+    "amqp_user": FLOW Either B, Text => to("output.user", "");
+    "amqp_passwd": FLOW Either B, Text => to("output.password", "");
+    "amqp_exchange": FLOW Either B, Text => to("output.exchange", "");
+    "amqp_exchange_type": FLOW Either B, Words(&["direct", "fanout", "topic"]) => to("output.exchange_type", "");
+    "amqp_routing_key": FLOW Either B, Template => to("output.routing_key", "");
+    "amqp_routing_key_rr": FLOW Either C, Number(0, u64::MAX) => to("output.routing_keys", "");
+    "amqp_persistent_msg": FLOW Either C, Flag => to("output.persistent", "");
+    "amqp_frame_max": FLOW Either C, Number(1, u64::MAX) => to("output.frame", "16 KiB where it is not given");
+    "amqp_heartbeat_interval": FLOW Either C, Seconds(0) => to("output.heartbeat", "");
+    "amqp_output": FLOW Either B, Words(&["json", "avro", "avro_json", "avro_bin"]) => to("output.format", "");
+    "amqp_avro_schema_routing_key": FLOW Either C, Text => Idle("schemas go to a file, `avro_schema_file`, and not to the broker");
+    "amqp_avro_schema_refresh_time": FLOW Either C, Seconds(1) => Idle("schemas go to a file, `avro_schema_file`, and not to the broker");
     // Kafka plugin
     "kafka_broker_host": FLOW Either A, Text => Absent(Part::Kafka);
     "kafka_broker_port": FLOW Either A, Port => Absent(Part::Kafka);
