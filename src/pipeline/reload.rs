@@ -385,8 +385,10 @@ mod tests {
     fn workers_that_go_leave_their_numbers_and_templates() {
         let mut kept = Kept::default();
         for worker in 0..3 {
-            let mut page = Intake::default();
-            page.frames = 1 << worker;
+            let page = Intake {
+                frames: 1 << worker,
+                ..Intake::default()
+            };
             kept.ledgers.insert(("a".into(), worker), page);
             kept.decoders
                 .insert(("a".into(), worker), vec![worker as u8]);
