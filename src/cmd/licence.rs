@@ -87,7 +87,7 @@ mod tests {
         for (name, feature) in [
             ("rusqlite ", "sink-sqlite"),
             ("SQLite", "sink-sqlite"),
-            ("postgres ", "sink-postgres"),
+            ("tokio-postgres ", "sink-postgres"),
             ("jiff ", "time-zone"),
             ("pcap ", "src-pcap"),
             ("libpcap", "rule-filter-static"),

@@ -184,6 +184,7 @@ fn time_text(time: Duration) -> String {
 }
 
 #[cfg(test)]
+#[cfg(feature = "spool")]
 mod tests {
     use super::super::native;
 
@@ -191,7 +192,6 @@ mod tests {
         [aggregate.x]\nto = \"f\"\n[output.f]\nkind = \"file\"\npath = \"x\"\n";
 
     #[test]
-    #[cfg(feature = "spool")]
     fn a_spool_is_shown_as_it_is_in_effect() {
         for (given, shown) in [
             (
@@ -222,7 +222,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "spool")]
     fn what_is_wrong_with_a_spool_is_named() {
         for (given, want) in [
             ("spool_size = \"2 MiB\"\n", "there is no `spool`"),
