@@ -55,6 +55,7 @@ const APART: &[(&str, &str)] = &[
 /// Differences that are known and that no case here shows.
 const TOLD: &[&str] = &[
     "alignment",
+    "amqp",
     "believable-times",
     "better-times",
     "csv-quotes",
