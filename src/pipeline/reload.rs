@@ -5,6 +5,7 @@ use super::outlet::{self, Outlet};
 use super::saver;
 use super::tray::{Draining, Next, Page};
 use super::worker::{Intaker, Worker};
+use crate::base::channel::channel;
 use crate::base::ledger::{Account, Intake};
 use crate::config::rules::INPUT_KEYS;
 use crate::config::{Config, Input, Output};
@@ -14,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
